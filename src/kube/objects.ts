@@ -1,0 +1,81 @@
+/**
+ * The Kubernetes objects that the network reads, as they are after validation: what the schemas require is required
+ * in the types, so that nothing downstream checks again. First stage of the state flow: watch -> model -> compile.
+ * Shapes are those of the Kubernetes API, core/v1.
+ */
+import type * as core from 'kubernetes-types/core/v1.js';
+import type * as meta from 'kubernetes-types/meta/v1.js';
+
+export interface NamedMeta extends meta.ObjectMeta {
+  name: string;
+}
+
+export interface NamespacedMeta extends NamedMeta {
+  /** Filled with `default` where the manifest leaves it out. */
+  namespace: string;
+}
+
+export interface Node extends Omit<core.Node, 'metadata'> {
+  apiVersion: 'v1';
+  kind: 'Node';
+  metadata: NamedMeta;
+}
+
+export interface Pod extends Omit<core.Pod, 'metadata' | 'spec'> {
+  apiVersion: 'v1';
+  kind: 'Pod';
+  metadata: NamespacedMeta;
+  spec: core.PodSpec;
+}
+
+export interface Service extends Omit<core.Service, 'metadata' | 'spec'> {
+  apiVersion: 'v1';
+  kind: 'Service';
+  metadata: NamespacedMeta;
+  spec: core.ServiceSpec;
+}
+
+export interface Endpoints extends Omit<core.Endpoints, 'metadata'> {
+  apiVersion: 'v1';
+  kind: 'Endpoints';
+  metadata: NamespacedMeta;
+}
+
+export type KubeObject = Node | Pod | Service | Endpoints;
+export type KubeKind = KubeObject['kind'];
+
+/** All objects in force. Nodes by name, the others by `namespace/name`. */
+export interface ObjectSet {
+  nodes: ReadonlyMap<string, Node>;
+  pods: ReadonlyMap<string, Pod>;
+  services: ReadonlyMap<string, Service>;
+  endpoints: ReadonlyMap<string, Endpoints>;
+  /** Where each object was written (`file.yaml:12`), by objectTitle; for the problems found later. */
+  places?: ReadonlyMap<string, string>;
+}
+
+/** `name` of a node, `namespace/name` of the others: the key in ObjectSet. */
+export function objectKey(object: KubeObject): string {
+  return object.kind === 'Node' ? object.metadata.name : `${object.metadata.namespace}/${object.metadata.name}`;
+}
+
+/** `Service default/web`, as messages name it. */
+export function objectTitle(object: KubeObject): string {
+  return `${object.kind} ${objectKey(object)}`;
+}
+
+/** An ObjectSet of a list. Of several objects with one title the last wins. */
+export function objectSet(objects: Iterable<KubeObject>, places?: ReadonlyMap<string, string>): ObjectSet {
+  const nodes = new Map<string, Node>();
+  const pods = new Map<string, Pod>();
+  const services = new Map<string, Service>();
+  const endpoints = new Map<string, Endpoints>();
+  for (const object of objects) {
+    const key = objectKey(object);
+    if (object.kind === 'Node') nodes.set(key, object);
+    else if (object.kind === 'Pod') pods.set(key, object);
+    else if (object.kind === 'Service') services.set(key, object);
+    else endpoints.set(key, object);
+  }
+  return places ? { nodes, pods, services, endpoints, places } : { nodes, pods, services, endpoints };
+}
