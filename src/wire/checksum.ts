@@ -17,7 +17,8 @@ export function sum(bytes: Uint8Array, offset: number, length: number, initial =
 /** An unfolded sum, below 2 ** 53, as 16 bits: 0 for 0 only. */
 export function fold(unfolded: number): number {
   // 2 ** 32 is congruent to 1 as 2 ** 16 is, so the part above 32 bits adds in as it is.
-  let s = unfolded > 0xffffffff ? (unfolded >>> 0) + Math.floor(unfolded / 0x100000000) : unfolded;
+  let s = unfolded;
+  while (s > 0xffffffff) s = (s >>> 0) + Math.floor(s / 0x100000000);
   while (s > 0xffff) s = (s & 0xffff) + (s >>> 16);
   return s;
 }
