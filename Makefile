@@ -1,0 +1,70 @@
+# Everything a person or a CI runs. `make help` lists the targets; each one builds what it needs first.
+# Stamps make a second `make build` instant: node_modules/.weft-lock is the package-lock.json that was installed,
+# dist/.built is as old as the last compilation.
+
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/sh
+
+BIN := node_modules/.bin
+ADDON := native-bindings/build/Release/weft_native.node
+ADDON_SOURCES := $(shell find native-bindings -name build -prune -o \( -name '*.cc' -o -name '*.h' -o -name '*.gyp' \) -print 2>/dev/null)
+TS_SOURCES := $(shell find src test bench -name '*.ts' 2>/dev/null) $(wildcard tsconfig*.json)
+
+# Arguments for the tests: make test FILES='test/wire test/io/native-engine.test.ts'
+FILES ?=
+
+.PHONY: help build test test-slow e2e demo bench lint format docs clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+build: node_modules/.weft-lock $(ADDON) dist/.built ## install packages, build the addon and the command line
+	@cmp -s package-lock.json node_modules/.weft-lock || { rm -f node_modules/.weft-lock; $(MAKE) node_modules/.weft-lock; }
+
+# Compared by content: a checkout that only touches the file does not install again.
+node_modules/.weft-lock:
+	@sh scripts/check-tools.sh build
+	@sh scripts/install-packages.sh
+
+$(ADDON): $(ADDON_SOURCES) | node_modules/.weft-lock
+	@sh scripts/check-tools.sh build
+	@sh scripts/build-addon.sh
+	@touch $@
+
+dist/.built: $(TS_SOURCES) | node_modules/.weft-lock
+	@echo 'compiling TypeScript'
+	@$(BIN)/tsc -b
+	@sh scripts/link-command.sh
+	@touch $@
+
+test: build ## every test but the slow ones; FILES='test/wire …' for some of them
+	@sh scripts/check-tools.sh test
+	@node scripts/run-tests.mjs $(or $(FILES),unit e2e)
+
+e2e: build ## the end-to-end tests alone, in network namespaces
+	@sh scripts/check-tools.sh test
+	@node scripts/run-tests.mjs e2e
+
+test-slow: build ## what takes minutes: test/**/*.slow.test.ts
+	@sh scripts/check-tools.sh test
+	@node scripts/run-tests.mjs slow
+
+demo: build ## a network of three hosts: traffic, failover, throughput, one table
+	@sh scripts/check-tools.sh run
+	@node dist/src/cli/main.js demo
+
+bench: build ## Weft beside kernel VXLAN, as root; results go to docs/benchmarks/
+	@sh scripts/check-tools.sh bench
+	@node dist/bench/run.js $(BENCH)
+
+lint: build ## format, lint, types of promises, import rules, unused code
+	@node scripts/lint.mjs
+
+format: node_modules/.weft-lock ## let biome format every file
+	@$(BIN)/biome check --write --linter-enabled=false .
+
+docs: build ## renew the real output that README.md and docs/ show
+	@node scripts/update-docs.mjs
+
+clean: ## remove everything that was built
+	@rm -rf dist native-bindings/build .tap node_modules/.weft-lock
