@@ -1,0 +1,184 @@
+/**
+ * The DNS server of a host's process: UDP and TCP on the cluster's DNS address, the sockets around a Responder. Every
+ * host runs one at the same address, with the same answers.
+ */
+import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
+import { createServer, isIP, type Server, type Socket } from 'node:net';
+import type { ClusterRecords } from './cluster-records.ts';
+import { countReason, type DnsCounters, newDnsCounters } from './counters.ts';
+import { Forwarder } from './forwarder.ts';
+import { type DnsLog, Responder } from './responder.ts';
+import { serveTcpSession } from './tcp-session.ts';
+
+export interface DnsServerOptions {
+  /** An address of this host: the cluster DNS address on weft0. */
+  address: string;
+  /** 53; 0 lets the system choose, for tests. */
+  port: number;
+  /** `cluster.local`. */
+  domain: string;
+  /** The same object for as long as nothing changed; undefined until the cluster is known: SERVFAIL until then. */
+  records: () => ClusterRecords | undefined;
+  /** The host's resolvers, `10.0.0.1` or `10.0.0.1:5353`; our own address among them is left out. */
+  upstreams: readonly string[];
+  log?: DnsLog;
+  upstreamTimeoutMs?: number;
+  pendingForwards?: number;
+  tcpIdleMs?: number;
+  tcpConnections?: number;
+}
+
+/** code: `DNS_BIND`. */
+export class DnsServerError extends Error {
+  readonly code = 'DNS_BIND';
+  override readonly name = 'DnsServerError';
+}
+
+const TCP_IDLE_MS = 10_000;
+const TCP_CONNECTIONS = 128;
+/** With port 0 the port that UDP got may be taken in TCP. */
+const BIND_TRIES = 10;
+
+export class DnsServer {
+  readonly #udp: UdpSocket;
+  readonly #tcp: Server;
+  readonly #sessions = new Set<Socket>();
+  readonly #counters: DnsCounters;
+  readonly #responder: Responder;
+  readonly #forwarder: Forwarder;
+  readonly #options: DnsServerOptions;
+  #closed: Promise<void> | undefined;
+
+  private constructor(options: DnsServerOptions, udp: UdpSocket, tcp: Server) {
+    this.#options = options;
+    this.#udp = udp;
+    this.#tcp = tcp;
+    this.#counters = newDnsCounters();
+    const { address, domain, records, upstreams, log, upstreamTimeoutMs, pendingForwards } = options;
+    this.#forwarder = new Forwarder({
+      upstreams,
+      own: { address, port: this.port },
+      counters: this.#counters,
+      ...(upstreamTimeoutMs === undefined ? {} : { timeoutMs: upstreamTimeoutMs }),
+      ...(pendingForwards === undefined ? {} : { pendingLimit: pendingForwards }),
+    });
+    const base = { domain, address, records, forwarder: this.#forwarder, counters: this.#counters };
+    this.#responder = new Responder(log ? { ...base, log } : base);
+    udp.on('message', (message, remote) => void this.#datagram(message, remote));
+    udp.on('error', (error) => this.#broken(error, 'UDP'));
+    tcp.on('connection', (socket) => this.#connection(socket));
+    tcp.on('drop', () => this.#counters.tcp.overflowed++);
+    tcp.on('error', (error) => this.#broken(error, 'TCP'));
+  }
+
+  /** Resolves when both sockets listen. @throws DnsServerError naming the address and what to do. */
+  static async start(options: DnsServerOptions): Promise<DnsServer> {
+    for (let tries = 1; ; tries++) {
+      const udp = createSocket(isIP(options.address) === 6 ? 'udp6' : 'udp4');
+      const tcp = createServer({ allowHalfOpen: true, noDelay: true });
+      // Until the server stands: an error without a listener would end the process.
+      udp.on('error', () => {});
+      tcp.on('error', () => {});
+      tcp.maxConnections = options.tcpConnections ?? TCP_CONNECTIONS;
+      try {
+        await listening(udp, () => udp.bind({ address: options.address, port: options.port, exclusive: true }));
+        const { port } = udp.address();
+        await listening(tcp, () => tcp.listen({ host: options.address, port, exclusive: true }));
+        return new DnsServer(options, udp, tcp);
+      } catch (error) {
+        udp.close();
+        tcp.close();
+        const busy = errorCode(error) === 'EADDRINUSE';
+        if (!busy || options.port !== 0 || tries === BIND_TRIES) throw bindError(options, error);
+      }
+    }
+  }
+
+  get port(): number {
+    return this.#udp.address().port;
+  }
+
+  /** The resolvers in use for names outside the cluster, as `address:port`. */
+  get upstreams(): readonly string[] {
+    return this.#forwarder.upstreams;
+  }
+
+  /** A copy. */
+  counters(): DnsCounters {
+    return structuredClone({ ...this.#counters, tcp: { ...this.#counters.tcp, open: this.#sessions.size } });
+  }
+
+  /** Resolves when both sockets are closed and nothing is under way. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    this.#forwarder.close();
+    const tcpClosed = new Promise<void>((resolve) => this.#tcp.close(() => resolve()));
+    const udpClosed = new Promise<void>((resolve) => this.#udp.close(resolve));
+    for (const socket of this.#sessions) socket.destroy();
+    await Promise.all([tcpClosed, udpClosed]);
+  }
+
+  async #datagram(message: Buffer, remote: RemoteInfo): Promise<void> {
+    if (remote.port === 0) {
+      countReason(this.#counters.dropped, 'portZero');
+      return;
+    }
+    const reply = await this.#responder.respond(message, 'udp');
+    if (!reply || this.#closed) return;
+    try {
+      this.#udp.send(reply, remote.port, remote.address, (error) => error && this.#counters.errors++);
+    } catch {
+      this.#counters.errors++;
+    }
+  }
+
+  #connection(socket: Socket): void {
+    this.#sessions.add(socket);
+    this.#counters.tcp.accepted++;
+    socket.on('error', () => this.#counters.tcp.failed++);
+    socket.on('close', () => this.#sessions.delete(socket));
+    serveTcpSession(socket, {
+      respond: (message) => this.#responder.respond(message, 'tcp'),
+      idleMs: this.#options.tcpIdleMs ?? TCP_IDLE_MS,
+      onIdle: () => this.#counters.tcp.idleClosed++,
+    });
+  }
+
+  #broken(error: Error, transport: string): void {
+    this.#counters.errors++;
+    this.#options.log?.warn({ err: error }, `DNS server's ${transport} socket failed`);
+  }
+}
+
+function listening(socket: UdpSocket | Server, open: () => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onError = (error: Error): void => reject(error);
+    socket.once('error', onError);
+    socket.once('listening', () => {
+      socket.off('error', onError);
+      resolve();
+    });
+    open();
+  });
+}
+
+const BIND_HINTS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another process has this port: stop it, or choose another cluster DNS address',
+  EADDRNOTAVAIL: 'no device has this address: it belongs on weft0',
+  EACCES: 'ports under 1024 need root or CAP_NET_BIND_SERVICE',
+};
+
+function errorCode(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
+}
+
+function bindError(options: DnsServerOptions, cause: unknown): DnsServerError {
+  const code = errorCode(cause);
+  const hint = BIND_HINTS[code] ?? (cause instanceof Error ? cause.message : String(cause));
+  const place = `DNS server ${options.address}:${options.port}`;
+  return new DnsServerError(`${place}: ${code ? `${code}: ` : ''}${hint}`, { cause });
+}
