@@ -3,11 +3,16 @@
  * parsed once, here; every pod and service has its address; every service has its endpoints. Pure, the same for any
  * order of the objects, and the same on every host that reads them.
  */
-import type { Pod } from '../kube/objects.ts';
-import type { ObjectSet } from '../kube/objects.ts';
+import type { ObjectSet, Pod, Service } from '../kube/objects.ts';
 import type { Problem } from '../kube/problem.ts';
-import type { Words } from '../wire/address.ts';
+import { type Words, isV4, parseAddress, word4 } from '../wire/address.ts';
 import type { Prefix } from '../wire/prefix.ts';
+import { blockHolds, blocksOverlap, parseBlock } from './address-block.ts';
+import { type ClusterBlocks, buildNodes } from './cluster-nodes.ts';
+import { PodIndex, buildEndpoints, portTargets, uncarriedAddresses } from './endpoints.ts';
+import { assignPodAddresses } from './pod-addresses.ts';
+import { ProblemList } from './problem-list.ts';
+import { assignServiceAddresses } from './service-addresses.ts';
 
 /** What all hosts of a cluster agree on. */
 export interface ClusterSettings {
@@ -34,6 +39,8 @@ export interface ClusterNode {
   vtepAddress4: number;
   /** The VTEP's MAC, 6 bytes; absent where it is to be learned (`weft.dev/vtep-mac: learn`). */
   mac?: Uint8Array;
+  /** The VNI it says it uses, where it says so. */
+  vni?: number;
 }
 
 export interface ClusterPod {
@@ -61,7 +68,10 @@ export interface ClusterService {
   headless: boolean;
   externalName?: string;
   ports: readonly ClusterServicePort[];
-  /** Who stands behind the service, one entry per address, in address order; ready ones only unless it publishes all. */
+  /**
+   * Who stands behind the service, one entry per address and hostname, in that order; the
+   * ready ones only, unless the service publishes all.
+   */
   endpoints: readonly ClusterEndpoint[];
 }
 
@@ -104,6 +114,131 @@ export interface ClusterModel {
   problems: readonly Problem[];
 }
 
-export function buildModel(_objects: ObjectSet, _settings: ClusterSettings): ClusterModel {
-  throw new Error('model is being written');
+/** Settings that make no sense are the caller's to refuse: `code` WEFT_SETTINGS, the setting named in the message. */
+export class SettingsError extends Error {
+  readonly code = 'WEFT_SETTINGS';
+}
+
+/** Throws SettingsError; nothing in the objects makes it throw. */
+export function buildModel(objects: ObjectSet, settings: ClusterSettings): ClusterModel {
+  const blocks = settingsBlocks(settings);
+  const dns = dnsAddress(settings);
+  const problems = new ProblemList(objects.places);
+  const nodes = buildNodes(objects.nodes, blocks, problems);
+  const pods = buildPods(objects, nodes, problems);
+  const services = buildServices(objects, pods, blocks, dns, problems);
+  return { nodes, pods, services, problems: problems.sorted() };
+}
+
+/** The parsed CIDRs of the settings. Throws SettingsError. */
+export function settingsBlocks(settings: ClusterSettings): ClusterBlocks {
+  const cluster = parseBlock(settings.clusterCidr);
+  const service = parseBlock(settings.serviceCidr);
+  if (!cluster) throw new SettingsError(`clusterCidr: ${settings.clusterCidr} is not an IPv4 CIDR`);
+  if (!service) throw new SettingsError(`serviceCidr: ${settings.serviceCidr} is not an IPv4 CIDR`);
+  if (blocksOverlap(cluster, service)) {
+    throw new SettingsError(`serviceCidr: ${service.text} overlaps the cluster's ${cluster.text}`);
+  }
+  if (blockHolds(cluster, dnsAddress(settings))) {
+    throw new SettingsError(`clusterDns: ${settings.clusterDns} is inside the cluster's ${cluster.text}`);
+  }
+  return { cluster, service };
+}
+
+/** The cluster DNS address, host-order uint32. Throws SettingsError. */
+export function dnsAddress(settings: ClusterSettings): number {
+  const words = parseAddress(settings.clusterDns);
+  if (!words || !isV4(words)) throw new SettingsError(`clusterDns: ${settings.clusterDns} is not an IPv4 address`);
+  return word4(words);
+}
+
+function buildPods(
+  objects: ObjectSet,
+  nodes: ReadonlyMap<string, ClusterNode>,
+  problems: ProblemList,
+): Map<string, ClusterPod> {
+  // A pod that has finished holds no address: another may have it by now.
+  const living = new Map([...objects.pods].filter(([, p]) => p.status?.phase !== 'Succeeded' && p.status?.phase !== 'Failed'));
+  const addresses = assignPodAddresses(nodes, living, problems);
+  const out = new Map<string, ClusterPod>();
+  for (const key of [...addresses.keys()].sort()) {
+    const object = living.get(key) as Pod;
+    const { metadata, spec } = object;
+    if (spec.containers.some((c) => c.ports?.some((p) => p.hostPort !== undefined && !spec.hostNetwork))) {
+      problems.warning(`Pod ${key}`, 'spec.containers: hostPort is not served: reach the pod by its address or a Service');
+    }
+    out.set(key, {
+      namespace: metadata.namespace,
+      name: metadata.name,
+      nodeName: spec.nodeName as string,
+      address: addresses.get(key) as Words,
+      hostNetwork: spec.hostNetwork === true,
+      hostname: spec.hostname || metadata.name,
+      labels: metadata.labels ?? {},
+      ready: isReady(object),
+      object,
+      ...(spec.subdomain ? { subdomain: spec.subdomain } : {}),
+    });
+  }
+  return out;
+}
+
+/** A manifest says nothing of readiness; what a status says counts. */
+function isReady(pod: Pod): boolean {
+  if (pod.metadata.deletionTimestamp) return false;
+  const condition = pod.status?.conditions?.find((c) => c.type === 'Ready');
+  return !condition || condition.status === 'True';
+}
+
+function buildServices(
+  objects: ObjectSet,
+  pods: ReadonlyMap<string, ClusterPod>,
+  blocks: ClusterBlocks,
+  dns: number,
+  problems: ProblemList,
+): Map<string, ClusterService> {
+  const index = new PodIndex(pods.values());
+  const addresses = assignServiceAddresses(objects.services, blocks.service, dns, problems);
+  const out = new Map<string, ClusterService>();
+  for (const key of [...addresses.keys()].sort()) {
+    const object = objects.services.get(key) as Service;
+    const { metadata, spec } = object;
+    const written = objects.endpoints.get(key);
+    const type = (spec.type ?? 'ClusterIP') as ClusterService['type'];
+    const endpoints = type === 'ExternalName' ? [] : buildEndpoints(object, written, index);
+    nameWhatIsNotApplied(object, `Service ${key}`, problems);
+    for (const ip of written ? uncarriedAddresses(written) : []) {
+      problems.warning(`Endpoints ${key}`, `subsets: ${ip} is IPv6, which is not carried yet: passed over`);
+    }
+    out.set(key, {
+      namespace: metadata.namespace,
+      name: metadata.name,
+      type,
+      clusterIps: addresses.get(key) as readonly Words[],
+      headless: spec.clusterIP === 'None',
+      ports: (spec.ports ?? []).map((p) => {
+        const name = p.name ?? '';
+        const protocol = p.protocol === 'UDP' ? 'UDP' : 'TCP';
+        return { name, protocol, port: p.port, targets: portTargets(endpoints, name, protocol) };
+      }),
+      endpoints,
+      ...(type === 'ExternalName' ? { externalName: spec.externalName as string } : {}),
+    });
+  }
+  return out;
+}
+
+/** What a Service asks for and does not get is never passed over in silence. */
+function nameWhatIsNotApplied(service: Service, title: string, problems: ProblemList): void {
+  const { type, sessionAffinity, externalIPs, internalTrafficPolicy } = service.spec;
+  if (type === 'NodePort' || type === 'LoadBalancer') {
+    problems.warning(title, `spec.type: ${type} is served at its cluster address only: no port is opened on nodes`);
+  }
+  if (sessionAffinity === 'ClientIP') {
+    problems.warning(title, 'spec.sessionAffinity: ClientIP is not applied: each connection takes the next endpoint');
+  }
+  if (externalIPs && externalIPs.length > 0) problems.warning(title, 'spec.externalIPs: are not served');
+  if (internalTrafficPolicy === 'Local') {
+    problems.warning(title, 'spec.internalTrafficPolicy: Local is not applied: endpoints of all nodes are used');
+  }
 }

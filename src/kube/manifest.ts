@@ -1,8 +1,11 @@
 /**
- * From the text of a manifest to validated objects and problems: several documents, lists, comments, line numbers.
+ * From the text of a manifest to validated objects, and problems with file and line: several documents, lists,
+ * comments, JSON too. Bad text or a bad object never takes down the others of the file.
  */
-import type { KubeObject } from './objects.ts';
+import { type Document, LineCounter, isMap, isNode, isSeq, parseAllDocuments } from 'yaml';
+import { type KubeObject, objectTitle } from './objects.ts';
 import type { Problem } from './problem.ts';
+import { type FieldPath, formatPath, isKnownKind, validate } from './validate.ts';
 
 export interface ManifestObject {
   object: KubeObject;
@@ -19,6 +22,168 @@ export interface Manifest {
   complete: boolean;
 }
 
-export function parseManifest(_text: string, _file: string): Manifest {
-  throw new Error('manifest is being written');
+interface Reading {
+  file: string;
+  lines: LineCounter;
+  objects: ManifestObject[];
+  problems: Problem[];
+  refused: string[];
+  complete: boolean;
+  titles: Map<string, string>;
+  ignored: Set<string>;
+}
+
+type Json = Record<string, unknown>;
+
+export function parseManifest(text: string, file: string): Manifest {
+  const lines = new LineCounter();
+  const r: Reading = {
+    file,
+    lines,
+    objects: [],
+    problems: [],
+    refused: [],
+    complete: true,
+    titles: new Map(),
+    ignored: new Set(),
+  };
+  try {
+    const documents = parseAllDocuments(text, { lineCounter: lines, merge: true, prettyErrors: false });
+    for (const document of documents) readDocument(r, document as Document);
+  } catch (error) {
+    // The parser recurses: text that nests too deeply ends its stack.
+    fail(r, r.file, `cannot be read as YAML: ${(error as Error).message}`);
+  }
+  return { objects: r.objects, problems: r.problems, refused: r.refused, complete: r.complete };
+}
+
+function readDocument(r: Reading, document: Document): void {
+  if (document.errors.length > 0) {
+    for (const error of document.errors.slice(0, 3)) {
+      const { line, col } = r.lines.linePos(error.pos[0]);
+      fail(r, `${r.file}:${line}:${col}`, error.message);
+    }
+    return;
+  }
+  let value: unknown;
+  try {
+    // An alias that expands beyond the parser's limit throws.
+    value = document.toJS();
+  } catch (error) {
+    fail(r, placeOf(r, document, []), (error as Error).message);
+    return;
+  }
+  if (value === null || value === undefined) return;
+  readValue(r, document, withoutNulls(value), []);
+}
+
+/** One object or list, standing at a path of its document. */
+function readValue(r: Reading, document: Document, value: unknown, path: FieldPath): void {
+  const place = placeOf(r, document, path);
+  if (!isObject(value)) {
+    fail(r, place, 'must be a map with apiVersion and kind');
+    return;
+  }
+  const { apiVersion, kind } = value;
+  if (typeof kind !== 'string' || typeof apiVersion !== 'string') {
+    fail(r, place, `${typeof kind === 'string' ? 'apiVersion' : 'kind'}: is required and must be a string`);
+  } else if (apiVersion === 'v1' && (kind === 'List' || isKnownKind(apiVersion, kind.replace(/List$/, '')))) {
+    if (kind.endsWith('List')) readList(r, document, value, path, kind.slice(0, -'List'.length));
+    else readObject(r, document, value, path, place);
+  } else if (!r.ignored.has(`${apiVersion} ${kind}`)) {
+    r.ignored.add(`${apiVersion} ${kind}`);
+    r.problems.push({ place, message: `${kind} (${apiVersion}) is a kind that is not read: ignored`, severity: 'warning' });
+  }
+}
+
+function readList(r: Reading, document: Document, list: Json, path: FieldPath, itemKind: string): void {
+  const items = list.items ?? [];
+  if (!Array.isArray(items)) {
+    fail(r, placeOf(r, document, [...path, 'items']), 'items: must be a list');
+    return;
+  }
+  items.forEach((item: unknown, i) => {
+    // Items of a PodList and its like may leave their kind to the list.
+    const named = itemKind && isObject(item) ? { apiVersion: 'v1', kind: itemKind, ...item } : item;
+    // A list in a list is nobody's manifest, and lists without end would end the stack.
+    if (path.length > 0) fail(r, placeOf(r, document, path), 'a list must not stand in a list');
+    else readValue(r, document, named, ['items', i]);
+  });
+}
+
+function readObject(r: Reading, document: Document, value: Json, path: FieldPath, place: string): void {
+  const kind = value.kind as KubeObject['kind'];
+  const metadata = value.metadata;
+  if (isObject(metadata) && kind !== 'Node' && (metadata.namespace === undefined || metadata.namespace === '')) {
+    metadata.namespace = 'default';
+  }
+  const violations = validate(kind, value);
+  const title = titleOf(kind, metadata);
+  if (violations.length > 0) {
+    for (const v of violations) {
+      const where = placeOf(r, document, [...path, ...v.path]);
+      const message = `${title ?? kind}: ${formatPath(v.path)}: ${v.message}`;
+      r.problems.push({ place: where, message, severity: 'error' });
+    }
+    if (title) r.refused.push(title);
+    else r.complete = false;
+    return;
+  }
+  const object = value as unknown as KubeObject;
+  const known = r.titles.get(objectTitle(object));
+  if (known) {
+    const message = `${objectTitle(object)}: stands already at ${known}: this one is ignored`;
+    r.problems.push({ place, message, severity: 'error' });
+    return;
+  }
+  r.titles.set(objectTitle(object), place);
+  r.objects.push({ object, place });
+}
+
+/** As objectTitle, of something that may be no object. */
+function titleOf(kind: string, metadata: unknown): string | undefined {
+  if (!isObject(metadata) || typeof metadata.name !== 'string') return undefined;
+  return kind === 'Node' ? `Node ${metadata.name}` : `${kind} ${String(metadata.namespace)}/${metadata.name}`;
+}
+
+/** `file:line` of the node at a path, or of the nearest one above that stands in the text. */
+function placeOf(r: Reading, document: Document, path: FieldPath): string {
+  let offset = document.range?.[0] ?? 0;
+  let at: unknown = document.contents;
+  if (isNode(at) && at.range) offset = at.range[0];
+  for (const part of path) {
+    if (isMap(at)) {
+      const pair = at.items.find((p) => isNode(p.key) && String(p.key) === String(part));
+      if (!pair) break;
+      if (isNode(pair.key) && pair.key.range) offset = pair.key.range[0];
+      at = pair.value;
+    } else if (isSeq(at)) {
+      at = at.items[Number(part)];
+      if (isNode(at) && at.range) offset = at.range[0];
+    } else {
+      break;
+    }
+  }
+  return `${r.file}:${r.lines.linePos(offset).line}`;
+}
+
+function fail(r: Reading, place: string, message: string): void {
+  r.problems.push({ place, message, severity: 'error' });
+  r.complete = false;
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** A field that is null is a field left out, as an API server reads it. */
+function withoutNulls(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutNulls);
+  if (!isObject(value)) return value;
+  // Entries, so that a key named __proto__ stays a key.
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, v]) => v !== null && v !== undefined)
+      .map(([k, v]) => [k, withoutNulls(v)]),
+  );
 }

@@ -1,0 +1,69 @@
+/**
+ * Services of the model to entries of the service table. Ids and epochs are carried from one generation to the next,
+ * so that a change of one service moves no other service's round-robin cursor.
+ */
+import type { ServicePort } from '../tables/services.ts';
+import { word4 } from '../wire/address.ts';
+import type { ClusterModel } from './model.ts';
+import { nameHash } from './name-hash.ts';
+import { shuffleTargets, targetSet } from './target-order.ts';
+
+const PROTOCOL_NUMBER = { TCP: 6, UDP: 17 } as const;
+/** Epochs live in 32-bit words of the tables. */
+const EPOCH_LIMIT = 0x7fffffff;
+
+export interface ServiceMemory {
+  /** Small number, stable while the service port exists. */
+  id: number;
+  epoch: number;
+  /** What the epoch stands for. */
+  targets: string;
+}
+
+export interface CompiledServices {
+  ports: readonly ServicePort[];
+  services: ReadonlyMap<string, ServiceMemory>;
+  nextEpoch: number;
+}
+
+/** `dns4`: the cluster DNS address, which is no service in the tables. */
+export function compileServices(
+  model: ClusterModel,
+  hostName: string,
+  dns4: number,
+  previous: { services: ReadonlyMap<string, ServiceMemory>; nextEpoch: number },
+): CompiledServices {
+  const ports: ServicePort[] = [];
+  const services = new Map<string, ServiceMemory>();
+  const freeId = freeIds(previous.services);
+  let nextEpoch = previous.nextEpoch;
+  for (const [name, service] of model.services) {
+    for (const [i, address] of service.clusterIps.entries()) {
+      if (word4(address) === dns4) continue;
+      for (const { protocol, port, targets } of service.ports) {
+        const key = `${name} ${protocol}/${port}${i === 0 ? '' : ` #${i}`}`;
+        const set = targetSet(targets);
+        const known = previous.services.get(key);
+        const same = known?.targets === set;
+        const epoch = same ? known.epoch : nextEpoch;
+        if (!same) nextEpoch = nextEpoch === EPOCH_LIMIT ? 1 : nextEpoch + 1;
+        const memory = { id: known?.id ?? freeId(), epoch, targets: set };
+        services.set(key, memory);
+        const endpoints = shuffleTargets(targets, nameHash(`${hostName} ${key}`));
+        ports.push({ id: memory.id, address, protocol: PROTOCOL_NUMBER[protocol], port, epoch, endpoints });
+      }
+    }
+  }
+  return { ports, services, nextEpoch };
+}
+
+/** Smallest ids that nobody held in the last generation: an id rests for one generation before it is used again. */
+function freeIds(services: ReadonlyMap<string, ServiceMemory>): () => number {
+  const held = new Set<number>();
+  for (const { id } of services.values()) held.add(id);
+  let next = 0;
+  return () => {
+    while (held.has(next)) next++;
+    return next++;
+  };
+}

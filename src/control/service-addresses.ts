@@ -1,0 +1,83 @@
+/**
+ * Every service's virtual address: the one written down, else one out of the services' CIDR by hash of the service's
+ * name, so that every host comes to the same without asking anybody.
+ */
+import type { Service } from '../kube/objects.ts';
+import { type Words, formatAddress4, isV4, parseAddress, word4, wordsFrom4 } from '../wire/address.ts';
+import { type AddressBlock, blockHolds } from './address-block.ts';
+import { allocate } from './address-pool.ts';
+import type { ProblemList } from './problem-list.ts';
+
+/**
+ * By `namespace/name`; an empty list for services that have none by intent (headless, ExternalName). A service that
+ * can have no address is missing and named among the problems.
+ */
+export function assignServiceAddresses(
+  services: ReadonlyMap<string, Service>,
+  block: AddressBlock,
+  clusterDns4: number,
+  problems: ProblemList,
+): Map<string, readonly Words[]> {
+  const out = new Map<string, readonly Words[]>();
+  const owners = new Map<number, string>();
+  const unaddressed: string[] = [];
+  for (const key of [...services.keys()].sort()) {
+    const service = services.get(key) as Service;
+    const title = `Service ${key}`;
+    if (service.spec.clusterIP === 'None' || service.spec.type === 'ExternalName') {
+      out.set(key, []);
+      continue;
+    }
+    const written = writtenAddresses(service, title, problems);
+    if (written.length === 0) {
+      unaddressed.push(key);
+      continue;
+    }
+    const fault = written.map((a) => faultOf(a, block, owners.get(a), problems)).find((f) => f !== undefined);
+    if (fault) {
+      problems.error(title, `spec.clusterIP: ${fault}: left out`);
+      continue;
+    }
+    if (written.includes(clusterDns4)) {
+      const address = formatAddress4(clusterDns4);
+      problems.warning(title, `spec.clusterIP: ${address} is the cluster DNS, which every host answers itself`);
+    }
+    for (const a of written) owners.set(a, title);
+    out.set(key, written.map(wordsFrom4));
+  }
+  const given = allocate(
+    { first: block.first + 1, count: block.last - block.first - 1 },
+    unaddressed,
+    new Set([...owners.keys(), clusterDns4]),
+  );
+  for (const key of unaddressed) {
+    const address = given.get(key);
+    if (address !== undefined) out.set(key, [wordsFrom4(address)]);
+    else problems.error(`Service ${key}`, `spec.clusterIP: no address is free in ${block.text}: left out`);
+  }
+  return out;
+}
+
+function writtenAddresses(service: Service, title: string, problems: ProblemList): number[] {
+  const { clusterIP, clusterIPs } = service.spec;
+  const texts = clusterIPs && clusterIPs.length > 0 ? clusterIPs : [clusterIP ?? ''];
+  const out: number[] = [];
+  for (const text of texts) {
+    const words = text ? parseAddress(text) : undefined;
+    if (words && isV4(words)) out.push(word4(words));
+    else if (words) problems.warning(title, `spec.clusterIP: ${text} is IPv6, which is not carried yet: passed over`);
+  }
+  return [...new Set(out)];
+}
+
+function faultOf(
+  address: number,
+  block: AddressBlock,
+  owner: string | undefined,
+  problems: ProblemList,
+): string | undefined {
+  const text = formatAddress4(address);
+  if (owner !== undefined) return `${text} is already the address of ${problems.whereIs(owner)}`;
+  if (!blockHolds(block, address)) return `${text} is outside the services' ${block.text}`;
+  return address === block.first || address === block.last ? `${text} is reserved in ${block.text}` : undefined;
+}

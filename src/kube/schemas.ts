@@ -1,0 +1,148 @@
+/**
+ * JSON Schemas of the objects the network reads, written by hand after core/v1: the fields that are used are typed
+ * strictly, all others are tolerated as a real API server tolerates them. `description` is the sentence people read
+ * when an `anyOf` or a `format` fails. Rules between fields are in object-rules.ts.
+ */
+import type { SchemaObject } from 'ajv';
+
+const string = { type: 'string' } as const;
+const boolean = { type: 'boolean' } as const;
+const text = (format: string): SchemaObject => ({ type: 'string', format });
+const list = (items: SchemaObject): SchemaObject => ({ type: 'array', items });
+const object = (properties: Record<string, SchemaObject>, required: string[] = []): SchemaObject => ({
+  type: 'object',
+  properties,
+  required,
+});
+const oneOf = (...values: string[]): SchemaObject => ({ type: 'string', enum: values });
+
+const portNumber: SchemaObject = { type: 'integer', minimum: 1, maximum: 65535 };
+const protocol: SchemaObject = { type: 'string', format: 'protocol' };
+const targetPort: SchemaObject = {
+  anyOf: [portNumber, text('port-name')],
+  description: 'must be a port number between 1 and 65535 or the name of a container port',
+};
+const ipOrEmpty: SchemaObject = {
+  anyOf: [{ type: 'string', maxLength: 0 }, text('ip')],
+  description: 'must be an IP address',
+};
+
+const metadata = (nameFormat: string): SchemaObject =>
+  object(
+    {
+      name: text(nameFormat),
+      namespace: text('dns-label'),
+      labels: {
+        type: 'object',
+        propertyNames: text('label-key'),
+        additionalProperties: text('label-value'),
+      },
+      annotations: { type: 'object', additionalProperties: string },
+    },
+    ['name'],
+  );
+
+const node = object(
+  {
+    metadata: metadata('dns-name'),
+    spec: object({ podCIDR: text('cidr'), podCIDRs: list(text('cidr')) }),
+    status: object({ addresses: list(object({ type: string, address: string }, ['type', 'address'])) }),
+  },
+  ['metadata'],
+);
+
+const container = object(
+  {
+    name: text('dns-label'),
+    image: string,
+    command: list(string),
+    args: list(string),
+    workingDir: string,
+    env: list(object({ name: { type: 'string', minLength: 1 }, value: string, valueFrom: object({}) }, ['name'])),
+    ports: list(
+      object({ containerPort: portNumber, hostPort: portNumber, name: text('port-name'), protocol }, ['containerPort']),
+    ),
+  },
+  ['name'],
+);
+
+const pod = object(
+  {
+    metadata: metadata('dns-name'),
+    spec: object(
+      {
+        nodeName: text('dns-name'),
+        hostNetwork: boolean,
+        hostname: text('dns-label'),
+        subdomain: text('dns-label'),
+        restartPolicy: oneOf('Always', 'OnFailure', 'Never'),
+        terminationGracePeriodSeconds: { type: 'integer', minimum: 0 },
+        dnsPolicy: oneOf('ClusterFirst', 'ClusterFirstWithHostNet', 'Default', 'None'),
+        dnsConfig: object({
+          nameservers: list(text('ip')),
+          searches: list(string),
+          options: list(object({ name: { type: 'string', minLength: 1 }, value: string }, ['name'])),
+        }),
+        hostAliases: list(object({ ip: text('ip'), hostnames: list(text('dns-name')) }, ['ip'])),
+        initContainers: list(container),
+        containers: { type: 'array', items: container, minItems: 1 },
+      },
+      ['containers'],
+    ),
+    status: object({
+      podIP: ipOrEmpty,
+      podIPs: list(object({ ip: ipOrEmpty })),
+      phase: oneOf('Pending', 'Running', 'Succeeded', 'Failed', 'Unknown'),
+      conditions: list(object({ type: string, status: oneOf('True', 'False', 'Unknown') }, ['type', 'status'])),
+    }),
+  },
+  ['metadata', 'spec'],
+);
+
+const clusterIp: SchemaObject = {
+  anyOf: [{ type: 'string', enum: ['', 'None'] }, text('ip')],
+  description: 'must be an IP address, "None" or empty',
+};
+
+const service = object(
+  {
+    metadata: metadata('dns-1035-label'),
+    spec: object({
+      type: oneOf('ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'),
+      clusterIP: clusterIp,
+      clusterIPs: list(clusterIp),
+      externalName: text('dns-name'),
+      externalIPs: list(text('ip')),
+      selector: { type: 'object', propertyNames: text('label-key'), additionalProperties: text('label-value') },
+      publishNotReadyAddresses: boolean,
+      sessionAffinity: oneOf('None', 'ClientIP'),
+      internalTrafficPolicy: oneOf('Cluster', 'Local'),
+      externalTrafficPolicy: oneOf('Cluster', 'Local'),
+      ports: list(
+        object({ name: text('dns-label'), protocol, port: portNumber, targetPort, nodePort: portNumber }, ['port']),
+      ),
+    }),
+  },
+  ['metadata', 'spec'],
+);
+
+const endpointAddresses = list(
+  object({ ip: text('ip'), hostname: text('dns-label'), nodeName: text('dns-name'), targetRef: object({}) }, ['ip']),
+);
+
+const endpoints = object(
+  {
+    metadata: metadata('dns-name'),
+    subsets: list(
+      object({
+        addresses: endpointAddresses,
+        notReadyAddresses: endpointAddresses,
+        ports: list(object({ name: text('dns-label'), port: portNumber, protocol }, ['port'])),
+      }),
+    ),
+  },
+  ['metadata'],
+);
+
+/** By kind, all of apiVersion v1. */
+export const SCHEMAS = { Node: node, Pod: pod, Service: service, Endpoints: endpoints } as const;

@@ -1,0 +1,127 @@
+/**
+ * Validates one object against its schema and the rules between its fields, and says what is wrong in sentences for
+ * the person who wrote it. Stands between the parsed text of a manifest and everything that trusts its objects.
+ */
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
+import { objectRules } from './object-rules.ts';
+import type { KubeKind, KubeObject } from './objects.ts';
+import { SCHEMAS } from './schemas.ts';
+import { TEXT_FORMATS } from './text-formats.ts';
+
+/** Where in an object: `['spec', 'ports', 0, 'port']`. */
+export type FieldPath = readonly (string | number)[];
+
+export interface Violation {
+  path: FieldPath;
+  /** A sentence that follows the field's name: `must be between 1 and 65535`. */
+  message: string;
+}
+
+/** More than anybody reads of one object. */
+const VIOLATION_LIMIT = 20;
+const VALUE_CHARACTERS = 60;
+
+const validators = new Map<string, ValidateFunction>();
+
+/** Whether the network reads this kind. */
+export function isKnownKind(apiVersion: unknown, kind: unknown): kind is KubeKind {
+  return apiVersion === 'v1' && typeof kind === 'string' && Object.hasOwn(SCHEMAS, kind);
+}
+
+/** What is wrong with a value that claims to be of a kind; empty: it is a KubeObject. */
+export function validate(kind: KubeKind, value: unknown): Violation[] {
+  const check = validator(kind);
+  if (!check(value)) return sentences(check.errors ?? []).slice(0, VIOLATION_LIMIT);
+  return objectRules(value as KubeObject).slice(0, VIOLATION_LIMIT);
+}
+
+/** `spec.ports[0].port`, `metadata.labels[app.example/x]`. */
+export function formatPath(path: FieldPath): string {
+  let text = '';
+  for (const part of path) {
+    if (typeof part === 'string' && /^[A-Za-z_]\w*$/.test(part)) text += text ? `.${part}` : part;
+    else text += `[${part}]`;
+  }
+  return text;
+}
+
+/** Compiled at first use: a process that reads no manifests pays nothing. */
+function validator(kind: KubeKind): ValidateFunction {
+  let check = validators.get(kind);
+  if (!check) {
+    const ajv = new Ajv({ allErrors: true, verbose: true, strict: true });
+    for (const [name, format] of Object.entries(TEXT_FORMATS)) ajv.addFormat(name, format.matches);
+    check = ajv.compile(SCHEMAS[kind]);
+    validators.set(kind, check);
+  }
+  return check;
+}
+
+function sentences(errors: readonly ErrorObject[]): Violation[] {
+  // A failed anyOf comes with an error for each branch: its own sentence says it all.
+  const unions = errors.filter((e) => e.keyword === 'anyOf');
+  const inUnion = (e: ErrorObject): boolean =>
+    unions.some((u) => e.schemaPath.startsWith(`${u.schemaPath}/`) && e.instancePath.startsWith(u.instancePath));
+  return errors.filter((e) => e.keyword !== 'propertyNames' && !inUnion(e)).map(violation);
+}
+
+function violation(e: ErrorObject): Violation {
+  const path = pointer(e.instancePath);
+  const params = e.params as Record<string, unknown>;
+  const schema = e.parentSchema as Record<string, unknown> | undefined;
+  if (e.keyword === 'required') return { path: [...path, String(params.missingProperty)], message: 'is required' };
+  if (e.propertyName !== undefined) return { path: [...path, e.propertyName], message: wanted(String(params.format)) };
+  return { path, message: `${demand(e, params, schema)}${not(e.data)}` };
+}
+
+function demand(e: ErrorObject, params: Record<string, unknown>, schema: Record<string, unknown> | undefined): string {
+  switch (e.keyword) {
+    case 'anyOf':
+      return String(schema?.description);
+    case 'format':
+      return e.data === 'SCTP' ? 'SCTP is not carried: must be TCP or UDP' : wanted(String(params.format));
+    case 'type':
+      return `must be ${TYPE_NAMES[String(params.type)] ?? String(params.type)}`;
+    case 'enum':
+      return `must be one of ${(params.allowedValues as string[]).join(', ')}`;
+    case 'minimum':
+    case 'maximum':
+      return schema?.minimum !== undefined && schema.maximum !== undefined
+        ? `must be between ${schema.minimum} and ${schema.maximum}`
+        : `must be at ${e.keyword === 'minimum' ? 'least' : 'most'} ${params.limit}`;
+    case 'minLength':
+    case 'minItems':
+      return 'must not be empty';
+    default:
+      return e.message ?? e.keyword;
+  }
+}
+
+const TYPE_NAMES: Readonly<Record<string, string>> = {
+  string: 'a string',
+  integer: 'an integer',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'a map',
+};
+
+function wanted(format: string): string {
+  return TEXT_FORMATS[format]?.wanted ?? `must be of the form ${format}`;
+}
+
+/** The value at fault, where it is short enough to help. */
+function not(value: unknown): string {
+  if (value === undefined || value === 'SCTP') return '';
+  if (Array.isArray(value)) return value.length === 0 ? '' : ', not a list';
+  if (typeof value === 'object') return value === null ? ', not null' : ', not a map';
+  const text = JSON.stringify(value);
+  return text.length > VALUE_CHARACTERS ? `, not ${text.slice(0, VALUE_CHARACTERS)}...` : `, not ${text}`;
+}
+
+/** A JSON pointer (RFC 6901) as a path. */
+function pointer(text: string): (string | number)[] {
+  return text
+    .split('/')
+    .slice(1)
+    .map((part) => (/^\d+$/.test(part) ? Number(part) : part.replaceAll('~1', '/').replaceAll('~0', '~')));
+}
