@@ -64,9 +64,7 @@ export function partialAdjust32(field: number, old32: number, new32: number): nu
 
 /** Unfolded sum of the IPv4 pseudo-header (RFC 9293 section 3.1); addresses are 32-bit words, `lengthBytes` of L4. */
 export function pseudoSum4(source: number, destination: number, protocol: number, lengthBytes: number): number {
-  return (
-    (source >>> 16) + (source & 0xffff) + (destination >>> 16) + (destination & 0xffff) + protocol + lengthBytes
-  );
+  return (source >>> 16) + (source & 0xffff) + (destination >>> 16) + (destination & 0xffff) + protocol + lengthBytes;
 }
 
 /** Unfolded sum of the IPv6 pseudo-header (RFC 8200 section 8.1) of the IPv6 header at `ip6Offset`. */

@@ -121,13 +121,7 @@ export function setIdentification(b: Uint8Array, o: number, id: number): void {
 }
 
 /** The offset is a multiple of 8. */
-export function setFragmentField(
-  b: Uint8Array,
-  o: number,
-  dont: boolean,
-  more: boolean,
-  offsetBytes: number,
-): void {
+export function setFragmentField(b: Uint8Array, o: number, dont: boolean, more: boolean, offsetBytes: number): void {
   setU16(b, o + FRAGMENT, (dont ? DONT_FRAGMENT : 0) | (more ? MORE_FRAGMENTS : 0) | (offsetBytes >>> 3));
 }
 

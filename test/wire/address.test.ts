@@ -68,7 +68,18 @@ t.test('IPv6 text by RFC 5952', async (t) => {
     const parsed = parseAddress(text);
     t.equal(parsed && formatAddress(parsed), want, text);
   }
-  const bad = [':', ':::', '1', '1:2', '1:2:3:4:5:6:7', '1:2:3:4:5:6:7:8:9', '1::2::3', '::12345', '::g', 'fe80::1%eth0'];
+  const bad = [
+    ':',
+    ':::',
+    '1',
+    '1:2',
+    '1:2:3:4:5:6:7',
+    '1:2:3:4:5:6:7:8:9',
+    '1::2::3',
+    '::12345',
+    '::g',
+    'fe80::1%eth0',
+  ];
   const alsoBad = ['1:2:3:4:5:6:7:8::', '::1:2:3:4:5:6:7:8', ':1:2:3:4:5:6:7:8', '1:2:3:4:5:6:7:8:', '::1 ', '[::1]'];
   for (const text of [...bad, ...alsoBad, '1.2.3.4::', '::1.2.3.4:5', '::1.2.3', '1:2:3:4:5:6:7:1.2.3.4', '::-1']) {
     t.equal(parseAddress(text), undefined, text);

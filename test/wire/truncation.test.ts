@@ -30,6 +30,11 @@ interface Header {
 
 const sized = (bytes: number) => () => bytes;
 const words = [0, 1, 2, 3];
+
+function wordReader(get: (b: Uint8Array, o: number, i: number) => number, i: number): Reader {
+  return (b, o) => get(b, o, i);
+}
+
 const headers: Header[] = [
   {
     name: 'ethernet',
@@ -78,8 +83,8 @@ const headers: Header[] = [
       ipv6.trafficClass,
       ipv6.nextHeader,
       ipv6.hopLimit,
-      ...words.map((i): Reader => (b, o) => ipv6.sourceWord(b, o, i)),
-      ...words.map((i): Reader => (b, o) => ipv6.destinationWord(b, o, i)),
+      ...words.map((i) => wordReader(ipv6.sourceWord, i)),
+      ...words.map((i) => wordReader(ipv6.destinationWord, i)),
     ],
     extent: (b, o) => ipv6.HEADER_BYTES + ipv6.payloadBytes(b, o),
     at: [[c.echoRequest6, c.INNER_L3]],
