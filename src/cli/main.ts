@@ -1,1 +1,20 @@
-export {}
+#!/usr/bin/env node
+/**
+ * The command line's entry. Reads the words, hands them to one command, and turns whatever goes wrong into one line on
+ * standard error and an exit code: 0 done, 1 failed, 2 not understood.
+ */
+import { CommanderError } from 'commander';
+import { describeFailure } from './failure.ts';
+import { buildProgram } from './program.ts';
+
+try {
+  await buildProgram().parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    // commander has said it already; help and version are no failures.
+    process.exitCode = error.exitCode === 0 ? 0 : 2;
+  } else {
+    console.error(describeFailure(error));
+    process.exitCode = 1;
+  }
+}

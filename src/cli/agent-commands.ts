@@ -1,0 +1,75 @@
+/** The words of `weft agent`, `status`, `ping` and `doctor`; what they do is imported when called. */
+import { type Command, Option } from 'commander';
+import { integer, port } from './numbers.ts';
+
+export function addAgentCommands(program: Command): void {
+  addAgent(program);
+  program
+    .command('status')
+    .description("what this host's agent says of itself: pods, peers, drops, what is wrong")
+    .addOption(socketOption())
+    .addOption(new Option('-o, --output <format>', 'how to print it').choices(['table', 'json']).default('table'))
+    .addHelpText('after', '\nExamples:\n  weft status\n  weft status -o json --socket /run/weft/hosta/agent.sock')
+    .action(async (options) => (await import('./agent-actions.ts')).status(options));
+  program
+    .command('ping')
+    .description('probe another host from this one: reachable, round trip, path MTU, by the underlay and the overlay')
+    .argument('[host]', 'name of a Node or its address; every peer where none is given')
+    .addOption(socketOption())
+    .addOption(new Option('-o, --output <format>', 'how to print it').choices(['table', 'json']).default('table'))
+    .addHelpText('after', '\nExamples:\n  weft ping hostb\n  weft lab exec hosta -- weft ping hostb')
+    .action(async (host: string | undefined, options) => {
+      process.exitCode = await (await import('./agent-actions.ts')).ping(host, options);
+    });
+  program
+    .command('doctor')
+    .description('check this host, and its agent where one runs: each thing that is wrong with what to do')
+    .addOption(socketOption())
+    .addOption(new Option('-o, --output <format>', 'how to print it').choices(['table', 'json']).default('table'))
+    .addHelpText('after', '\nExamples:\n  weft doctor\n  weft lab exec hosta -- weft doctor')
+    .action(async (options) => {
+      process.exitCode = await (await import('./agent-actions.ts')).doctor(options);
+    });
+}
+
+function addAgent(program: Command): void {
+  program
+    .command('agent')
+    .description("one host's process: its pods, its part of the network, its DNS server")
+    .option('--node <name>', "the Node object that this host is (default: the host's name)")
+    .requiredOption('--manifests <path...>', 'Kubernetes manifests, files or folders; watched')
+    .addOption(new Option('--backend <name>', 'how packets cross').choices(['vxlan', 'host-gw']).default('vxlan'))
+    .option('--vni <number>', 'VXLAN network identifier', integer(0, 0xffffff), 1)
+    .option('--port <port>', "the overlay's UDP port (flannel's is 8472)", port, 4789)
+    .option('--cluster-cidr <prefix>', 'addresses of all pods', '10.244.0.0/16')
+    .option('--service-cidr <prefix>', 'addresses of services', '10.96.0.0/16')
+    .option('--cluster-dns <ip>', 'address of the DNS server', '10.96.0.10')
+    .option('--cluster-domain <name>', 'domain of the cluster', 'cluster.local')
+    .option('--mtu <bytes>', "of pods (default: the underlay's less 50)", integer(576, 65535))
+    .addOption(
+      new Option('--offload <mode>', 'how packets reach the underlay')
+        .choices(['auto', 'tunnel-gso', 'udp-gso', 'batched'])
+        .default('auto'),
+    )
+    .option('--state-dir <path>', 'what outlives the agent (default: /run/weft/NODE)')
+    .option('--socket <path>', 'status socket (default: STATE-DIR/agent.sock)')
+    .option('--max-flows <count>', 'most flows that are tracked at once', integer(1024, 2 ** 24))
+    .option('--keep-pods', 'on SIGTERM leave pods, devices and routes as they are')
+    .addOption(
+      new Option('--log-level <level>', 'what is worth a line')
+        .choices(['debug', 'info', 'warn', 'error'])
+        .default('info'),
+    )
+    .addOption(new Option('-o, --output <format>', 'how to log').choices(['plain', 'json']).default('plain'))
+    .addHelpText(
+      'after',
+      '\nExamples:\n  weft agent --node hosta --manifests /etc/weft\n  weft agent --backend host-gw --manifests cluster.yaml',
+    )
+    .action(async (options) => (await import('./agent-actions.ts')).agent(options));
+}
+
+function socketOption(): Option {
+  return new Option('--socket <path>', "the agent's status socket (default: the only one in /run/weft)").env(
+    'WEFT_SOCKET',
+  );
+}

@@ -1,0 +1,108 @@
+/** What `weft lab up`, `down`, `status`, `logs` and `list` do: the lab room's functions, and printing. */
+
+import colors from 'picocolors';
+import { takeDown } from '../lab/down.ts';
+import { findPod } from '../lab/exec.ts';
+import { findLab, LabDir, listLabs } from '../lab/lab-dir.ts';
+import { LabError } from '../lab/lab-error.ts';
+import { readLab } from '../lab/lab-status.ts';
+import { follow, logFiles, tail } from '../lab/logs.ts';
+import { bringUp } from '../lab/up.ts';
+import { labStatusText } from '../observe/lab-status-text.ts';
+import { table } from '../observe/table.ts';
+
+interface UpOptions {
+  name?: string;
+  hosts?: number;
+  manifests?: string[];
+  timeout: number;
+  keep?: boolean;
+}
+
+export async function labUp(file: string | undefined, options: UpOptions): Promise<void> {
+  const request = {
+    ...(file === undefined ? {} : { file }),
+    ...(options.name === undefined ? {} : { name: options.name }),
+    ...(options.hosts === undefined ? {} : { hosts: options.hosts }),
+    ...(options.manifests === undefined ? {} : { manifests: options.manifests }),
+    keep: options.keep ?? false,
+    timeoutSeconds: options.timeout,
+  };
+  const lab = await bringUp(request, (step) => console.log(`${colors.green('✓')} ${step}`));
+  const status = await readLab(lab);
+  const pod = status.hosts.flatMap((host) => host.status?.pods ?? []).find((each) => each.name.startsWith('client'));
+  const named = lab.name === 'default' ? '' : ` --name ${lab.name}`;
+  const hint = pod && request.manifests === undefined && file === undefined;
+  console.log(hint ? `\nTry: weft lab exec${named} ${pod.name} -- curl -s http://web/hostname` : '');
+}
+
+export async function labDown(options: { name?: string; all?: boolean }): Promise<void> {
+  const labs = options.all ? listLabs() : [whichToTakeDown(options.name)];
+  if (labs.length === 0) console.log('no lab is up');
+  for (const lab of labs) {
+    const was = await takeDown(lab);
+    console.log(was ? `${colors.green('✓')} lab ${lab.name} is down` : `no lab ${lab.name}`);
+  }
+}
+
+/** Unlike for the other commands, a lab that is dead already, or that never was, will do. */
+function whichToTakeDown(name: string | undefined): LabDir {
+  const wanted = name ?? process.env.WEFT_LAB;
+  if (wanted !== undefined) return new LabDir(wanted);
+  const labs = listLabs();
+  const plain = labs.find((lab) => lab.name === 'default') ?? (labs.length === 1 ? labs[0] : undefined);
+  if (plain !== undefined || labs.length === 0) return plain ?? new LabDir('default');
+  const names = labs.map((lab) => lab.name).join(', ');
+  throw new LabError('WEFT_LAB_NAME', `several labs, say which by --name, or --all: ${names}`);
+}
+
+export async function labStatus(options: { name?: string; output: 'table' | 'json' }): Promise<void> {
+  const status = await readLab(findLab(options.name));
+  console.log(options.output === 'json' ? JSON.stringify(status, undefined, 2) : labStatusText(status));
+}
+
+export async function labLogs(
+  target: string,
+  options: { name?: string; follow?: boolean; tail?: number },
+): Promise<void> {
+  const lab = findLab(options.name);
+  const isHost = Object.hasOwn(lab.state()?.hosts ?? {}, target);
+  const files = logFiles(lab, target, isHost ? undefined : findPod(lab, target).directory);
+  if (options.follow) {
+    const abort = new AbortController();
+    process.once('SIGINT', () => abort.abort()).once('SIGTERM', () => abort.abort());
+    await Promise.all(files.map((file) => follow(file, (chunk) => process.stdout.write(chunk), abort.signal)));
+    return;
+  }
+  for (const file of files) {
+    const lines = tail(file, options.tail ?? Number.POSITIVE_INFINITY);
+    if (lines.length > 0) console.log(lines.join('\n'));
+  }
+}
+
+export async function labList(options: { output: 'table' | 'json' }): Promise<void> {
+  const labs = listLabs().map((lab) => {
+    const topology = lab.topology();
+    const holder = lab.holder();
+    return {
+      name: lab.name,
+      up: holder !== undefined,
+      hosts: topology?.hosts.length ?? 0,
+      backend: topology?.backend ?? '',
+      rootless: holder?.rootless ?? false,
+      directory: lab.path,
+    };
+  });
+  if (options.output === 'json') console.log(JSON.stringify(labs, undefined, 2));
+  else if (labs.length === 0) console.log('no labs: weft lab up');
+  else {
+    const rows = labs.map((lab) => [
+      lab.name,
+      lab.up ? colors.green('up') : colors.red('dead: weft lab down cleans up'),
+      `${lab.hosts}`,
+      lab.backend,
+      lab.directory,
+    ]);
+    console.log(table(['LAB', 'STATE', 'HOSTS', 'BACKEND', 'DIRECTORY'], rows));
+  }
+}

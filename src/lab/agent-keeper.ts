@@ -1,0 +1,99 @@
+/**
+ * Keeps one host's agent alive: starts it inside the host's namespaces, writes what it says to the host's log, and
+ * starts it again when it ends, at once the first time and ever more slowly while it keeps dying young.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync, writeSync } from 'node:fs';
+
+const FIRST_WAIT_MS = 50;
+const LAST_WAIT_MS = 5000;
+/** An agent that lived this long died of something new. */
+const OLD_AGE_MS = 5000;
+
+/** How long to wait before the next start, after `young` lives in a row that ended early. */
+export function restartWaitMs(young: number): number {
+  return Math.min(FIRST_WAIT_MS * 2 ** Math.max(0, young - 1), LAST_WAIT_MS);
+}
+
+export interface AgentKeeperOptions {
+  host: string;
+  /** Process that holds the host's namespaces. */
+  init: number;
+  /** Program and arguments of the agent. */
+  command: readonly string[];
+  env: NodeJS.ProcessEnv;
+  log: string;
+  /** Called after every start and every end. */
+  onChange: () => void;
+}
+
+export class AgentKeeper {
+  starts = 0;
+  pid: number | undefined;
+  lastEnd: string | undefined;
+  private young = 0;
+  private stopped = false;
+  private timer: NodeJS.Timeout | undefined;
+  private child: ChildProcess | undefined;
+  private readonly options: AgentKeeperOptions;
+
+  constructor(options: AgentKeeperOptions) {
+    this.options = options;
+  }
+
+  start(): void {
+    if (this.stopped) return;
+    const { init, command, env, log } = this.options;
+    const output = openSync(log, 'a', 0o600);
+    // No -p: the process already is in the lab's process namespace, and without a fork the child is the agent itself.
+    const child = spawn('nsenter', ['-t', `${init}`, '-m', '-n', '-u', '--', ...command], {
+      stdio: ['ignore', output, output],
+      env,
+      cwd: '/',
+    });
+    closeSync(output);
+    this.child = child;
+    this.pid = child.pid;
+    this.starts++;
+    const began = performance.now();
+    let over = false;
+    const ended = (how: string): void => {
+      if (over) return;
+      over = true;
+      this.pid = undefined;
+      this.child = undefined;
+      this.lastEnd = how;
+      this.young = performance.now() - began >= OLD_AGE_MS ? 1 : this.young + 1;
+      if (this.stopped) return;
+      const wait = restartWaitMs(this.young);
+      this.note(`agent of ${this.options.host} ended (${how}); started again in ${wait} ms`);
+      this.timer = setTimeout(() => this.start(), wait);
+      this.options.onChange();
+    };
+    child.once('error', (error) => ended(error.message));
+    child.once('exit', (code, signal) => ended(signal ?? `exit code ${code}`));
+    this.options.onChange();
+  }
+
+  /** Ends the agent for good; resolves when it is gone, after `graceMs` by force. */
+  async stop(graceMs: number): Promise<void> {
+    this.stopped = true;
+    clearTimeout(this.timer);
+    const child = this.child;
+    if (child === undefined) return;
+    await new Promise<void>((done) => {
+      const force = setTimeout(() => child.kill('SIGKILL'), graceMs);
+      child.once('exit', () => {
+        clearTimeout(force);
+        done();
+      });
+      child.kill('SIGTERM');
+    });
+  }
+
+  private note(text: string): void {
+    const output = openSync(this.options.log, 'a', 0o600);
+    writeSync(output, `lab: ${text}\n`);
+    closeSync(output);
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * The process that is a lab: it lives in namespaces of its own (network, mounts, process numbers, and users where
+ * there is no root), makes the hosts' namespaces in them, and keeps one agent per host alive. When it ends, the
+ * kernel ends everything in the lab with it.
+ *
+ *     weft lab up ──spawns──▶ unshare ──▶ sh (process 1, reaps) ──▶ holder ─┬▶ sleep: namespaces of hosta
+ *                                                                          ├▶ weft agent --node hosta
+ *                                                                          └▶ …
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, readlinkSync } from 'node:fs';
+import { runTool } from '../agent/command.ts';
+import { startTicks } from '../agent/process-table.ts';
+import { AgentKeeper } from './agent-keeper.ts';
+import { buildHost, buildUnderlay, readResolvConf } from './host-namespaces.ts';
+import { type HostState, type LabDir, type LabState, makeDir, writeJson } from './lab-dir.ts';
+import { LabError } from './lab-error.ts';
+import type { Topology } from './topology.ts';
+import { weftCommand } from './weft-command.ts';
+
+/** Builds the lab of a directory and keeps it until it is told to end; never returns before. */
+export async function runHolder(lab: LabDir): Promise<void> {
+  const topology = lab.topology();
+  if (topology === undefined) throw new LabError('WEFT_LAB_NAME', `no topology in ${lab.path}`);
+  const state: LabState = { phase: 'building', hosts: {} };
+  const ended = new Promise<void>((done) => {
+    process.once('SIGTERM', done);
+    process.once('SIGINT', done);
+  });
+  try {
+    announce(lab);
+    const resolvConf = readResolvConf();
+    await hideMachine();
+    await buildUnderlay(topology);
+    const keepers = await startHosts(lab, topology, resolvConf, state);
+    state.phase = 'running';
+    writeJson(lab.stateFile, state);
+    await ended;
+    await Promise.all(keepers.map((keeper) => keeper.stop(3000)));
+  } catch (error) {
+    state.phase = 'failed';
+    state.error = error instanceof Error ? error.message : String(error);
+    writeJson(lab.stateFile, state);
+    throw error;
+  }
+}
+
+/** Writes down who we are outside: /proc is still the machine's, so its numbers are those others see. */
+function announce(lab: LabDir): void {
+  const self = readlinkSync('/proc/self');
+  const parent = Number(/^PPid:\s*(\d+)/m.exec(readFileSync(`/proc/${self}/status`, 'latin1'))?.[1]);
+  const ticks = startTicks(parent);
+  if (process.ppid !== 1 || ticks === undefined) {
+    throw new LabError('WEFT_LAB_SYSTEM', 'the holder is not alone in a process namespace: start it with weft lab up');
+  }
+  writeJson(lab.holderFile, {
+    holder: { pid: parent, startTicks: ticks },
+    rootless: process.env.WEFT_ROOTLESS === '1',
+  });
+}
+
+/** From here on /proc and /run are the lab's own. */
+async function hideMachine(): Promise<void> {
+  await runTool('mount', ['-t', 'proc', 'proc', '/proc']);
+  await runTool('mount', ['-t', 'tmpfs', '-o', 'mode=755', 'weft', '/run']);
+  makeDir('/run/netns');
+  spawnSync('hostname', ['lab']);
+}
+
+async function startHosts(
+  lab: LabDir,
+  topology: Topology,
+  resolvConf: { path: string; text: string },
+  state: LabState,
+): Promise<AgentKeeper[]> {
+  makeDir(lab.socketFallback);
+  const keepers: AgentKeeper[] = [];
+  const publish = (): void => writeJson(lab.stateFile, state);
+  const hosts = await Promise.all(
+    topology.hosts.map(async (host) => {
+      const init = await buildHost(lab, topology, host, resolvConf);
+      init.once('exit', () => console.error(`lab: the namespaces of ${host.name} lost their holder`));
+      return { host, init: init.pid ?? 0 };
+    }),
+  );
+  for (const { host, init } of hosts) {
+    const entry: HostState = { init, starts: 0 };
+    state.hosts[host.name] = entry;
+    const keeper = new AgentKeeper({
+      host: host.name,
+      init,
+      command: [...weftCommand(), ...agentArguments(lab, topology, host.name)],
+      env: hostEnvironment(lab, host.name),
+      log: lab.agentLog(host.name),
+      onChange: () => {
+        entry.starts = keeper.starts;
+        if (keeper.pid === undefined) delete entry.agent;
+        else entry.agent = keeper.pid;
+        if (keeper.lastEnd !== undefined) entry.lastEnd = keeper.lastEnd;
+        publish();
+      },
+    });
+    keepers.push(keeper);
+    keeper.start();
+  }
+  return keepers;
+}
+
+function agentArguments(lab: LabDir, topology: Topology, host: string): string[] {
+  const paths = [lab.manifests, ...topology.manifests].filter((path) => existsSync(path));
+  return [
+    'agent',
+    ...['--node', host],
+    ...['--backend', topology.backend],
+    ...['--vni', `${topology.vni}`],
+    ...['--state-dir', lab.agentStateDir(host)],
+    ...['--socket', lab.agentSocket(host)],
+    ...paths.flatMap((path) => ['--manifests', path]),
+  ];
+}
+
+/** What a process of a host finds in its environment: `weft` on its PATH, and its agent's socket. */
+export function hostEnvironment(lab: LabDir, host: string): NodeJS.ProcessEnv {
+  return {
+    ...process.env,
+    PATH: `${lab.bin}:${process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin'}`,
+    WEFT_SOCKET: lab.agentSocket(host),
+    WEFT_LAB: lab.name,
+    WEFT_NODE: host,
+  };
+}

@@ -1,0 +1,166 @@
+/**
+ * Where a lab lives on disk, and how to tell a living lab from what a killed one left: one directory per lab, visible
+ * inside and outside of its namespaces, holding its topology, its holder's identity, sockets, logs and generated
+ * manifests.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { isRunning, type ProcessId } from '../agent/process-table.ts';
+import { LabError } from './lab-error.ts';
+import type { Topology } from './topology.ts';
+
+export interface HolderState {
+  /** Process 1 of the lab, by its number outside. */
+  holder: ProcessId;
+  /** Whether its namespaces belong to a user namespace of its own (a lab without root). */
+  rootless: boolean;
+}
+
+/** What the holder says about its hosts; process numbers are those inside the lab. */
+export interface LabState {
+  phase: 'building' | 'running' | 'failed';
+  error?: string;
+  hosts: Record<string, HostState>;
+}
+
+export interface HostState {
+  /** Process that holds the host's namespaces. */
+  init: number;
+  /** Absent between two lives of the agent. */
+  agent?: number;
+  starts: number;
+  /** How the agent's last life ended: `exit code 1`, `SIGKILL`. */
+  lastEnd?: string;
+}
+
+/** Longest path a Unix socket may have, with its closing zero: sun_path in linux/un.h is 108 bytes. */
+const MAX_SOCKET_PATH = 107;
+
+export function labsDir(env: NodeJS.ProcessEnv = process.env): string {
+  if (env['WEFT_HOME']) return join(env['WEFT_HOME'], 'labs');
+  if (process.geteuid?.() === 0) return '/var/lib/weft/labs';
+  return join(env['XDG_STATE_HOME'] || join(homedir(), '.local', 'state'), 'weft', 'labs');
+}
+
+export class LabDir {
+  readonly name: string;
+  readonly path: string;
+
+  constructor(name: string, parent: string = labsDir()) {
+    this.name = name;
+    this.path = join(parent, name);
+  }
+
+  get topologyFile(): string {
+    return join(this.path, 'lab.json');
+  }
+  get holderFile(): string {
+    return join(this.path, 'holder.json');
+  }
+  get stateFile(): string {
+    return join(this.path, 'state.json');
+  }
+  get holderLog(): string {
+    return join(this.path, 'holder.log');
+  }
+  /** Manifests that the lab itself wrote; its hosts watch this folder. */
+  get manifests(): string {
+    return join(this.path, 'manifests');
+  }
+  /** First on the PATH of hosts and pods: holds `weft`. */
+  get bin(): string {
+    return join(this.path, 'bin');
+  }
+  host(name: string): string {
+    return join(this.path, 'hosts', name);
+  }
+  agentLog(host: string): string {
+    return join(this.host(host), 'agent.log');
+  }
+  agentStateDir(host: string): string {
+    return join(this.host(host), 'agent');
+  }
+  resolvConf(host: string): string {
+    return join(this.host(host), 'resolv.conf');
+  }
+  /** Where deep directories would make a path too long for a socket, a short one in the temporary directory. */
+  get socketFallback(): string {
+    return join(tmpdir(), `weft-${createHash('sha256').update(this.path).digest('hex').slice(0, 12)}`);
+  }
+  agentSocket(host: string): string {
+    const plain = join(this.agentStateDir(host), 'agent.sock');
+    return Buffer.byteLength(plain) <= MAX_SOCKET_PATH ? plain : join(this.socketFallback, `${host}.sock`);
+  }
+
+  exists(): boolean {
+    return existsSync(this.path);
+  }
+  topology(): Topology | undefined {
+    return readJson<Topology>(this.topologyFile);
+  }
+  state(): LabState | undefined {
+    return readJson<LabState>(this.stateFile);
+  }
+  /** The holder, if it lives. */
+  holder(): HolderState | undefined {
+    const state = readJson<HolderState>(this.holderFile);
+    return state !== undefined && isRunning(state.holder) ? state : undefined;
+  }
+  /** Removes the directory and what stands in for it elsewhere. */
+  remove(): void {
+    rmSync(this.path, { recursive: true, force: true, maxRetries: 5 });
+    rmSync(this.socketFallback, { recursive: true, force: true });
+  }
+}
+
+/** All labs that have a directory, by name. */
+export function listLabs(parent: string = labsDir()): LabDir[] {
+  if (!existsSync(parent)) return [];
+  return readdirSync(parent, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
+    .map((entry) => new LabDir(entry.name, parent))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** The lab that is meant: by name, by WEFT_LAB, `default`, or the only one that lives. */
+export function findLab(name?: string, parent: string = labsDir()): LabDir {
+  const wanted = name ?? process.env['WEFT_LAB'];
+  const labs = listLabs(parent);
+  const living = labs.filter((lab) => lab.holder() !== undefined);
+  if (wanted === undefined) {
+    const lab = living.find((each) => each.name === 'default') ?? (living.length === 1 ? living[0] : undefined);
+    if (lab !== undefined) return lab;
+    if (living.length === 0) throw new LabError('WEFT_LAB_NAME', 'no lab is up: weft lab up');
+    const names = living.map((each) => each.name).join(', ');
+    throw new LabError('WEFT_LAB_NAME', `several labs are up, say which by --name: ${names}`);
+  }
+  const lab = labs.find((each) => each.name === wanted);
+  if (lab === undefined) {
+    const names = labs.map((each) => each.name).join(', ');
+    throw new LabError('WEFT_LAB_NAME', `no lab ${wanted}${names ? ` (there is: ${names})` : ': weft lab up'}`);
+  }
+  if (lab.holder() === undefined) {
+    throw new LabError('WEFT_LAB_NAME', `lab ${wanted} is not up, only what it left: weft lab down --name ${wanted}`);
+  }
+  return lab;
+}
+
+export function writeJson(path: string, value: unknown): void {
+  const scratch = `${path}.${process.pid}.tmp`;
+  writeFileSync(scratch, `${JSON.stringify(value, undefined, 2)}\n`, { mode: 0o600 });
+  renameSync(scratch, path);
+}
+
+export function makeDir(path: string): void {
+  mkdirSync(path, { recursive: true, mode: 0o755 });
+}
+
+function readJson<T>(path: string): T | undefined {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as T;
+  } catch {
+    return undefined;
+  }
+}

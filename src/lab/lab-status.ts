@@ -1,0 +1,53 @@
+/** How a lab is: what its holder wrote down, and what each of its agents says of itself over its socket. */
+import { agentStatus } from '../agent/client.ts';
+import type { AgentStatus } from '../agent/status.ts';
+import type { LabDir } from './lab-dir.ts';
+import type { Topology } from './topology.ts';
+
+export interface HostStatus {
+  name: string;
+  address: string;
+  podCidr: string;
+  /** How often its agent was started. */
+  starts: number;
+  /** The agent's process, by its number inside the lab. */
+  agentPid: number | undefined;
+  lastEnd: string | undefined;
+  /** Absent while the agent does not answer. */
+  status: AgentStatus | undefined;
+}
+
+export interface LabStatus {
+  name: string;
+  directory: string;
+  up: boolean;
+  rootless: boolean;
+  topology: Topology | undefined;
+  hosts: HostStatus[];
+}
+
+/** Asks all agents at once; one that does not answer has no status. */
+export async function readLab(lab: LabDir): Promise<LabStatus> {
+  const topology = lab.topology();
+  const state = lab.state();
+  const holder = lab.holder();
+  const hosts = (topology?.hosts ?? []).map(async (host): Promise<HostStatus> => {
+    const entry = state?.hosts[host.name];
+    const asks = holder !== undefined && entry?.agent !== undefined;
+    return {
+      ...host,
+      starts: entry?.starts ?? 0,
+      agentPid: holder === undefined ? undefined : entry?.agent,
+      lastEnd: entry?.lastEnd,
+      status: asks ? await agentStatus(lab.agentSocket(host.name)).catch(() => undefined) : undefined,
+    };
+  });
+  return {
+    name: lab.name,
+    directory: lab.path,
+    up: holder !== undefined,
+    rootless: holder?.rootless ?? false,
+    topology,
+    hosts: await Promise.all(hosts),
+  };
+}

@@ -1,0 +1,91 @@
+/**
+ * `weft netexec`: a small server for trying networks out, with the requests that agnhost's netexec of the Kubernetes
+ * tests answers: GET /hostname, /clientip, /echo?msg=…&code=…, /healthz, /shutdown; UDP `hostname`, `clientip`,
+ * `echo …`. Runs in a lab's pods, so it imports next to nothing and starts fast.
+ */
+import { createSocket } from 'node:dgram';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { hostname } from 'node:os';
+
+export interface NetexecOptions {
+  httpPort?: number;
+  udpPort?: number;
+  /** Address to listen on; every IPv4 address by default. */
+  address?: string;
+}
+
+/** Connections that may wait to be accepted; the kernel caps it at net.core.somaxconn. */
+const BACKLOG = 4096;
+
+/** Resolves when all ports listen, with a function that closes them and waits for requests in work. */
+export async function serveNetexec(options: NetexecOptions, onShutdown: () => void): Promise<() => Promise<void>> {
+  const address = options.address ?? '0.0.0.0';
+  const closers: (() => Promise<void>)[] = [];
+  if (options.httpPort !== undefined) {
+    const server = createServer((request, response) => answer(request, response, onShutdown));
+    await new Promise<void>((done, fail) => {
+      server.once('error', fail);
+      server.listen({ port: options.httpPort, host: address, backlog: BACKLOG }, done);
+    });
+    server.on('clientError', (_error, socket) => socket.destroy());
+    closers.push(
+      () =>
+        new Promise((done) => {
+          server.close(() => done());
+          server.closeIdleConnections();
+        }),
+    );
+  }
+  if (options.udpPort !== undefined) {
+    const socket = createSocket('udp4');
+    await new Promise<void>((done, fail) => {
+      socket.once('error', fail);
+      socket.bind(options.udpPort, address, done);
+    });
+    // An ICMP error for a reply to somebody who left is no reason to stop.
+    socket.removeAllListeners('error').on('error', () => {});
+    socket.on('message', (message, from) => {
+      socket.send(reply(message.toString('utf8').trimEnd(), `${from.address}:${from.port}`), from.port, from.address);
+    });
+    closers.push(() => new Promise((done) => socket.close(() => done())));
+  }
+  return async () => {
+    await Promise.all(closers.map((close) => close()));
+  };
+}
+
+function answer(request: IncomingMessage, response: ServerResponse, onShutdown: () => void): void {
+  const url = new URL(request.url ?? '/', 'http://netexec');
+  const query = url.searchParams;
+  response.setHeader('content-type', 'text/plain; charset=utf-8');
+  switch (url.pathname) {
+    case '/':
+      return void response.end(`NOW: ${new Date().toISOString()}`);
+    case '/hostname':
+    case '/hostName':
+      return void response.end(hostname());
+    case '/clientip':
+      return void response.end(`${request.socket.remoteAddress}:${request.socket.remotePort}`);
+    case '/echo': {
+      const code = Number(query.get('code') ?? 200);
+      response.statusCode = Number.isInteger(code) && code >= 200 && code <= 599 ? code : 400;
+      return void response.end(query.get('msg') ?? '');
+    }
+    case '/healthz':
+      return void response.end('ok');
+    case '/shutdown':
+      response.end('bye');
+      return onShutdown();
+    default:
+      response.statusCode = 404;
+      return void response.end(`no ${url.pathname} here`);
+  }
+}
+
+function reply(request: string, client: string): string {
+  const [word = '', ...rest] = request.split(' ');
+  if (word.toLowerCase() === 'hostname') return hostname();
+  if (word.toLowerCase() === 'clientip') return client;
+  if (word.toLowerCase() === 'echo') return rest.join(' ');
+  return `no ${word} here`;
+}

@@ -1,0 +1,182 @@
+/**
+ * Brings a lab up: reads the lab file and the manifests, writes the lab's directory, starts its holder, and returns
+ * when every agent is ready and every pod runs. What is wrong with the files is said before anything is made; what
+ * fails afterwards is named with the tail of its log, and nothing is left behind.
+ */
+import { spawn } from 'node:child_process';
+import { chmodSync, closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { FolderSource } from '../kube/folder-source.ts';
+import type { ObjectSet } from '../kube/objects.ts';
+import { formatProblem, type Problem } from '../kube/problem.ts';
+import { defaultPods, nodeManifests } from './default-pods.ts';
+import { takeDown } from './down.ts';
+import { LabDir, labsDir, makeDir, writeJson } from './lab-dir.ts';
+import { LabError } from './lab-error.ts';
+import { type LabFile, parseLabFile } from './lab-file.ts';
+import { checkMachine } from './preflight.ts';
+import { resolveTopology, type Topology, type TopologyOverrides } from './topology.ts';
+import { waitUntilUp } from './wait-until-up.ts';
+import { weftCommand, weftScript } from './weft-command.ts';
+
+export interface UpRequest extends TopologyOverrides {
+  /** Path of a lab file. */
+  file?: string;
+  /** Leave what failed to come up, for a look. */
+  keep?: boolean;
+  timeoutSeconds?: number;
+}
+
+/** Called with one line per step that is done. */
+export type Report = (step: string) => void;
+
+export async function bringUp(request: UpRequest, report: Report): Promise<LabDir> {
+  const { topology, pods } = await plan(request);
+  const { rootless } = checkMachine();
+  const lab = new LabDir(topology.name);
+  await claim(lab, topology);
+  try {
+    const holder = startHolder(lab, rootless);
+    report(`lab ${lab.name}: ${topology.hosts.length} hosts on ${topology.underlay.cidr}, ${topology.backend}`);
+    await waitUntilUp(lab, topology, pods, holder, report, (request.timeoutSeconds ?? 60) * 1000);
+    return lab;
+  } catch (error) {
+    if (!request.keep) await takeDown(lab);
+    throw error;
+  }
+}
+
+/** Reads everything and decides everything; makes nothing. `pods` are the keys of those that are to run. */
+export async function plan(request: UpRequest): Promise<{ topology: Topology; pods: string[] }> {
+  const lab = request.file === undefined ? {} : readLabFile(request.file);
+  const { topology, problems } = resolveTopology(lab, request, request.file);
+  const missing = topology.manifests.filter((path) => !existsSync(path));
+  for (const path of missing) {
+    problems.push({
+      place: request.file ?? '--manifests',
+      message: `manifests: there is no ${path}`,
+      severity: 'error',
+    });
+  }
+  refuse(problems);
+  const objects = await readManifests(topology.manifests);
+  return {
+    topology: { ...topology, hosts: withNodes(topology, objects) },
+    pods:
+      topology.manifests.length === 0
+        ? topology.hosts.flatMap((_, i) => [`default/web-${i}`, `default/client-${i}`])
+        : podsToRun(topology, objects),
+  };
+}
+
+function readLabFile(path: string): LabFile {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new LabError('WEFT_LAB_FILE', `${path} cannot be read: ${(error as NodeJS.ErrnoException).code}`);
+  }
+  const { lab, problems } = parseLabFile(text, path);
+  refuse(problems);
+  return lab;
+}
+
+function refuse(problems: readonly Problem[]): void {
+  const [first, ...more] = problems.filter((problem) => problem.severity === 'error').map(formatProblem);
+  if (first !== undefined) throw new LabError('WEFT_LAB_FILE', first, more);
+}
+
+async function readManifests(paths: readonly string[]): Promise<ObjectSet> {
+  const source = new FolderSource([...paths]);
+  try {
+    await source.start();
+    refuse(source.problems());
+    return source.current();
+  } finally {
+    await source.close();
+  }
+}
+
+/** A Node object says more of its host than we would make up. */
+function withNodes(topology: Topology, objects: ObjectSet): Topology['hosts'] {
+  return topology.hosts.map((host) => {
+    const node = objects.nodes.get(host.name);
+    if (node === undefined) return host;
+    const address = node.status?.addresses?.find((entry) => entry.type === 'InternalIP')?.address;
+    return { ...host, address: address ?? host.address, podCidr: node.spec?.podCIDR ?? host.podCidr };
+  });
+}
+
+function podsToRun(topology: Topology, objects: ObjectSet): string[] {
+  const hosts = new Set(topology.hosts.map((host) => host.name));
+  const pods: string[] = [];
+  for (const [key, pod] of objects.pods) {
+    const node = pod.spec.nodeName;
+    if (node !== undefined && hosts.has(node)) pods.push(key);
+    else if (node !== undefined && objects.nodes.has(node)) continue;
+    else {
+      const place = objects.places?.get(`Pod ${key}`) ?? `Pod ${key}`;
+      const names = [...hosts].join(', ');
+      const message = `Pod ${key}: spec.nodeName: ${node ?? '(none)'} is no host of the lab (there is: ${names})`;
+      throw new LabError('WEFT_LAB_FILE', formatProblem({ place, message, severity: 'error' }));
+    }
+  }
+  return pods;
+}
+
+/** Makes the lab's directory whole in one step, so that of two who want the name one gets it. */
+async function claim(lab: LabDir, topology: Topology): Promise<void> {
+  if (lab.holder() !== undefined) {
+    throw new LabError('WEFT_LAB_EXISTS', `lab ${lab.name} is up already: weft lab down --name ${lab.name}`);
+  }
+  const objects = await readManifests(topology.manifests);
+  const draft = new LabDir(`.${lab.name}.${process.pid}`);
+  makeDir(labsDir());
+  draft.remove();
+  for (const path of [draft.path, draft.manifests, draft.bin]) makeDir(path);
+  writeJson(draft.topologyFile, topology);
+  const nodes = topology.hosts.filter((host) => !objects.nodes.has(host.name));
+  if (nodes.length > 0) writeFileSync(join(draft.manifests, 'nodes.yaml'), nodeManifests(nodes));
+  if (topology.manifests.length === 0) {
+    writeFileSync(join(draft.manifests, 'web.yaml'), defaultPods(topology.hosts));
+  }
+  writeFileSync(join(draft.bin, 'weft'), weftScript());
+  chmodSync(join(draft.bin, 'weft'), 0o755);
+  for (let attempt = 0; ; attempt++) {
+    try {
+      renameSync(draft.path, lab.path);
+      return;
+    } catch (error) {
+      if (attempt > 0 || lab.holder() !== undefined) {
+        draft.remove();
+        throw new LabError('WEFT_LAB_EXISTS', `lab ${lab.name} is being brought up by somebody else`, [`${error}`]);
+      }
+      // A lab that was killed left its directory.
+      await takeDown(lab);
+    }
+  }
+}
+
+/** `sh` is process 1: it reaps whatever loses its parent, and ends when the holder does. */
+const FIRST_PROCESS = '"$@" & wait $!';
+
+function startHolder(lab: LabDir, rootless: boolean): ReturnType<typeof spawn> {
+  const log = openSync(lab.holderLog, 'a', 0o600);
+  const user = rootless ? ['--user', '--map-root-user'] : [];
+  const child = spawn(
+    'unshare',
+    [
+      ...[...user, '--net', '--mount', '--uts', '--pid', '--fork', '--kill-child', '--propagation', 'private', '--'],
+      ...['sh', '-c', FIRST_PROCESS, 'weft-lab', ...weftCommand(), 'lab-holder', '--dir', lab.path],
+    ],
+    {
+      stdio: ['ignore', log, log],
+      detached: true,
+      cwd: dirname(lab.path),
+      env: { ...process.env, WEFT_ROOTLESS: rootless ? '1' : '0' },
+    },
+  );
+  closeSync(log);
+  child.unref();
+  return child;
+}

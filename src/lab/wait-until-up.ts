@@ -1,0 +1,128 @@
+/**
+ * Waits for a lab that was started: its holder, then its agents, then its pods. Gives up as soon as something is known
+ * to have failed, and then names it, with the end of its log.
+ */
+import type { ChildProcess } from 'node:child_process';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { podDirectory } from '../agent/pod-plan.ts';
+import type { AgentStatus, PodStatus } from '../agent/status.ts';
+import type { LabDir } from './lab-dir.ts';
+import { LabError } from './lab-error.ts';
+import { readLab } from './lab-status.ts';
+import { logFiles, tail } from './logs.ts';
+import type { Topology } from './topology.ts';
+
+const POLL_MS = 40;
+/** An agent that died this often before it was ready will not be. */
+const HOPELESS_STARTS = 3;
+const TAIL_LINES = 15;
+
+export async function waitUntilUp(
+  lab: LabDir,
+  topology: Topology,
+  pods: readonly string[],
+  holder: ChildProcess,
+  report: (step: string) => void,
+  timeoutMs: number,
+): Promise<void> {
+  const began = Date.now();
+  const seconds = (): string => `${((Date.now() - began) / 1000).toFixed(1)} s`;
+  await holderRuns(lab, holder, began + timeoutMs);
+  let agentsReady = false;
+  let waitsFor = '';
+  while (Date.now() < began + timeoutMs) {
+    if (holder.exitCode !== null || holder.signalCode !== null) throw holderFailed(lab);
+    const statuses = await readLab(lab);
+    const agents = topology.hosts.map((host) => statuses.hosts.find((each) => each.name === host.name));
+    for (const agent of agents) {
+      if (agent && !agent.status?.ready && agent.starts >= HOPELESS_STARTS) throw agentFailed(lab, agent.name);
+    }
+    const unready = agents.find((agent) => !agent?.status?.ready);
+    if (unready === undefined) {
+      if (!agentsReady) report(`${agents.length} agents ready after ${seconds()}`);
+      agentsReady = true;
+      const waiting = podsToWaitFor(
+        lab,
+        pods,
+        agents.flatMap((agent) => agent?.status ?? []),
+      );
+      if (waiting.length === 0) {
+        report(`${pods.length} pods run after ${seconds()}`);
+        return;
+      }
+      waitsFor = `pod ${waiting[0]}`;
+    } else {
+      waitsFor = `agent ${unready?.name}: ${unready?.status?.notReady || 'does not answer'}`;
+      if (unready)
+        waitsFor += lastLines(lab.agentLog(unready.name))
+          .map((line) => `\n${line}`)
+          .join('');
+    }
+    await sleep(POLL_MS);
+  }
+  const [first = '', ...details] = waitsFor.split('\n');
+  throw new LabError('WEFT_LAB_FAILED', `lab ${lab.name}: after ${seconds()} still waiting for ${first}`, details);
+}
+
+async function holderRuns(lab: LabDir, holder: ChildProcess, deadline: number): Promise<void> {
+  let failure: Error | undefined;
+  holder.once('error', (error) => {
+    failure = error;
+  });
+  for (;;) {
+    const state = lab.state();
+    if (state?.phase === 'running') return;
+    if (state?.phase === 'failed' || failure || holder.exitCode !== null || holder.signalCode !== null) {
+      throw holderFailed(lab);
+    }
+    if (Date.now() > deadline) throw holderFailed(lab);
+    await sleep(POLL_MS / 2);
+  }
+}
+
+function holderFailed(lab: LabDir): LabError {
+  const why = lab.state()?.error ?? 'its holder ended';
+  return new LabError('WEFT_LAB_FAILED', `lab ${lab.name}: ${why}`, lastLines(lab.holderLog));
+}
+
+function agentFailed(lab: LabDir, host: string): LabError {
+  const end = lab.state()?.hosts[host]?.lastEnd ?? 'it ended';
+  return new LabError('WEFT_LAB_FAILED', `agent of ${host} does not stay up (${end})`, lastLines(lab.agentLog(host)));
+}
+
+/** Keys of the pods that do not run yet; throws for one that will not. One that did its work counts as up. */
+function podsToWaitFor(lab: LabDir, wanted: readonly string[], agents: readonly AgentStatus[]): string[] {
+  const found = new Map<string, { pod: PodStatus; node: string }>();
+  for (const agent of agents) {
+    for (const pod of agent.pods) found.set(`${pod.namespace}/${pod.name}`, { pod, node: agent.node });
+  }
+  return wanted.flatMap((key) => {
+    const at = found.get(key);
+    if (at === undefined) return [key];
+    const { pod, node } = at;
+    const crashed = pod.containers.find((each) => each.restarts > 0 || (each.exitCode > 0 && each.state !== 'running'));
+    if (pod.phase === 'Failed' || crashed !== undefined) throw podFailed(lab, node, pod);
+    if (pod.phase === 'Succeeded' || (pod.phase === 'Running' && pod.ready)) return [];
+    // Said by the agent of a pod that it cannot start at all: no command, no address.
+    if (pod.phase === 'Pending' && pod.message !== '') return [`${key}: ${pod.message}`];
+    return [key];
+  });
+}
+
+function podFailed(lab: LabDir, node: string, pod: PodStatus): LabError {
+  const container = pod.containers.find((each) => each.exitCode > 0);
+  const why =
+    pod.message || (container ? `container ${container.name} ended with exit code ${container.exitCode}` : '');
+  const files = logFiles(lab, node, podDirectory(lab.agentStateDir(node), pod.namespace, pod.name));
+  const message = `pod ${pod.namespace}/${pod.name} on ${node} failed: ${why || pod.phase}`;
+  return new LabError(
+    'WEFT_LAB_FAILED',
+    message,
+    files.flatMap((file) => lastLines(join(file))),
+  );
+}
+
+function lastLines(path: string): string[] {
+  return tail(path, TAIL_LINES).map((line) => `  ${line}`);
+}

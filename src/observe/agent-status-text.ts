@@ -1,0 +1,68 @@
+/** `weft status` for people: one agent, its pods and peers, what it dropped and what is wrong. */
+import colors from 'picocolors';
+import type { AgentStatus } from '../agent/status.ts';
+import { formatProblem } from '../kube/problem.ts';
+import { table } from './table.ts';
+
+export function agentStatusText(agent: AgentStatus): string {
+  const { underlay } = agent;
+  const parts = [
+    table(
+      ['NODE', agent.node],
+      [
+        ['state', agent.ready ? colors.green('ready') : colors.red(agent.notReady || 'not ready')],
+        ['overlay', `${agent.backend}, VNI ${agent.vni}, UDP port ${agent.udpPort}`],
+        ['underlay', `${underlay.address} on ${underlay.device}, MTU ${underlay.mtu} (pods ${agent.podMtu})`],
+        ['offload', `${agent.offload.mode}${agent.offload.detail ? `: ${agent.offload.detail}` : ''}`],
+        ['pods', `${agent.podCidr}, gateway ${agent.gateway}`],
+        ['tables', `generation ${agent.generation}`],
+        ['flows', `${agent.counters.flows.current ?? 0} of ${agent.counters.flows.capacity ?? 0}`],
+        ['memory', `${Math.round(agent.rssBytes / 1e6)} MB`],
+      ],
+    ),
+    table(
+      ['POD', 'ADDRESS', 'PHASE', 'RECEIVED', 'SENT', ''],
+      agent.pods.map((pod) => {
+        const port = agent.counters.ports[pod.port] ?? {};
+        return [
+          `${pod.namespace}/${pod.name}`,
+          pod.address,
+          pod.ready ? colors.green(pod.phase) : colors.yellow(pod.phase),
+          `${port.txPackets ?? 0}`,
+          `${port.rxPackets ?? 0}`,
+          pod.message,
+        ];
+      }),
+    ),
+    table(
+      ['PEER', 'ADDRESS', 'PODS', 'UNDERLAY', 'OVERLAY'],
+      agent.peers.map((peer) => [
+        peer.node,
+        peer.address,
+        peer.podCidr,
+        roundTrip(peer.underlay),
+        roundTrip(peer.overlay),
+      ]),
+    ),
+  ];
+  const drops = Object.entries(agent.counters.drops).filter(([, count]) => count > 0);
+  if (drops.length > 0)
+    parts.push(
+      table(
+        ['DROPPED', 'PACKETS'],
+        drops.map(([reason, count]) => [reason, `${count}`]),
+      ),
+    );
+  const problems = [
+    ...agent.problems.map(formatProblem),
+    ...agent.peers.flatMap((peer) => peer.problems.map((text) => `${peer.node}: ${text}`)),
+  ];
+  if (problems.length > 0) parts.push([colors.yellow('PROBLEMS'), ...problems].join('\n'));
+  return parts.join('\n\n');
+}
+
+function roundTrip(probe: AgentStatus['peers'][number]['underlay']): string {
+  if (probe === undefined) return 'not probed';
+  if (!probe.reachable) return colors.red('unreachable');
+  return probe.rttMs ? `${probe.rttMs.median.toFixed(2)} ms` : 'reachable';
+}

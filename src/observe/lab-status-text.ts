@@ -1,0 +1,76 @@
+/** `weft lab status` for people: the lab, its hosts, pods and services, and whatever is wrong. */
+import colors from 'picocolors';
+import { formatProblem } from '../kube/problem.ts';
+import type { HostStatus, LabStatus } from '../lab/lab-status.ts';
+import { table } from './table.ts';
+
+export function labStatusText(lab: LabStatus): string {
+  const topology = lab.topology;
+  const kind = lab.rootless ? ', without root' : '';
+  const underlay = topology
+    ? `, ${topology.backend} over ${topology.underlay.cidr} (mtu ${topology.underlay.mtu})`
+    : '';
+  const parts = [`lab ${colors.bold(lab.name)}: ${lab.up ? colors.green('up') : colors.red('down')}${underlay}${kind}`];
+  parts.push(hostTable(lab.hosts), podTable(lab.hosts));
+  const services = lab.hosts.find((host) => host.status)?.status?.services ?? [];
+  if (services.length > 0) {
+    parts.push(
+      table(
+        ['SERVICE', 'ADDRESS', 'PORTS', 'ENDPOINTS'],
+        services.map((service) => [
+          `${service.namespace}/${service.name}`,
+          service.clusterIps.join(',') || 'headless',
+          service.ports.map((port) => `${port.port}/${port.protocol}`).join(','),
+          [...new Set(service.ports.flatMap((port) => port.targets))].join(' ') || colors.yellow('none'),
+        ]),
+      ),
+    );
+  }
+  const problems = problemLines(lab.hosts);
+  if (problems.length > 0) parts.push([colors.yellow('PROBLEMS'), ...problems].join('\n'));
+  return parts.join('\n\n');
+}
+
+function hostTable(hosts: readonly HostStatus[]): string {
+  return table(
+    ['HOST', 'ADDRESS', 'PODS', 'AGENT', 'STARTS', 'OFFLOAD', 'MEMORY'],
+    hosts.map(({ name, address, podCidr, starts, lastEnd, status }) => [
+      name,
+      address,
+      podCidr,
+      status?.ready ? colors.green('ready') : colors.red(status?.notReady || lastEnd || 'no answer'),
+      `${starts}`,
+      status?.offload.mode ?? '',
+      status ? `${Math.round(status.rssBytes / 1e6)} MB` : '',
+    ]),
+  );
+}
+
+function podTable(hosts: readonly HostStatus[]): string {
+  return table(
+    ['POD', 'HOST', 'ADDRESS', 'PHASE', 'RESTARTS', ''],
+    hosts.flatMap((host) =>
+      (host.status?.pods ?? []).map((pod) => [
+        `${pod.namespace}/${pod.name}`,
+        host.name,
+        pod.address,
+        pod.ready ? colors.green(pod.phase) : colors.yellow(pod.phase),
+        `${pod.containers.reduce((sum, container) => sum + container.restarts, 0)}`,
+        pod.message,
+      ]),
+    ),
+  );
+}
+
+/** Each problem once, however many hosts see it. */
+function problemLines(hosts: readonly HostStatus[]): string[] {
+  const seen = new Map<string, string[]>();
+  for (const { name, status } of hosts) {
+    const own = (status?.problems ?? []).map(formatProblem);
+    const peers = (status?.peers ?? []).flatMap((peer) =>
+      peer.problems.map((text) => `${name} to ${peer.node}: ${text}`),
+    );
+    for (const line of [...own, ...peers]) seen.set(line, [...(seen.get(line) ?? []), name]);
+  }
+  return [...seen].map(([line, names]) => (names.length === hosts.length ? line : `${line} (${names.join(', ')})`));
+}
