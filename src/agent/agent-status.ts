@@ -1,0 +1,64 @@
+/**
+ * Puts together what an agent says about itself.
+ */
+import { release } from 'node:os';
+import type { ClusterService } from '../control/model.ts';
+import { formatAddress, formatAddress4 } from '../wire/address.ts';
+import { formatPrefix } from '../wire/prefix.ts';
+import type { HostAgent } from './host-agent.ts';
+import type { AgentStatus, ServiceStatus } from './status.ts';
+import { weftVersion } from './weft-command.ts';
+
+export function buildStatus(agent: HostAgent): AgentStatus {
+  const { settings, node, underlay } = agent;
+  const counters = agent.dataplane.counters();
+  return {
+    node: settings.node,
+    pid: process.pid,
+    ready: agent.notReady === '',
+    notReady: agent.notReady,
+    startedAt: agent.startedAt.toISOString(),
+    readyAfterMs: agent.readyAfterMs,
+    versions: { weft: weftVersion(), node: process.version, kernel: release() },
+    backend: settings.backend,
+    vni: settings.vni,
+    udpPort: settings.port,
+    offload: { mode: agent.offload.mode, requested: settings.offload, detail: agent.offload.detail },
+    underlay: { address: underlay?.address ?? '', device: underlay?.device ?? '', mtu: underlay?.mtu ?? 0 },
+    podMtu: agent.podMtu,
+    podCidr: node ? formatPrefix(node.podCidr) : '',
+    gateway: node ? formatAddress4(node.gateway4) : '',
+    generation: agent.generation,
+    pods: agent.pods.status(),
+    services: [...(agent.model?.services.values() ?? [])].map(serviceStatus),
+    peers: agent.peers.status(),
+    problems: agent.problems,
+    counters: { ...counters, dns: flatten(agent.dns?.counters() ?? {}) },
+    rssBytes: process.memoryUsage.rss(),
+  };
+}
+
+function serviceStatus(service: ClusterService): ServiceStatus {
+  return {
+    namespace: service.namespace,
+    name: service.name,
+    type: service.type,
+    clusterIps: service.clusterIps.map(formatAddress),
+    ports: service.ports.map(({ name, protocol, port, targets }) => ({
+      name,
+      protocol,
+      port,
+      targets: targets.map((target) => `${formatAddress(target.address)}:${target.port}`),
+    })),
+  };
+}
+
+/** Nested counts as `answers.NXDOMAIN`. */
+function flatten(counts: object, prefix = ''): Record<string, number> {
+  const out: Record<string, number> = {};
+  for (const [name, value] of Object.entries(counts)) {
+    if (typeof value === 'number') out[prefix + name] = value;
+    else if (value) Object.assign(out, flatten(value as object, `${prefix}${name}.`));
+  }
+  return out;
+}

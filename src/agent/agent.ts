@@ -1,0 +1,95 @@
+/**
+ * `weft agent`: one process per host, from its options to its end. Checks the host, starts the dataplane's worker and
+ * the HostAgent, serves the status interface, and on SIGTERM or SIGINT leaves the host as it was found.
+ */
+import { rmSync, rmdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Dataplane } from '../dataplane/handle.ts';
+import { loadNativeAddon } from '../io/native-addon.ts';
+import { FolderSource } from '../kube/folder-source.ts';
+import { describeError } from './agent-error.ts';
+import { buildStatus } from './agent-status.ts';
+import { agentChecks } from './doctor.ts';
+import { hostChecks, requireChecks } from './host-checks.ts';
+import { HostAgent } from './host-agent.ts';
+import { type Log, openLog } from './log.ts';
+import { chooseOffload } from './offload.ts';
+import { type AgentOptions, type AgentSettings, agentSettings } from './options.ts';
+import { serveStatus } from './status-server.ts';
+import { weftVersion, writeWeftCommand } from './weft-command.ts';
+
+/** Runs until a signal ends it; rejects with an AgentError when it cannot start. */
+export async function runAgent(options: AgentOptions): Promise<void> {
+  const settings = agentSettings(options);
+  const log = await openLog(settings.logFormat, settings.logLevel, { node: settings.node });
+  catchProgrammingErrors(log);
+  const checks = hostChecks();
+  requireChecks(checks);
+  const native = loadNativeAddon();
+  const offload = chooseOffload(settings.offload, native.probe());
+  log.info(`weft ${weftVersion()}, node ${settings.node}, ${settings.backend}, offload ${offload.mode}: ${offload.detail}`);
+
+  const stop = stopRequest(log);
+  const dataplane = await Dataplane.start({
+    ...(settings.maxFlows === undefined ? {} : { maxFlows: settings.maxFlows }),
+    onEnd: (error) => {
+      // Pods and devices stay: whoever supervises us starts the next agent, which takes them up.
+      log.error(`the dataplane's worker ended: ${describeError(error)}`);
+      process.exit(1);
+    },
+  });
+  writeWeftCommand(settings.stateDir);
+  const source = new FolderSource([...settings.manifests]);
+  const agent = new HostAgent({ settings, log, native, dataplane, source, offload });
+  const server = await serveStatus(settings.socketPath, {
+    notReady: () => agent.notReady,
+    status: () => buildStatus(agent),
+    doctor: () => agentChecks(buildStatus(agent), () => agent.peers.probe(undefined)),
+    probe: (host) => agent.peers.probe(host),
+  });
+  await agent.start();
+
+  const signal = await stop;
+  const began = Date.now();
+  log.info(`${signal}: ${settings.keepPods ? 'stops, its pods stay' : 'stops and removes what it made'}`);
+  server.close();
+  await agent.stop(settings.keepPods);
+  if (!settings.keepPods) removeFiles(settings);
+  log.info(`stopped in ${Date.now() - began} ms`);
+  // Whatever still holds the event loop (a probe's socket) has nothing left to do.
+  process.exit(0);
+}
+
+/** Resolves with the first signal; the second one ends the process at once. */
+function stopRequest(log: Log): Promise<string> {
+  return new Promise((resolve) => {
+    let asked = false;
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(signal, () => {
+        if (asked) {
+          log.error(`${signal} again: ends at once, leaving what is left`);
+          process.exit(1);
+        }
+        asked = true;
+        resolve(signal);
+      });
+    }
+  });
+}
+
+function catchProgrammingErrors(log: Log): void {
+  process.on('uncaughtException', (error) => {
+    log.error(`a fault in weft itself, please report it: ${error.stack ?? String(error)}`);
+    process.exit(70);
+  });
+}
+
+function removeFiles(settings: AgentSettings): void {
+  rmSync(settings.socketPath, { force: true });
+  for (const folder of ['bin', 'pods']) rmSync(join(settings.stateDir, folder), { recursive: true, force: true });
+  try {
+    rmdirSync(settings.stateDir);
+  } catch {
+    // Somebody else keeps files there.
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * Asks an agent over its unix socket. For the command line and the lab: nothing of the agent itself is loaded.
+ */
+import { request } from 'node:http';
+import { AgentError, errnoOf } from './agent-error.ts';
+import type { AgentStatus, Check, PeerStatus } from './status.ts';
+
+export interface AskOptions {
+  timeoutMs?: number;
+}
+
+export function agentReady(socketPath: string, options?: AskOptions): Promise<{ ready: boolean; why: string }> {
+  return ask(socketPath, 'GET', '/readyz', undefined, options) as Promise<{ ready: boolean; why: string }>;
+}
+
+export function agentStatus(socketPath: string, options?: AskOptions): Promise<AgentStatus> {
+  return ask(socketPath, 'GET', '/status', undefined, options) as Promise<AgentStatus>;
+}
+
+export function agentDoctor(socketPath: string, options?: AskOptions): Promise<Check[]> {
+  return ask(socketPath, 'GET', '/doctor', undefined, { timeoutMs: 60_000, ...options }) as Promise<Check[]>;
+}
+
+/** Probes one peer, by node name or address, or all of them. */
+export function agentProbe(socketPath: string, host?: string, options?: AskOptions): Promise<PeerStatus[]> {
+  const body = JSON.stringify(host === undefined ? {} : { host });
+  return ask(socketPath, 'POST', '/probe', body, { timeoutMs: 60_000, ...options }) as Promise<PeerStatus[]>;
+}
+
+function ask(socketPath: string, method: string, path: string, body?: string, options: AskOptions = {}): Promise<unknown> {
+  return new Promise((done, fail) => {
+    const timeoutMs = options.timeoutMs ?? 5000;
+    const outgoing = request({ socketPath, method, path, agent: false, timeout: timeoutMs }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (part: string) => {
+        text += part;
+      });
+      response.on('error', fail);
+      response.on('end', () => {
+        try {
+          const value = JSON.parse(text) as { error?: string };
+          // /readyz says 503 with a body of its own.
+          if (typeof value.error === 'string') fail(new AgentError('agent-answer', value.error));
+          else done(value);
+        } catch (error) {
+          fail(new AgentError('agent-answer', `the agent at ${socketPath} answered what is no JSON`, '', error));
+        }
+      });
+    });
+    outgoing.on('timeout', () => outgoing.destroy(new AgentError('agent-silent', `the agent at ${socketPath} did not answer in ${timeoutMs} ms`)));
+    outgoing.on('error', (error) => fail(error instanceof AgentError ? error : unreachable(socketPath, error)));
+    outgoing.end(body);
+  });
+}
+
+function unreachable(socketPath: string, error: Error): AgentError {
+  const code = errnoOf(error);
+  if (code === 'ENOENT' || code === 'ECONNREFUSED') {
+    return new AgentError('no-agent', `no agent answers at ${socketPath}`, 'start one with weft agent, or name its socket', error);
+  }
+  const remedy = code === 'EACCES' ? 'run it as the user that the agent runs as' : '';
+  return new AgentError('no-agent', `the agent at ${socketPath} cannot be asked (${code || error.message})`, remedy, error);
+}

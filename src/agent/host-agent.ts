@@ -1,0 +1,270 @@
+/**
+ * One host's agent: the place where the rooms are wired together, and the only one.
+ *
+ *   FolderSource ─objects─▶ buildModel ─model─▶ compile ─tables─▶ Dataplane.publish ─▶ worker
+ *                              │                   ▲ ports
+ *                              ├─ this node ─▶ HostPorts (weft0, UDP socket, TAP, routes, nftables)
+ *                              ├─ its pods ──▶ LocalPods (namespaces, TUN devices, processes)
+ *                              ├─ records ───▶ DnsServer
+ *                              └─ the others ▶ PeerProbes
+ *
+ * Every change of the objects, and every pod that went, runs the whole of it again, one at a time. What cannot be
+ * done is told once and tried again; what is in force stays in force meanwhile.
+ */
+import { readFileSync } from 'node:fs';
+import { type CompileMemory, compile, emptyMemory } from '../control/compile.ts';
+import { type ClusterModel, type ClusterNode, buildModel } from '../control/model.ts';
+import type { KernelRoute } from '../control/overlay-backend.ts';
+import type { Dataplane } from '../dataplane/handle.ts';
+import { type ClusterRecords, clusterRecords } from '../dns/cluster-records.ts';
+import { parseResolvConf } from '../dns/resolv-conf.ts';
+import { DnsServer } from '../dns/server.ts';
+import type { NativeAddon } from '../io/native-addon.ts';
+import { type Problem, formatProblem } from '../kube/problem.ts';
+import type { ObjectSource } from '../kube/source.ts';
+import { formatAddress, formatAddress4 } from '../wire/address.ts';
+import { formatPrefix, parsePrefix } from '../wire/prefix.ts';
+import { describeError } from './agent-error.ts';
+import { findTools } from './container-command.ts';
+import { boundLogs } from './container-logs.ts';
+import { type HostNetwork, changeKernelRoutes, removeHostNetwork } from './host-network.ts';
+import { HostPorts } from './host-ports.ts';
+import { LocalPods } from './local-pods.ts';
+import { type Log, OnceLog } from './log.ts';
+import type { Offload } from './offload.ts';
+import { type AgentSettings, OVERLAY_BYTES } from './options.ts';
+import { PeerProbes } from './peers.ts';
+import { type PodPlan, planPod } from './pod-plan.ts';
+import { Reconciler } from './reconciler.ts';
+import { type Underlay, findUnderlay, readLinks } from './underlay.ts';
+
+const LOG_CHECK_MS = 10_000;
+const DNS_PORT = 53;
+
+export interface AgentParts {
+  settings: AgentSettings;
+  log: Log;
+  native: NativeAddon;
+  dataplane: Dataplane;
+  source: ObjectSource;
+  offload: Offload;
+}
+
+export class HostAgent {
+  readonly settings: AgentSettings;
+  readonly dataplane: Dataplane;
+  readonly offload: Offload;
+  readonly pods: LocalPods;
+  readonly peers: PeerProbes;
+  readonly startedAt = new Date();
+  dns: DnsServer | undefined;
+  model: ClusterModel | undefined;
+  node: ClusterNode | undefined;
+  underlay: Underlay | undefined;
+  podMtu = 0;
+  generation = 0;
+  readyAfterMs = 0;
+  /** Why it is not ready; '' when it is. */
+  notReady = 'it is starting';
+  problems: readonly Problem[] = [];
+  readonly #log: Log;
+  readonly #source: ObjectSource;
+  readonly #hostPorts: HostPorts;
+  readonly #reconciler: Reconciler;
+  readonly #problemLog: OnceLog;
+  #memory: CompileMemory = emptyMemory();
+  #compileProblems: readonly Problem[] = [];
+  #routes: readonly KernelRoute[] = [];
+  #records: ClusterRecords | undefined;
+  #failure = '';
+  #logTimer: NodeJS.Timeout | undefined;
+
+  constructor(parts: AgentParts) {
+    const { settings, log, native, dataplane, source, offload } = parts;
+    this.settings = settings;
+    this.dataplane = dataplane;
+    this.offload = offload;
+    this.#log = log;
+    this.#source = source;
+    this.#hostPorts = new HostPorts(native, dataplane, offload);
+    this.#problemLog = new OnceLog(
+      (message) => log.warn(message),
+      (message) => log.info(`solved: ${message}`),
+    );
+    const report = (pod: string, message: string) => log.info(`Pod ${pod}: ${message}`);
+    const environment = { native, tools: findTools(), offloads: offload.tun, report };
+    const again = () => void this.#reconciler.request();
+    this.pods = new LocalPods(environment, dataplane, settings.stateDir, log, again);
+    this.peers = new PeerProbes(() => this.#noteProblems());
+    this.#reconciler = new Reconciler(() => this.#reconcile());
+  }
+
+  /** Resolves when the first reconciliation has run; what was not possible then is tried again. */
+  async start(): Promise<void> {
+    await this.pods.recover();
+    await this.#source.start();
+    this.#source.onChange(() => void this.#reconciler.request());
+    this.#logTimer = setInterval(() => boundLogs(this.pods.logPaths()), LOG_CHECK_MS);
+    await this.#reconciler.request();
+  }
+
+  async #reconcile(): Promise<boolean> {
+    let allDone = false;
+    try {
+      allDone = await this.#bringAbout();
+      this.#failure = '';
+    } catch (error) {
+      this.#failure = describeError(error);
+      if (!this.readyAfterMs) this.notReady = this.#failure;
+    }
+    this.#noteProblems();
+    return allDone;
+  }
+
+  async #bringAbout(): Promise<boolean> {
+    const { settings } = this;
+    const model = buildModel(this.#source.current(), settings);
+    this.model = model;
+    const node = model.nodes.get(settings.node);
+    if (!node) throw new Error(`no valid Node ${settings.node} in ${settings.manifests.join(', ')}: it is waited for`);
+    await this.#placeHost(node);
+    const plans = this.#planPods(model, node);
+    const opened = await this.pods.open(plans);
+    await this.#publish(model);
+    this.pods.start();
+    const answering = await this.#serveDns(model);
+    this.#watchPeers(model, node);
+    if (!this.readyAfterMs) {
+      this.readyAfterMs = Math.round(process.uptime() * 1000);
+      this.#log.info(`ready after ${this.readyAfterMs} ms, ${plans.size} pods`);
+    }
+    this.notReady = '';
+    return opened && answering;
+  }
+
+  async #placeHost(node: ClusterNode): Promise<void> {
+    const { settings } = this;
+    const address = formatAddress(node.address);
+    if (this.underlay?.address !== address) this.underlay = findUnderlay(await readLinks(), address, node.name);
+    const around = settings.backend === 'vxlan' ? OVERLAY_BYTES : 0;
+    this.podMtu = settings.mtu ?? this.underlay.mtu - around;
+    const network: HostNetwork = {
+      gateway: formatAddress4(node.gateway4),
+      podCidr: formatPrefix(node.podCidr),
+      clusterCidr: settings.clusterCidr,
+      serviceCidr: settings.serviceCidr,
+      clusterDns: settings.clusterDns,
+      mtu: this.podMtu,
+      udpPort: settings.port,
+    };
+    await this.#hostPorts.apply({ backend: settings.backend, network, underlay: this.underlay });
+    this.node = node;
+  }
+
+  #planPods(model: ClusterModel, node: ClusterNode): Map<string, PodPlan> {
+    const { settings } = this;
+    const context = {
+      stateDir: settings.stateDir,
+      nodeAddress: formatAddress(node.address),
+      clusterDns: settings.clusterDns,
+      clusterDomain: settings.clusterDomain,
+      hostResolvConf: readText('/etc/resolv.conf'),
+      hostEtcHosts: readText('/etc/hosts'),
+      mtu: this.podMtu,
+    };
+    const plans = new Map<string, PodPlan>();
+    for (const [key, pod] of model.pods) if (pod.nodeName === settings.node) plans.set(key, planPod(pod, context));
+    return plans;
+  }
+
+  async #publish(model: ClusterModel): Promise<void> {
+    const { settings } = this;
+    const host = {
+      nodeName: settings.node,
+      backend: settings.backend,
+      vni: settings.vni,
+      udpPort: settings.port,
+      podMtu: this.podMtu,
+      ports: this.pods.ports(),
+      clusterCidr: settings.clusterCidr,
+      serviceCidr: settings.serviceCidr,
+      clusterDns: settings.clusterDns,
+      clusterDomain: settings.clusterDomain,
+    };
+    const compiled = compile(model, host, this.#memory);
+    await this.dataplane.publish(compiled.tables);
+    this.#memory = compiled.memory;
+    this.#compileProblems = compiled.problems;
+    this.generation = compiled.tables.generation;
+    await changeKernelRoutes(this.#routes, compiled.kernelRoutes);
+    this.#routes = compiled.kernelRoutes;
+  }
+
+  /** Whether the server stands; where it does not, everything else goes on. */
+  async #serveDns(model: ClusterModel): Promise<boolean> {
+    const { settings } = this;
+    const reverse = [settings.clusterCidr, settings.serviceCidr].flatMap((cidr) => parsePrefix(cidr) ?? []);
+    this.#records = clusterRecords(model, reverse);
+    if (this.dns) return true;
+    this.dns = await DnsServer.start({
+      address: settings.clusterDns,
+      port: DNS_PORT,
+      domain: settings.clusterDomain,
+      records: () => this.#records,
+      upstreams: parseResolvConf(readText('/etc/resolv.conf')).nameservers,
+      log: { warn: (fields: object, message: string) => this.#log.debug(message, fields) },
+    });
+    return true;
+  }
+
+  #watchPeers(model: ClusterModel, own: ClusterNode): void {
+    const peers = [...model.nodes.values()]
+      .filter((node) => node.name !== own.name)
+      .map((node) => ({
+        node: node.name,
+        address: formatAddress(node.address),
+        gateway: formatAddress4(node.gateway4),
+        podCidr: formatPrefix(node.podCidr),
+      }));
+    const around = this.settings.backend === 'vxlan' ? OVERLAY_BYTES : 0;
+    this.peers.update(peers, { neededMtu: this.podMtu + around, udpPort: this.settings.port });
+  }
+
+  #noteProblems(): void {
+    const own = (severity: Problem['severity'], messages: readonly string[]): Problem[] =>
+      messages.map((message) => ({ place: `host ${this.settings.node}`, message, severity }));
+    this.problems = [
+      ...own('error', this.#failure ? [this.#failure] : []),
+      ...this.#source.problems(),
+      ...(this.model?.problems ?? []),
+      ...this.#compileProblems,
+      ...own('warning', this.#hostPorts.problems),
+      ...own('error', this.pods.problems),
+      ...own('warning', this.pods.notes()),
+      ...own('warning', this.peers.problems()),
+    ];
+    this.#problemLog.update(this.problems.map(formatProblem));
+  }
+
+  /** Ends everything and removes it, or leaves the pods and the host's devices for the next agent. */
+  async stop(keepPods: boolean): Promise<void> {
+    clearInterval(this.#logTimer);
+    this.peers.close();
+    await this.#source.close();
+    await this.#reconciler.stop();
+    if (keepPods) this.pods.release();
+    else await this.pods.stop();
+    await this.dns?.close();
+    if (!keepPods) await this.#hostPorts.close();
+    await this.dataplane.stop();
+    if (!keepPods) await removeHostNetwork(this.#routes);
+  }
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,169 @@
+/**
+ * The dataplane's ports that every host has: weft0 into the host's own stack, the overlay's UDP socket, and with
+ * tunnel GSO the TAP that sends for it. Opened and configured when the host's Node is first known, again in part
+ * when it changes.
+ */
+import { HOST_PORT, OVERLAY_PORT, OVERLAY_TAP_PORT } from '../control/compile.ts';
+import type { Dataplane } from '../dataplane/handle.ts';
+import type { NativeAddon } from '../io/native-addon.ts';
+import { AgentError, errnoOf } from './agent-error.ts';
+import { ipBatch } from './command.ts';
+import { GSO_DEVICE, HOST_DEVICE, type HostNetwork, applyHostNetwork, gsoBatch, gsoSysctls, writeSysctls } from './host-network.ts';
+import type { Offload } from './offload.ts';
+import type { BackendName } from './options.ts';
+import { type Underlay, isSameMachine } from './underlay.ts';
+
+/** Asked of the kernel for the overlay's socket: less, and bursts of super-packets are lost. */
+export const RECEIVE_BUFFER_BYTES = 16 * 1024 * 1024;
+const SEND_BUFFER_BYTES = 4 * 1024 * 1024;
+/** VXLAN and inner Ethernet, in front of the inner IP header. */
+const ENCAP_BYTES = 22;
+/** Ours on both ends: frames that we write to the TAP are addressed to itself. Locally administered. */
+const GSO_MAC = [0x0a, 0x77, 0x65, 0x66, 0x74, 0x01];
+/** A killed agent's descriptors are gone soon after it, not with it. */
+const BUSY_PATIENCE_MS = 1000;
+
+export interface HostConfig {
+  backend: BackendName;
+  network: HostNetwork;
+  underlay: Underlay;
+}
+
+interface OpenPort {
+  id: number;
+  fd: number;
+}
+
+export class HostPorts {
+  readonly #native: NativeAddon;
+  readonly #dataplane: Pick<Dataplane, 'attach' | 'detach'>;
+  readonly #offload: Offload;
+  readonly #open = new Map<number, OpenPort>();
+  #network = '';
+  #overlay = '';
+  #networkProblems: string[] = [];
+  #overlayProblems: string[] = [];
+
+  constructor(native: NativeAddon, dataplane: Pick<Dataplane, 'attach' | 'detach'>, offload: Offload) {
+    this.#native = native;
+    this.#dataplane = dataplane;
+    this.#offload = offload;
+  }
+
+  /** What could not be had but is no reason to stop, as sentences. */
+  get problems(): readonly string[] {
+    return [...this.#networkProblems, ...this.#overlayProblems];
+  }
+
+  /** Brings the host to this configuration; does nothing where it is there already. */
+  async apply(config: HostConfig): Promise<void> {
+    if (!this.#open.has(HOST_PORT)) await this.#openHostPort();
+    const network = JSON.stringify(config.network);
+    if (network !== this.#network) {
+      this.#networkProblems = await applyHostNetwork(config.network);
+      this.#network = network;
+    }
+    const overlay = JSON.stringify([config.backend, config.underlay, config.network.udpPort, config.network.mtu]);
+    if (overlay !== this.#overlay) {
+      await this.#closePort(OVERLAY_TAP_PORT);
+      await this.#closePort(OVERLAY_PORT);
+      this.#overlayProblems = [];
+      if (config.backend === 'vxlan') await this.#openOverlay(config);
+      this.#overlay = overlay;
+    }
+  }
+
+  async #openHostPort(): Promise<void> {
+    const device = await patiently(
+      () => this.#native.openTun({ name: HOST_DEVICE, kind: 'tun', offloads: this.#offload.tun, persist: true }),
+      'device-busy',
+      `the device ${HOST_DEVICE} belongs to another agent on this host`,
+      'stop that one first',
+    );
+    this.#open.set(HOST_PORT, { id: HOST_PORT, fd: device.fd });
+    await this.#dataplane.attach({ id: HOST_PORT, fd: device.fd, kind: 'tun', vnetHeaderBytes: device.vnetHeaderBytes });
+  }
+
+  async #openOverlay(config: HostConfig): Promise<void> {
+    const { udpPort, mtu } = config.network;
+    const { gso, gro } = this.#offload;
+    const socket = await patiently(
+      () =>
+        this.#native.openUdp({
+          address: config.underlay.address,
+          port: udpPort,
+          receiveBufferBytes: RECEIVE_BUFFER_BYTES,
+          sendBufferBytes: SEND_BUFFER_BYTES,
+          gso,
+          gro,
+        }),
+      'port-busy',
+      `UDP port ${udpPort} of ${config.underlay.address} is in use`,
+      `find who has it with: ss -ulnp sport = :${udpPort}; or choose another on every host with --port`,
+    );
+    if (socket.receiveBufferBytes < RECEIVE_BUFFER_BYTES) {
+      this.#overlayProblems.push(
+        `the overlay's receive buffer is ${socket.receiveBufferBytes} bytes where ${RECEIVE_BUFFER_BYTES} are wanted, ` +
+          `so bursts may be lost: allow it with sysctl -w net.core.rmem_max=${RECEIVE_BUFFER_BYTES}, or run as root`,
+      );
+    }
+    this.#open.set(OVERLAY_PORT, { id: OVERLAY_PORT, fd: socket.fd });
+    await this.#dataplane.attach({
+      id: OVERLAY_PORT,
+      fd: socket.fd,
+      kind: 'udp',
+      gso: socket.gso,
+      gro: socket.gro,
+      encapBytes: ENCAP_BYTES,
+      mtu,
+      trustPartial: isSameMachine(config.underlay),
+    });
+    if (this.#offload.mode === 'tunnel-gso') await this.#openTap();
+  }
+
+  async #openTap(): Promise<void> {
+    const device = await patiently(
+      () => this.#native.openTun({ name: GSO_DEVICE, kind: 'tap', offloads: true, tunnelGso: true }),
+      'device-busy',
+      `the device ${GSO_DEVICE} belongs to another agent on this host`,
+      'stop that one first',
+    );
+    this.#open.set(OVERLAY_TAP_PORT, { id: OVERLAY_TAP_PORT, fd: device.fd });
+    writeSysctls(gsoSysctls());
+    const mac = GSO_MAC.map((byte) => byte.toString(16).padStart(2, '0')).join(':');
+    await ipBatch([`link set dev ${GSO_DEVICE} address ${mac}`, ...gsoBatch()]);
+    await this.#dataplane.attach({
+      id: OVERLAY_TAP_PORT,
+      fd: device.fd,
+      kind: 'tap',
+      vnetHeaderBytes: device.vnetHeaderBytes,
+      tapMac: Uint8Array.from(GSO_MAC),
+    });
+  }
+
+  async #closePort(id: number): Promise<void> {
+    const port = this.#open.get(id);
+    if (!port) return;
+    this.#open.delete(id);
+    await this.#dataplane.detach(id);
+    this.#native.closeFd(port.fd);
+  }
+
+  async close(): Promise<void> {
+    for (const id of [...this.#open.keys()]) await this.#closePort(id);
+  }
+}
+
+async function patiently<T>(open: () => T, code: string, message: string, remedy: string): Promise<T> {
+  const deadline = Date.now() + BUSY_PATIENCE_MS;
+  for (;;) {
+    try {
+      return open();
+    } catch (error) {
+      const busy = ['EBUSY', 'EADDRINUSE'].includes(errnoOf(error));
+      if (!busy) throw error;
+      if (Date.now() >= deadline) throw new AgentError(code, message, remedy, error);
+    }
+    await new Promise((done) => setTimeout(done, 20));
+  }
+}

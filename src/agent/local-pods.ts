@@ -1,0 +1,188 @@
+/**
+ * The pods of this host as a set: told which there should be, it opens the new, keeps the same, and lets go of those
+ * that are gone or changed. What an earlier agent left is taken up when it is still wanted as it was, and removed
+ * when not. A pod's slow end never holds up the others; a changed pod begins anew when its old self is gone.
+ */
+import { existsSync, rmSync } from 'node:fs';
+import { basename } from 'node:path';
+import { FIRST_POD_PORT, type LocalPort } from '../control/compile.ts';
+import type { Dataplane } from '../dataplane/handle.ts';
+import { PORT_LIMIT } from '../tables/ports.ts';
+import { describeError } from './agent-error.ts';
+import type { Log } from './log.ts';
+import { LocalPod, type PodEnvironment, removeLeftPod } from './pod.ts';
+import { netnsPath, removePodNetwork } from './pod-network.ts';
+import { type PodPlan, netnsName } from './pod-plan.ts';
+import { type PodState, readPodStates } from './pod-state.ts';
+import type { PodStatus } from './status.ts';
+
+/** When an agent stops, its pods get no longer than this to end by themselves. */
+const STOP_GRACE_MS = 5000;
+
+interface Left {
+  directory: string;
+  state: PodState;
+}
+
+export class LocalPods {
+  readonly #env: PodEnvironment;
+  readonly #dataplane: Pick<Dataplane, 'attach' | 'detach'>;
+  readonly #log: Log;
+  readonly #changed: () => void;
+  readonly #pods = new Map<string, LocalPod>();
+  /** On their way out, by key, with the promise of their end once that has begun. */
+  readonly #leaving = new Map<string, { pod: LocalPod | undefined; done: Promise<void> | undefined; end: () => Promise<void> }>();
+  readonly #left = new Map<string, Left>();
+  readonly #stateDir: string;
+  #problems: string[] = [];
+
+  /** `changed` is called when a pod has gone, so that one that waits for its name can begin. */
+  constructor(
+    env: PodEnvironment,
+    dataplane: Pick<Dataplane, 'attach' | 'detach'>,
+    stateDir: string,
+    log: Log,
+    changed: () => void,
+  ) {
+    this.#env = env;
+    this.#dataplane = dataplane;
+    this.#stateDir = stateDir;
+    this.#log = log;
+    this.#changed = changed;
+  }
+
+  get problems(): readonly string[] {
+    return this.#problems;
+  }
+
+  /** Reads what an earlier agent left; before the first open(). */
+  async recover(): Promise<void> {
+    const { found, damaged } = readPodStates(this.#stateDir);
+    for (const left of found) this.#left.set(`${left.state.namespace}/${left.state.name}`, left);
+    for (const directory of damaged) {
+      this.#log.warn(`${directory} holds no readable state of a pod: removed`);
+      const [namespace, name] = basename(directory).split('_');
+      if (namespace && name) await removePodNetwork(netnsName(namespace, name)).catch(() => {});
+      rmSync(directory, { recursive: true, force: true });
+    }
+  }
+
+  /** Makes the new pods' networks and takes the others out of ports(). Returns whether all of them could be opened. */
+  async open(plans: ReadonlyMap<string, PodPlan>): Promise<boolean> {
+    for (const [key, pod] of this.#pods) {
+      const plan = plans.get(key);
+      if (plan?.fingerprint === pod.plan.fingerprint) this.#refresh(pod, plan);
+      else this.#leave(pod);
+    }
+    for (const [key, left] of this.#left) {
+      const { state } = left;
+      if (plans.get(key)?.fingerprint === state.fingerprint && (!state.netns || existsSync(netnsPath(state.netns)))) continue;
+      this.#left.delete(key);
+      const end = () => removeLeftPod(left.directory, state, state.graceSeconds * 1000);
+      this.#leaving.set(key, { pod: undefined, done: undefined, end });
+    }
+    const fresh = [...plans.values()].filter((plan) => !this.#leaving.has(plan.key) && !this.#pods.get(plan.key)?.isOpen);
+    await Promise.all(fresh.map((plan) => this.#openOne(plan)));
+    this.#problems = [...this.#pods.values()].flatMap((p) => (p.problem ? [`Pod ${p.plan.key}: ${p.problem}`] : []));
+    return this.#problems.length === 0;
+  }
+
+  async #openOne(plan: PodPlan): Promise<void> {
+    let pod = this.#pods.get(plan.key);
+    if (!pod) {
+      const earlier = this.#left.get(plan.key)?.state;
+      this.#left.delete(plan.key);
+      pod = new LocalPod(plan, plan.netns ? this.#freePort() : -1, this.#env, earlier);
+      this.#pods.set(plan.key, pod);
+    }
+    try {
+      await pod.open();
+      const { device } = pod;
+      if (device) {
+        const { fd, vnetHeaderBytes } = device;
+        await this.#dataplane.attach({ id: pod.port, fd, kind: 'tun', vnetHeaderBytes, mtu: plan.mtu });
+      }
+      pod.isOpen = true;
+    } catch (error) {
+      pod.problem = describeError(error);
+    }
+  }
+
+  #refresh(pod: LocalPod, plan: PodPlan): void {
+    if (plan.resolvConf === pod.plan.resolvConf && plan.etcHosts === pod.plan.etcHosts) return;
+    pod.plan = plan;
+    if (pod.isOpen) pod.writeFiles();
+  }
+
+  #freePort(): number {
+    const used = new Set<number>();
+    for (const pod of this.#pods.values()) used.add(pod.port);
+    for (const { pod } of this.#leaving.values()) if (pod) used.add(pod.port);
+    for (let id = FIRST_POD_PORT; id < PORT_LIMIT; id++) if (!used.has(id)) return id;
+    throw new Error(`no port is free for another pod: a host runs at most ${PORT_LIMIT - FIRST_POD_PORT}`);
+  }
+
+  #leave(pod: LocalPod): void {
+    this.#pods.delete(pod.plan.key);
+    const end = () => pod.end(pod.plan.graceSeconds * 1000, () => this.#detach(pod));
+    this.#leaving.set(pod.plan.key, { pod, done: undefined, end });
+  }
+
+  async #detach(pod: LocalPod): Promise<void> {
+    if (pod.isOpen && pod.device) await this.#dataplane.detach(pod.port);
+  }
+
+  /** The ports that tables should know. */
+  ports(): LocalPort[] {
+    return [...this.#pods.values()]
+      .filter((pod) => pod.isOpen && pod.device)
+      .map((pod) => ({ id: pod.port, namespace: pod.plan.namespace, name: pod.plan.name }));
+  }
+
+  /** After tables with ports() are in force: containers start, and those that leave begin to end. */
+  start(): void {
+    for (const pod of this.#pods.values()) if (pod.isOpen) pod.start();
+    for (const [key, leaving] of this.#leaving) {
+      leaving.done ??= leaving
+        .end()
+        .catch((error) => this.#log.error(`Pod ${key}: not removed cleanly: ${describeError(error)}`))
+        .then(() => {
+          this.#leaving.delete(key);
+          this.#changed();
+        });
+    }
+  }
+
+  /** Ends all pods and removes what they had. */
+  async stop(): Promise<void> {
+    this.start();
+    const ends = [...this.#pods.values()].map((pod) => {
+      const grace = Math.min(pod.plan.graceSeconds * 1000, STOP_GRACE_MS);
+      return pod
+        .end(grace, () => this.#detach(pod))
+        .catch((error) => this.#log.error(`Pod ${pod.plan.key}: not removed cleanly: ${describeError(error)}`));
+    });
+    for (const left of this.#left.values()) ends.push(removeLeftPod(left.directory, left.state, STOP_GRACE_MS));
+    this.#pods.clear();
+    await Promise.all([...ends, ...[...this.#leaving.values()].map((l) => l.done)]);
+  }
+
+  /** Leaves all pods as they are for the next agent. */
+  release(): void {
+    for (const pod of this.#pods.values()) pod.release();
+  }
+
+  logPaths(): string[] {
+    return [...this.#pods.values()].flatMap((pod) => pod.logPaths);
+  }
+
+  notes(): string[] {
+    return [...this.#pods.values()].flatMap((pod) => pod.complaints().map((note) => `Pod ${pod.plan.key}: ${note}`));
+  }
+
+  status(): PodStatus[] {
+    const leaving = [...this.#leaving.values()].flatMap(({ pod }) => (pod ? [{ ...pod.status(), message: 'is being ended' }] : []));
+    const all = [...[...this.#pods.values()].map((pod) => pod.status()), ...leaving];
+    return all.sort((a, b) => (`${a.namespace}/${a.name}` < `${b.namespace}/${b.name}` ? -1 : 1));
+  }
+}

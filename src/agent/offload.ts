@@ -1,0 +1,39 @@
+/**
+ * How packets are moved in bulk on this kernel: the fastest way that it offers, found by trying.
+ *
+ *   tunnel-gso   whole super-packets through a TAP with tunnel segmentation, cut by the kernel where it must be
+ *   udp-gso      super-packets cut by us, sent and received in bulk (UDP_SEGMENT, UDP_GRO)
+ *   batched      one packet at a time, many per system call
+ */
+import type { NativeAddon } from '../io/native-addon.ts';
+import { AgentError } from './agent-error.ts';
+import type { OffloadRequest } from './options.ts';
+
+export type OffloadMode = Exclude<OffloadRequest, 'auto'>;
+export type Probe = ReturnType<NativeAddon['probe']>;
+
+export interface Offload {
+  mode: OffloadMode;
+  /** Of the UDP socket. */
+  gso: boolean;
+  gro: boolean;
+  /** Of the TUN devices. */
+  tun: boolean;
+  /** What was found, as a sentence. */
+  detail: string;
+}
+
+export function chooseOffload(requested: OffloadRequest, probe: Probe): Offload {
+  const has = { 'tunnel-gso': probe.tunnelGso && probe.udpGro, 'udp-gso': probe.udpSegment && probe.udpGro, batched: true };
+  const mode = requested === 'auto' ? (Object.keys(has) as OffloadMode[]).find((m) => has[m]) ?? 'batched' : requested;
+  const found =
+    `kernel offers tunnel GSO: ${yes(probe.tunnelGso)}, UDP GSO: ${yes(probe.udpSegment)}, ` +
+    `UDP GRO: ${yes(probe.udpGro)}; checksums by ${probe.checksum}`;
+  if (!has[mode]) throw new AgentError('offload-missing', `--offload ${mode} is not to be had (${found})`, 'use --offload auto');
+  const full = mode !== 'batched';
+  return { mode, gso: full && probe.udpSegment, gro: full, tun: full, detail: found };
+}
+
+function yes(value: boolean): string {
+  return value ? 'yes' : 'no';
+}

@@ -1,0 +1,99 @@
+/**
+ * What an agent can be told, and what it assumes when it is not. The command line fills AgentOptions; everything
+ * else in this room reads AgentSettings, where nothing is optional any more.
+ */
+import { hostname } from 'node:os';
+import { join, resolve } from 'node:path';
+import { AgentError } from './agent-error.ts';
+import type { LogFormat, LogLevel } from './log.ts';
+
+export type BackendName = 'vxlan' | 'host-gw';
+export type OffloadRequest = 'auto' | 'tunnel-gso' | 'udp-gso' | 'batched';
+
+export interface AgentOptions {
+  /** Name of the Node object that this host is; the host's name by default. */
+  node?: string;
+  /** Files and folders of Kubernetes manifests; watched. */
+  manifests: readonly string[];
+  backend?: BackendName;
+  /** VXLAN network identifier, 0 to 16777215. */
+  vni?: number;
+  /** UDP port of the overlay. */
+  port?: number;
+  clusterCidr?: string;
+  serviceCidr?: string;
+  clusterDns?: string;
+  clusterDomain?: string;
+  /** Where the agent keeps what must outlive it: /run/weft/NODE. */
+  stateDir?: string;
+  /** Unix socket of the status interface: STATEDIR/agent.sock. */
+  socketPath?: string;
+  /** MTU of the pods; the underlay device's less 50 by default. */
+  mtu?: number;
+  offload?: OffloadRequest;
+  /** On SIGTERM leave pods, devices and routes as they are. */
+  keepPods?: boolean;
+  logLevel?: LogLevel;
+  logFormat?: LogFormat;
+  /** Most flows that the dataplane tracks at once. */
+  maxFlows?: number;
+}
+
+export interface AgentSettings extends Required<Omit<AgentOptions, 'mtu' | 'maxFlows'>> {
+  mtu: number | undefined;
+  maxFlows: number | undefined;
+}
+
+/** Longest path of a unix socket (sun_path in linux/un.h, less the final zero). */
+const SOCKET_PATH_BYTES = 107;
+
+/** Bytes that VXLAN over IPv4 puts around a pod's packet: outer IP 20, UDP 8, VXLAN 8, inner Ethernet 14. */
+export const OVERLAY_BYTES = 50;
+
+export function agentSettings(options: AgentOptions): AgentSettings {
+  const node = options.node ?? hostname().toLowerCase();
+  if (!/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(node) || node.length > 253) {
+    throw new AgentError('bad-option', `--node ${node} cannot name a Node`, 'use lower-case letters, digits, - and .');
+  }
+  if (options.manifests.length === 0) {
+    throw new AgentError('bad-option', 'no manifests given', 'name a file or folder of Kubernetes YAML: --manifests PATH');
+  }
+  const stateDir = resolve(options.stateDir ?? join('/run/weft', node));
+  const socketPath = resolve(options.socketPath ?? join(stateDir, 'agent.sock'));
+  if (Buffer.byteLength(socketPath) > SOCKET_PATH_BYTES) {
+    throw new AgentError(
+      'bad-option',
+      `socket path ${socketPath} is longer than ${SOCKET_PATH_BYTES} bytes`,
+      'choose a shorter one with --socket',
+    );
+  }
+  return {
+    node,
+    manifests: options.manifests.map((path) => resolve(path)),
+    backend: oneOf('--backend', options.backend ?? 'vxlan', ['vxlan', 'host-gw']),
+    vni: inRange('--vni', options.vni ?? 1, 0, 0xffffff),
+    port: inRange('--port', options.port ?? 4789, 1, 65535),
+    clusterCidr: options.clusterCidr ?? '10.244.0.0/16',
+    serviceCidr: options.serviceCidr ?? '10.96.0.0/16',
+    clusterDns: options.clusterDns ?? '10.96.0.10',
+    clusterDomain: options.clusterDomain ?? 'cluster.local',
+    stateDir,
+    socketPath,
+    mtu: options.mtu === undefined ? undefined : inRange('--mtu', options.mtu, 576, 65535),
+    offload: oneOf('--offload', options.offload ?? 'auto', ['auto', 'tunnel-gso', 'udp-gso', 'batched']),
+    keepPods: options.keepPods ?? false,
+    logLevel: options.logLevel ?? 'info',
+    logFormat: options.logFormat ?? 'plain',
+    maxFlows: options.maxFlows === undefined ? undefined : inRange('--max-flows', options.maxFlows, 1024, 1 << 24),
+  };
+}
+
+function inRange(name: string, value: number, min: number, max: number): number {
+  if (Number.isInteger(value) && value >= min && value <= max) return value;
+  throw new AgentError('bad-option', `${name} ${value} is not between ${min} and ${max}`);
+}
+
+function oneOf<T extends string>(name: string, value: T, allowed: readonly T[]): T {
+  if (allowed.includes(value)) return value;
+  throw new AgentError('bad-option', `${name} ${value} is not known`, `use one of ${allowed.join(', ')}`);
+}

@@ -1,0 +1,79 @@
+/**
+ * Which processes there are, from /proc: whether the one that an earlier agent started still runs (a process id
+ * comes round again, together with its start time it does not), and which belong to a network namespace.
+ */
+import { readFileSync, readdirSync, statSync } from 'node:fs';
+
+export interface ProcessId {
+  pid: number;
+  /** Clock ticks since boot (proc(5), stat field 22). */
+  startTicks: number;
+}
+
+/** Fields of /proc/PID/stat after the command's name, which may hold spaces and parentheses itself. */
+function statFields(pid: number): string[] | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return text.slice(text.lastIndexOf(')') + 2).split(' ');
+  } catch {
+    return undefined;
+  }
+}
+
+/** Start time of a process, or undefined when there is none (any more). */
+export function startTicks(pid: number): number | undefined {
+  const ticks = Number(statFields(pid)?.[19]);
+  return Number.isFinite(ticks) ? ticks : undefined;
+}
+
+/** Whether exactly that process still runs; one that ended and awaits its parent does not. */
+export function isRunning(id: ProcessId): boolean {
+  const fields = statFields(id.pid);
+  if (!fields || Number(fields[19]) !== id.startTicks) return false;
+  return fields[0] !== 'Z' && fields[0] !== 'X';
+}
+
+/** Signals a process group; false when there is none left. */
+export function signalGroup(pid: number, signal: NodeJS.Signals): boolean {
+  if (pid <= 1) return false;
+  try {
+    process.kill(-pid, signal);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Whether any process of the group lives, apart from zombies. */
+export function groupIsRunning(pgid: number): boolean {
+  for (const pid of allPids()) {
+    const fields = statFields(pid);
+    if (fields && Number(fields[2]) === pgid && fields[0] !== 'Z' && fields[0] !== 'X') return true;
+  }
+  return false;
+}
+
+/** Ids of all processes in the network namespace bound at a path (`ip netns pids`, without a spawn). */
+export function pidsInNetns(path: string): number[] {
+  let inode: number;
+  let device: number;
+  try {
+    ({ ino: inode, dev: device } = statSync(path));
+  } catch {
+    return [];
+  }
+  return allPids().filter((pid) => {
+    try {
+      const at = statSync(`/proc/${pid}/ns/net`);
+      return at.ino === inode && at.dev === device;
+    } catch {
+      return false;
+    }
+  });
+}
+
+function allPids(): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+}

@@ -1,0 +1,101 @@
+/**
+ * The agent's status interface: HTTP over a unix socket that only its own user may open. Reads only, but for the
+ * probes, which send a few pings.
+ *
+ *   GET /readyz    200 or 503, with the reason        GET /doctor   the list of checks
+ *   GET /status    AgentStatus                        POST /probe   {"host": "NODE or address"} to PeerStatus
+ */
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
+import { createConnection } from 'node:net';
+import { dirname } from 'node:path';
+import { AgentError, describeError } from './agent-error.ts';
+import type { AgentStatus, Check, PeerStatus } from './status.ts';
+
+export interface StatusSource {
+  /** '' when ready. */
+  notReady(): string;
+  status(): AgentStatus;
+  doctor(): Promise<Check[]>;
+  /** All peers without a host. */
+  probe(host: string | undefined): Promise<PeerStatus[]>;
+}
+
+const BODY_BYTES = 4096;
+
+export async function serveStatus(socketPath: string, source: StatusSource): Promise<Server> {
+  mkdirSync(dirname(socketPath), { recursive: true, mode: 0o755 });
+  if (await isServed(socketPath)) {
+    throw new AgentError('agent-runs', `another agent answers at ${socketPath}`, 'stop it first, or give this one another --state-dir');
+  }
+  rmSync(socketPath, { force: true });
+  const server = createServer((request, response) => {
+    answer(request, response, source).catch((error) => send(response, 500, { error: describeError(error) }));
+  });
+  await new Promise<void>((done, fail) => {
+    server.once('error', fail);
+    server.listen(socketPath, done);
+  });
+  chmodSync(socketPath, 0o600);
+  return server;
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse, source: StatusSource): Promise<void> {
+  const path = (request.url ?? '/').split('?')[0];
+  const route = `${request.method} ${path}`;
+  if (route === 'GET /readyz') {
+    const why = source.notReady();
+    send(response, why ? 503 : 200, { ready: why === '', why });
+  } else if (route === 'GET /status') {
+    send(response, 200, source.status());
+  } else if (route === 'GET /doctor') {
+    send(response, 200, await source.doctor());
+  } else if (route === 'POST /probe') {
+    const host = probeHost(await readBody(request));
+    if (host === null) return send(response, 400, { error: 'the body must be {"host": "NAME"} or {}' });
+    const results = await source.probe(host);
+    if (host !== undefined && results.length === 0) return send(response, 404, { error: `no node is called ${host}` });
+    send(response, 200, results);
+  } else {
+    send(response, 404, { error: `nothing at ${route}` });
+  }
+}
+
+/** The host of a probe request; undefined for all; null where it is none. */
+function probeHost(body: string): string | undefined | null {
+  try {
+    const { host } = JSON.parse(body || '{}') as { host?: unknown };
+    return host === undefined || typeof host === 'string' ? host : null;
+  } catch {
+    return null;
+  }
+}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for await (const part of request as AsyncIterable<Buffer>) {
+    bytes += part.length;
+    if (bytes > BODY_BYTES) throw new AgentError('body-too-large', `the body is larger than ${BODY_BYTES} bytes`);
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString('utf8');
+}
+
+function send(response: ServerResponse, code: number, value: unknown): void {
+  if (response.headersSent) return void response.end();
+  response.writeHead(code, { 'content-type': 'application/json', connection: 'close' });
+  response.end(`${JSON.stringify(value)}\n`);
+}
+
+/** Whether somebody listens at the path; a socket that a killed agent left refuses. */
+function isServed(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection(path);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}

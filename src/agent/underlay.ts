@@ -1,0 +1,49 @@
+/**
+ * The network between the hosts, as this host has it: which device carries the Node's InternalIP and with which MTU.
+ */
+import { AgentError } from './agent-error.ts';
+import { runTool } from './command.ts';
+
+export interface Underlay {
+  address: string;
+  device: string;
+  mtu: number;
+  /** The kind of link (`veth`, `bridge`, …) where the kernel names one. */
+  linkKind: string;
+}
+
+/** `ip -json -details address show`, as far as it is read here. */
+interface Link {
+  ifname?: string;
+  mtu?: number;
+  linkinfo?: { info_kind?: string };
+  addr_info?: { family?: string; local?: string }[];
+}
+
+export async function readLinks(): Promise<readonly Link[]> {
+  return JSON.parse(await runTool('ip', ['-json', '-details', 'address', 'show'])) as Link[];
+}
+
+/** The device with that address. */
+export function findUnderlay(links: readonly Link[], address: string, node: string): Underlay {
+  for (const link of links) {
+    if (!link.ifname || !link.addr_info?.some((a) => a.local === address)) continue;
+    return { address, device: link.ifname, mtu: link.mtu ?? 1500, linkKind: link.linkinfo?.info_kind ?? '' };
+  }
+  const own = links.flatMap((link) =>
+    link.ifname === 'lo' ? [] : (link.addr_info ?? []).filter((a) => a.family === 'inet').map((a) => a.local),
+  );
+  throw new AgentError(
+    'no-underlay',
+    `Node ${node}: InternalIP ${address} is on no device of this host, which has ${own.join(', ') || 'no address'}`,
+    'correct status.addresses of the Node, or give the right --node',
+  );
+}
+
+/**
+ * Whether packets may arrive that never were on a wire, their checksums therefore never computed: a virtual link
+ * between namespaces of one machine.
+ */
+export function isSameMachine(underlay: Underlay): boolean {
+  return underlay.linkKind === 'veth';
+}
