@@ -1,0 +1,31 @@
+# Builds weft_native.node: everything the packet path needs from the kernel, and nothing that decides about packets.
+{
+  "targets": [
+    {
+      "target_name": "weft_native",
+      "sources": [
+        "src/addon.cc",
+        "src/arguments.cc",
+        "src/checksum.cc",
+        "src/coalesce.cc",
+        "src/engine.cc",
+        "src/engine_object.cc",
+        "src/inner_packet.cc",
+        "src/netns.cc",
+        "src/probe.cc",
+        "src/receive.cc",
+        "src/segment.cc",
+        "src/send_queue.cc",
+        "src/transmit.cc",
+        "src/tun.cc",
+        "src/udp.cc"
+      ],
+      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
+      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS", "_GNU_SOURCE"],
+      "cflags!": ["-O2"],
+      "cflags": ["-O3", "-Wall", "-Wextra", "-fvisibility=hidden"],
+      "cflags_cc!": ["-std=gnu++20"],
+      "cflags_cc": ["-std=gnu++17", "-fno-exceptions"]
+    }
+  ]
+}

@@ -1,0 +1,172 @@
+// The engine's receiving half: TUN packets stand densely one behind the other in the arena, UDP datagrams in buffers
+// of their own, because one receive may bring 64 KB of them. Ports take turns, each with a budget.
+#include <errno.h>
+#include <netinet/in.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine.h"
+#include "udp.h"
+
+namespace weft {
+namespace {
+
+// A turn's budget: enough to pay for the turn, little enough that another port waits for microseconds.
+constexpr uint32_t kTurnPackets = 64;
+constexpr uint32_t kTurnBytes = 256 * 1024;
+constexpr uint32_t kTurnBuffers = 16;
+
+}  // namespace
+
+void Engine::receive(int timeoutMs) {
+  received_ = 0;
+  tunCursor_ = 0;
+  if (described_ < filled_) {
+    describeBuffers();
+  } else {
+    filled_ = described_ = 0;
+  }
+  stats_.add(kSyscallsPoll);
+  const int ready = epoll_wait(epoll_, events_, kEvents, received_ > 0 ? 0 : timeoutMs);
+  Port* readable[kEvents];
+  uint32_t count = 0;
+  for (int i = 0; i < ready; i++) {
+    const uint32_t id = events_[i].data.u32;
+    if (id == kMaxPorts) {
+      uint64_t times;
+      stats_.add(kSyscallsRead);
+      (void)!::read(waker_, &times, sizeof times);
+    } else if (ports_[id] != nullptr) {
+      readable[count++] = ports_[id].get();
+    }
+  }
+  if (count > 1) std::rotate(readable, readable + turn_++ % count, readable + count);
+  while (count > 0) {
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < count; i++) {
+      if (receiveFrom(*readable[i])) readable[left++] = readable[i];
+    }
+    count = left;
+  }
+  stats_.add(kRxPackets, received_);
+}
+
+// True when the port has more, and the vector has room for it.
+bool Engine::receiveFrom(Port& port) { return port.kind == PortKind::kUdp ? receiveUdp(port) : receiveTun(port); }
+
+bool Engine::receiveTun(Port& port) {
+  const Descriptors& out = memory_.descriptors;
+  const uint32_t packetEnd = std::min(received_ + kTurnPackets, packetLimit());
+  const uint32_t byteEnd = tunCursor_ + kTurnBytes;
+  while (received_ < packetEnd && tunCursor_ < byteEnd) {
+    const uint32_t offset = tunCursor_ + memory_.headroomBytes;
+    if (offset + kSlotBytes > tunEnd_) return false;
+    VnetHeader header;
+    const iovec pieces[2] = {{&header, port.vnetHeaderBytes}, {memory_.arena + offset, kSlotBytes}};
+    const ssize_t bytes = port.vnetHeaderBytes != 0 ? readv(port.fd, pieces, 2)
+                                                    : ::read(port.fd, pieces[1].iov_base, kSlotBytes);
+    stats_.add(kSyscallsRead);
+    if (bytes < 0) {
+      if (errno == EAGAIN || errno == EINTR) return false;
+      // EBADFD and EFAULT: the device was deleted; EIO: it is going. Polling it further would spin.
+      stats_.add(kPortGone);
+      retire(port);
+      return false;
+    }
+    const uint32_t length = static_cast<uint32_t>(bytes) - port.vnetHeaderBytes;
+    if (bytes <= static_cast<ssize_t>(port.vnetHeaderBytes) || length > kMaxPacketBytes) {
+      stats_.add(kRxTruncated);
+      if (bytes == 0) {
+        retire(port);
+        return false;
+      }
+      continue;
+    }
+    const uint32_t i = received_++;
+    int32_t flags = 0;
+    if ((header.flags & kVnetNeedsChecksum) != 0) flags = kChecksumPartial;
+    else if ((header.flags & kVnetDataValid) != 0) flags = kChecksumVerified;
+    out.at(kInPort, i) = port.id;
+    out.at(kOutPort, i) = -1;
+    out.at(kOffset, i) = static_cast<int32_t>(offset);
+    out.at(kLength, i) = static_cast<int32_t>(length);
+    out.at(kFlags, i) = flags;
+    out.at(kGsoType, i) = header.gsoType & ~kGsoEcn;
+    out.at(kGsoSize, i) = header.gsoSize;
+    out.at(kChecksumStart, i) = flags == kChecksumPartial ? header.checksumStart : 0;
+    out.at(kChecksumOffset, i) = flags == kChecksumPartial ? header.checksumOffset : 0;
+    out.at(kStride, i) = 0;
+    out.at(kHeaderBytes, i) = 0;
+    out.at(kL3Offset, i) = 0;
+    out.at(kPeer0, i) = 0;
+    out.at(kPeer1, i) = 0;
+    out.at(kPeer2, i) = 0;
+    out.at(kPeer3, i) = 0;
+    out.at(kPeerPort, i) = 0;
+    out.at(kHash, i) = 0;
+    tunCursor_ = (offset + length + 63) & ~63u;
+  }
+  return received_ < packetLimit();
+}
+
+bool Engine::receiveUdp(Port& port) {
+  const uint32_t first = filled_;
+  const uint32_t wanted = std::min(kTurnBuffers, bufferCount_ - filled_);
+  if (wanted == 0 || described_ < filled_ || received_ >= packetLimit()) return false;
+  for (uint32_t i = first; i < first + wanted; i++) {
+    msghdr& header = messages_[i].msg_hdr;
+    header = {};
+    header.msg_name = &sources_[i];
+    header.msg_namelen = sizeof sources_[i];
+    header.msg_iov = &messageBytes_[i];
+    header.msg_iovlen = 1;
+    header.msg_control = controls_[i];
+    header.msg_controllen = sizeof controls_[i];
+  }
+  const int result = recvmmsg(port.fd, messages_ + first, wanted, MSG_DONTWAIT, nullptr);
+  stats_.add(kSyscallsReceive);
+  if (result < 0) {
+    // An ICMP answer to an earlier datagram reports itself here and is over with that.
+    if (errno != EAGAIN && errno != EINTR) stats_.add(kRxErrors);
+    return false;
+  }
+  const uint32_t got = static_cast<uint32_t>(result);
+  for (uint32_t i = first; i < first + got; i++) {
+    ReceivedBuffer& buffer = buffers_[i];
+    msghdr& header = messages_[i].msg_hdr;
+    buffer.bytes = messages_[i].msg_len;
+    buffer.segmentBytes = buffer.bytes;
+    buffer.cursor = 0;
+    buffer.port = port.id;
+    buffer.encapBytes = port.encapBytes;
+    buffer.mtu = port.mtu;
+    buffer.trustPartial = port.trustPartial;
+    for (cmsghdr* control = CMSG_FIRSTHDR(&header); control != nullptr; control = CMSG_NXTHDR(&header, control)) {
+      if (control->cmsg_level != IPPROTO_UDP || control->cmsg_type != kUdpGro) continue;
+      int segmentBytes;
+      memcpy(&segmentBytes, CMSG_DATA(control), sizeof segmentBytes);
+      if (segmentBytes > 0) buffer.segmentBytes = static_cast<uint32_t>(segmentBytes);
+    }
+    const bool known = peerWords(sources_[i], buffer.peer, buffer.peerPort);
+    if ((header.msg_flags & MSG_TRUNC) != 0 || !known) {
+      stats_.add(kRxTruncated);
+      buffer.bytes = 0;
+    }
+  }
+  filled_ = first + got;
+  describeBuffers();
+  return got == wanted;
+}
+
+void Engine::describeBuffers() {
+  while (described_ < filled_) {
+    ReceivedBuffer& buffer = buffers_[described_];
+    received_ = describeDatagrams(buffer, memory_.arena, memory_.descriptors, received_, packetLimit(), stats_);
+    if (buffer.cursor < buffer.bytes) return;
+    described_++;
+  }
+}
+
+}  // namespace weft

@@ -1,0 +1,74 @@
+/**
+ * Packets to and from kernel devices and sockets: the packet-io contract over the native engine. It stands at both
+ * ends of the packet flow in the dataplane's worker, one engine over the worker's one vector.
+ */
+import { type NativeEngine, type NativePort, nativeAddon } from './native-addon.ts';
+import type { PacketIo } from './packet-io.ts';
+import { FIELD, HEADROOM_BYTES, type PacketVector, RECEIVE_BYTES, SPARE_PACKETS, VECTOR_PACKETS } from './vector.ts';
+
+export interface NativeIoOptions {
+  /** The only vector this will ever exchange: the engine writes its memory. */
+  readonly vector: PacketVector;
+  /** From the addon's openWaker: `wake` on it ends a waiting exchange. -1 for none. */
+  readonly waker: number;
+  /** From `newNativeStats`; another thread may read it at any time. */
+  readonly stats: Float64Array;
+}
+
+/** Counters of one engine, shared between threads. */
+export function newNativeStats(): Float64Array {
+  const { statNames } = nativeAddon();
+  return new Float64Array(new SharedArrayBuffer(statNames.length * Float64Array.BYTES_PER_ELEMENT));
+}
+
+/** Those counters by name. */
+export function namedNativeStats(stats: Float64Array): Record<string, number> {
+  const named: Record<string, number> = {};
+  nativeAddon().statNames.forEach((name, slot) => {
+    named[name] = stats[slot];
+  });
+  return named;
+}
+
+export class NativeIo implements PacketIo {
+  nowMs = 0;
+  readonly #vector: PacketVector;
+  readonly #engine: NativeEngine;
+
+  constructor(options: NativeIoOptions) {
+    const { Engine } = nativeAddon();
+    this.#vector = options.vector;
+    this.#engine = new Engine({
+      arena: options.vector.arena,
+      descriptors: options.vector.descriptors,
+      receiveBytes: RECEIVE_BYTES,
+      packets: VECTOR_PACKETS,
+      sparePackets: SPARE_PACKETS,
+      headroomBytes: HEADROOM_BYTES,
+      fields: FIELD,
+      waker: options.waker,
+      stats: options.stats,
+    });
+  }
+
+  /** The port's descriptor stays the caller's; after `detach` it is no longer touched. */
+  attach(port: NativePort): void {
+    this.#engine.attach(port);
+  }
+
+  detach(id: number): void {
+    this.#engine.detach(id);
+  }
+
+  exchange(vector: PacketVector, timeoutMs: number): number {
+    if (vector !== this.#vector) throw new Error('native io: exchanges only the vector it was made for');
+    const received = this.#engine.txrx(vector.count, timeoutMs);
+    vector.begin(received);
+    this.nowMs = this.#engine.nowMs();
+    return received;
+  }
+
+  close(): void {
+    this.#engine.close();
+  }
+}
