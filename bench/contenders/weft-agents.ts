@@ -43,7 +43,7 @@ export class WeftAgents implements Contender {
       );
       let said = '';
       const keep = (data: Buffer) => {
-        said = (said + data).slice(-4000);
+        said = `${said}${data}`.slice(-4000);
       };
       agent.stdout?.on('data', keep);
       agent.stderr?.on('data', keep);
