@@ -1,0 +1,164 @@
+/**
+ * Packets that the dataplane sends in its own name: ICMP errors and echo replies (RFC 792, RFC 1122 3.2.2, RFC 1191),
+ * TCP resets (RFC 9293, 3.10.7.1), ARP (RFC 826). An answer goes back the way the packet that caused it came, so it
+ * needs no route. Errors quote the packet as its sender knew it, before any translation.
+ */
+import * as arp from '../wire/arp.ts';
+import { finish, pseudoSum4, sum } from '../wire/checksum.ts';
+import * as icmp from '../wire/icmp.ts';
+import * as ipv4 from '../wire/ipv4.ts';
+import * as tcp from '../wire/tcp.ts';
+import { FORWARDED, KIND } from './batch.ts';
+import type { Context } from './context.ts';
+import { DROP } from './drop-reasons.ts';
+import { encapsulate, encapsulateFrame } from './stages/encap.ts';
+
+/** Most bytes of the original packet that an error quotes (RFC 1812, 4.3.2.3: the error stays within 576). */
+const QUOTE_BYTES = 548;
+const TTL = 64;
+
+/** Sends packet `i`, complete in itself, back to where packet `cause` came from. */
+function sendBack(c: Context, i: number, cause: number): void {
+  const { batch, vector } = c;
+  const peer = batch.fromPeer[cause];
+  const port = vector.inPort[cause];
+  if (peer >= 0) {
+    encapsulate(c, i, peer);
+  } else if (port >= 0 && c.attached[port] === 1) {
+    vector.outPort[i] = port;
+    batch.verdict[i] = FORWARDED;
+    c.counters.sent(port, 1, vector.length[i]);
+  } else {
+    batch.verdict[i] = DROP['port-gone'];
+  }
+}
+
+/** Room for an answer of the given length with its own IP header written, or -1. */
+function begin(c: Context, lengthBytes: number, protocol: number, source: number, destination: number): number {
+  const { vector, batch } = c;
+  const i = vector.append(lengthBytes);
+  if (i < 0) {
+    c.counters.drops[DROP['vector-full']]++;
+    return -1;
+  }
+  batch.l3[i] = vector.offset[i];
+  batch.l4[i] = vector.offset[i] + ipv4.HEADER_BYTES;
+  batch.fromPeer[i] = -1;
+  batch.protocol[i] = protocol;
+  ipv4.writePlainHeader(vector.arena, vector.offset[i], lengthBytes, protocol, source, destination, TTL);
+  return i;
+}
+
+/**
+ * Sends an ICMP error about packet `cause` from the gateway's address, unless the packet may cause none (RFC 1122,
+ * 3.2.2: errors, later fragments). `rest` is the header's second word: the next hop's MTU for fragmentation needed.
+ */
+export function sendIcmpError(c: Context, cause: number, type: number, code: number, rest: number): void {
+  const { batch, vector } = c;
+  const b = vector.arena;
+  const l3 = batch.l3[cause];
+  if (batch.kind[cause] === KIND.icmpError) return;
+  if (batch.kind[cause] === KIND.fragment && ipv4.fragmentOffsetBytes(b, l3) !== 0) return;
+  if (c.tables.local.gateway4 === 0 || !c.allowIcmp()) return;
+  // Of a super-packet as receive offload leaves it, only the header is in one piece with what follows.
+  const whole = vector.stride[cause] > 0 ? vector.headerBytes[cause] : vector.length[cause];
+  const quoted = Math.min(whole, QUOTE_BYTES);
+  const length = ipv4.HEADER_BYTES + icmp.HEADER_BYTES + quoted;
+  const source = type === icmp.TYPE.destinationUnreachable && code === icmp.UNREACHABLE.port
+    ? batch.destination3[cause] >>> 0
+    : c.tables.local.gateway4;
+  const i = begin(c, length, ipv4.PROTOCOL.icmp, source, batch.source3[cause] >>> 0);
+  if (i < 0) return;
+  const o = batch.l4[i];
+  icmp.writeHeader(b, o, type, code, rest);
+  b.copyWithin(o + icmp.HEADER_BYTES, l3, l3 + quoted);
+  icmp.fillChecksum(b, o, icmp.HEADER_BYTES + quoted);
+  sendBack(c, i, cause);
+}
+
+/** Refuses the TCP segment `cause` with a reset from the address and port it was sent to; never answers a reset. */
+export function sendReset(c: Context, cause: number): void {
+  const { batch, vector } = c;
+  const b = vector.arena;
+  const from = batch.l4[cause];
+  const flags = batch.tcpFlags[cause];
+  if ((flags & tcp.FLAG.rst) !== 0) return;
+  const length = ipv4.HEADER_BYTES + tcp.HEADER_BYTES;
+  const source = batch.destination3[cause] >>> 0;
+  const destination = batch.source3[cause] >>> 0;
+  const acknowledged = (flags & tcp.FLAG.ack) !== 0;
+  const payload = vector.length[cause] - (from - batch.l3[cause]) - tcp.dataOffsetBytes(b, from);
+  const consumed = payload + ((flags & tcp.FLAG.syn) !== 0 ? 1 : 0) + ((flags & tcp.FLAG.fin) !== 0 ? 1 : 0);
+  const i = begin(c, length, ipv4.PROTOCOL.tcp, source, destination);
+  if (i < 0) return;
+  const o = batch.l4[i];
+  b.fill(0, o, o + tcp.HEADER_BYTES);
+  tcp.setSourcePort(b, o, tcp.destinationPort(b, from));
+  tcp.setDestinationPort(b, o, tcp.sourcePort(b, from));
+  tcp.setSeq(b, o, acknowledged ? tcp.ack(b, from) : 0);
+  tcp.setAck(b, o, acknowledged ? 0 : (tcp.seq(b, from) + consumed) >>> 0);
+  b[o + 12] = (tcp.HEADER_BYTES / 4) << 4;
+  tcp.setFlags(b, o, acknowledged ? tcp.FLAG.rst : tcp.FLAG.rst | tcp.FLAG.ack);
+  const pseudo = pseudoSum4(source, destination, ipv4.PROTOCOL.tcp, tcp.HEADER_BYTES);
+  tcp.setChecksum(b, o, finish(sum(b, o, tcp.HEADER_BYTES, pseudo)));
+  sendBack(c, i, cause);
+}
+
+/** Turns echo request `i` into its reply, in place, and sends it back. */
+export function answerEcho(c: Context, i: number): void {
+  const { batch, vector } = c;
+  const b = vector.arena;
+  const l3 = batch.l3[i];
+  const l4 = batch.l4[i];
+  const source = ipv4.source(b, l3);
+  ipv4.setSource(b, l3, ipv4.destination(b, l3));
+  ipv4.setDestination(b, l3, source);
+  ipv4.setTtl(b, l3, TTL);
+  ipv4.fillChecksum(b, l3);
+  icmp.setType(b, l4, icmp.TYPE.echoReply);
+  icmp.fillChecksum(b, l4, vector.length[i] - (l4 - l3));
+  vector.flags[i] = 0;
+  sendBack(c, i, i);
+}
+
+/** Answers ARP request `i` from a peer for our gateway's or VTEP's address; learns from a reply. */
+export function answerArp(c: Context, i: number): number {
+  const { batch, vector } = c;
+  const { local } = c.tables;
+  const b = vector.arena;
+  const o = batch.l3[i];
+  const peer = batch.fromPeer[i];
+  const high = arp.senderHigh(b, o);
+  const low = arp.senderLow(b, o);
+  const sender = arp.senderAddress(b, o);
+  learnMac(c, peer, high, low);
+  if (arp.operation(b, o) === arp.OPERATION.reply) return DROP.consumed;
+  const target = arp.targetAddress(b, o);
+  if (target === 0 || (target !== local.gateway4 && target !== local.vtepAddress4)) return DROP.arp;
+  arp.writeReply(b, o, local.macHigh, local.macLow, target, high, low, sender);
+  vector.length[i] = arp.PACKET_BYTES;
+  return encapsulateFrame(c, i, peer, high, low);
+}
+
+/** Remembers a peer's MAC where the tables name none. */
+export function learnMac(c: Context, peer: number, high: number, low: number): void {
+  if (c.learns[peer] === 0 || (high & 0x0100) !== 0 || (high | low) === 0) return;
+  c.macs[peer * 2] = high;
+  c.macs[peer * 2 + 1] = low;
+}
+
+/** Asks a peer for its MAC (at most once a second): needed to send it anything. */
+export function askMac(c: Context, peer: number, target: number): void {
+  const { batch, vector } = c;
+  const { local } = c.tables;
+  if (c.nowMs - c.askedAtMs[peer] < 1000) return;
+  c.askedAtMs[peer] = c.nowMs;
+  const i = vector.append(arp.PACKET_BYTES);
+  if (i < 0) return;
+  batch.l3[i] = vector.offset[i];
+  batch.fromPeer[i] = -1;
+  batch.protocol[i] = 0;
+  arp.writeRequest(vector.arena, vector.offset[i], local.macHigh, local.macLow, local.vtepAddress4, target);
+  batch.verdict[i] = encapsulateFrame(c, i, peer, 0xffff, 0xffffffff | 0);
+}
+

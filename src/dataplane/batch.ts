@@ -1,0 +1,61 @@
+/**
+ * What the pipeline knows about each packet of a vector, beside what the ports told: filled once by parse, so that no
+ * later stage derives it again. A structure of arrays with the vector's indices.
+ */
+import { PacketVector, VECTOR_PACKETS } from '../io/vector.ts';
+
+/** Verdicts beside drop reasons (which are above 0). */
+export const PENDING = 0;
+/** Decided: it leaves by its out port, or was turned into an answer that does. */
+export const FORWARDED = -1;
+
+export class Batch {
+  readonly vector: PacketVector;
+  /** PENDING, FORWARDED, or the drop reason. */
+  readonly verdict = field();
+  /** Bytes in the arena of the IP header and of the header behind it. */
+  readonly l3 = field();
+  readonly l4 = field();
+  /** Addresses as 4 big-endian words, IPv4 mapped. */
+  readonly source0 = field();
+  readonly source1 = field();
+  readonly source2 = field();
+  readonly source3 = field();
+  readonly destination0 = field();
+  readonly destination1 = field();
+  readonly destination2 = field();
+  readonly destination3 = field();
+  readonly protocol = field();
+  /** Source port in the upper half, destination port in the lower; ICMP echo: identifier in both; otherwise 0. */
+  readonly ports = field();
+  /** TCP flags, or 0. */
+  readonly tcpFlags = field();
+  /** KIND of the packet beyond its protocol. */
+  readonly kind = field();
+  /** Flow record, or NO_FLOW. */
+  readonly flow = field();
+  /** Index of the adjacency it goes to, or -1. */
+  readonly adjacency = field();
+  /** Index of the adjacency of the peer that sent it over the overlay, or -1. */
+  readonly fromPeer = field();
+
+  constructor(vector: PacketVector) {
+    this.vector = vector;
+  }
+}
+
+export const KIND = {
+  plain: 0,
+  /** A fragment: its ports are not looked at. */
+  fragment: 1,
+  /** ICMP echo request. */
+  echoRequest: 2,
+  /** ICMP error, which quotes a packet of another flow. */
+  icmpError: 3,
+  /** An ARP frame from the overlay. */
+  arp: 4,
+} as const;
+
+function field(): Int32Array {
+  return new Int32Array(VECTOR_PACKETS);
+}

@@ -1,0 +1,139 @@
+/**
+ * What happens to one connection as a whole: its reply key (and with it its translation), the endpoint it is tried
+ * on, the routes both directions take. Used by the stages that meet its packets.
+ */
+import { NO_VALUE, find } from '../tables/address-map.ts';
+import { lookup } from '../tables/routes.ts';
+import { ENDPOINT, ENDPOINT_WORDS, SERVICE, SERVICE_WORDS, serviceKey } from '../tables/services.ts';
+import { PROTOCOL } from '../wire/ipv4.ts';
+import { ATTEMPT_MS } from './attempts.ts';
+import type { Context } from './context.ts';
+import { GAUGE } from './counters.ts';
+import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from './flow-table.ts';
+
+/** Endpoints that answer at once with a refusal are passed over up to this many times, silent ones up to four. */
+const MOST_ATTEMPTS = 16;
+/** Client ports tried when the reply's key is taken by another connection. */
+const PORTS_TRIED = 64;
+const EPHEMERAL_FIRST = 32_768;
+const EPHEMERAL_COUNT = 28_232;
+const MAPPED = 0xffff;
+
+/** Index of the service that a connection was made to, or -1 when it is none (any more). */
+export function serviceOf(c: Context, forward: number): number {
+  const w = c.flows.words;
+  const o = forward * FLOW_WORDS;
+  const extra = serviceKey(w[o + FLOW.protocol], w[o + FLOW.ports] & 0xffff);
+  return find(c.tables.services.byKey, w[o + 4], w[o + 5], w[o + 6], w[o + 7], extra);
+}
+
+/**
+ * Points a service's connection at the endpoint with number `n` (modulo their count). The client keeps its address,
+ * unless it is the endpoint itself (hairpin): then it comes from the gateway, or the pod would not answer through us.
+ */
+export function pointAt(c: Context, forward: number, service: number, n: number): boolean {
+  const { services, local } = c.tables;
+  const w = c.flows.words;
+  const o = forward * FLOW_WORDS;
+  const s = service * SERVICE_WORDS;
+  const chosen = n % services.services[s + SERVICE.count];
+  const e = (services.services[s + SERVICE.first] + chosen) * ENDPOINT_WORDS;
+  const ends = services.endpoints;
+  const hairpin = ends[e] === w[o] && ends[e + 1] === w[o + 1] && ends[e + 2] === w[o + 2] && ends[e + 3] === w[o + 3];
+  w[o + FLOW_WORDS + FLOW.endpoint] = chosen;
+  w[o + FLOW.state] |= STATE.translated;
+  const port = ends[e + ENDPOINT.port];
+  if (hairpin) return setReply(c, forward, ends[e], ends[e + 1], ends[e + 2], ends[e + 3], port, 0, 0, MAPPED, local.gateway4 | 0);
+  return setReply(c, forward, ends[e], ends[e + 1], ends[e + 2], ends[e + 3], port, w[o], w[o + 1], w[o + 2], w[o + 3]);
+}
+
+/**
+ * Gives a connection the reply key (remote address and port → near address, client's port). Where another
+ * connection in use has that key, the client's port is changed until it is free. False when none is.
+ */
+export function setReply(c: Context, forward: number, r0: number, r1: number, r2: number, r3: number, remotePort: number, n0: number, n1: number, n2: number, n3: number): boolean {
+  const flows = c.flows;
+  const o = forward * FLOW_WORDS;
+  const protocol = flows.words[o + FLOW.protocol];
+  const clientPort = flows.words[o + FLOW.ports] >>> 16;
+  for (let attempt = 0; attempt < PORTS_TRIED; attempt++) {
+    const near =
+      attempt === 0 ? clientPort : EPHEMERAL_FIRST + ((clientPort + c.flows.created + attempt * 61) % EPHEMERAL_COUNT);
+    const ports = (remotePort << 16) | near;
+    const hash = flows.hash(r0, r1, r2, r3, n0, n1, n2, n3, ports, protocol);
+    const taken = flows.find(hash, r0, r1, r2, r3, n0, n1, n2, n3, ports, protocol);
+    if (taken !== NO_FLOW && taken !== (forward ^ 1)) {
+      if ((taken & ~1) === forward || !flows.closed(taken)) {
+        // Ports of anything but TCP and UDP cannot be changed.
+        if (protocol !== PROTOCOL.tcp && protocol !== PROTOCOL.udp) return false;
+        continue;
+      }
+      flows.remove(taken);
+    }
+    if (attempt > 0) flows.words[o + FLOW.state] |= STATE.translated;
+    flows.setReplyKey(forward, hash, r0, r1, r2, r3, n0, n1, n2, n3, ports, protocol);
+    refresh(c, forward);
+    return true;
+  }
+  return false;
+}
+
+/** Decides both directions' next hops anew, under the tables in force. */
+export function refresh(c: Context, forward: number): void {
+  const w = c.flows.words;
+  const { routes, generation } = c.tables;
+  const f = forward * FLOW_WORDS;
+  const r = f + FLOW_WORDS;
+  // A direction goes to the source of the other one's key.
+  w[f + FLOW.adjacency] = lookup(routes, w[r], w[r + 1], w[r + 2], w[r + 3]);
+  w[r + FLOW.adjacency] = lookup(routes, w[f], w[f + 1], w[f + 2], w[f + 3]);
+  w[f + FLOW.generation] = generation;
+  w[r + FLOW.generation] = generation;
+}
+
+/** True when a service's connection may stay with its endpoint under new tables. */
+export function mayStay(c: Context, forward: number): boolean {
+  const w = c.flows.words;
+  const o = forward * FLOW_WORDS;
+  const established = w[o + FLOW.protocol] === PROTOCOL.tcp && (w[o + FLOW.state] & STATE.answered) !== 0;
+  if (established) return true;
+  const service = serviceOf(c, forward);
+  if (service === NO_VALUE) return false;
+  const { services, endpoints } = c.tables.services;
+  const first = services[service * SERVICE_WORDS + SERVICE.first];
+  const end = first + services[service * SERVICE_WORDS + SERVICE.count];
+  const r = o + FLOW_WORDS;
+  for (let n = first; n < end; n++) {
+    const e = n * ENDPOINT_WORDS;
+    if (
+      endpoints[e + 3] === w[r + 3] && endpoints[e + ENDPOINT.port] === w[r + FLOW.ports] >>> 16 &&
+      endpoints[e + 2] === w[r + 2] && endpoints[e + 1] === w[r + 1] && endpoints[e] === w[r]
+    ) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/**
+ * The endpoint that a connection is tried on refused, is unreachable or stayed silent: the next one is tried, with
+ * the packet that was held. When all were, the client is refused.
+ */
+export function moveOn(c: Context, forward: number, silent: boolean): void {
+  const { flows, attempts, counters } = c;
+  const o = forward * FLOW_WORDS;
+  const made = ++flows.words[o + FLOW_WORDS + FLOW.attempts];
+  const service = serviceOf(c, forward);
+  const count = service === NO_VALUE ? 0 : c.tables.services.services[service * SERVICE_WORDS + SERVICE.count];
+  const most = silent ? ATTEMPT_MS.length : Math.min(MOST_ATTEMPTS, Math.max(count, ATTEMPT_MS.length));
+  flows.newSerial(forward);
+  const next = flows.words[o + FLOW_WORDS + FLOW.endpoint] + 1;
+  if (count > 0 && made < most && pointAt(c, forward, service, next)) {
+    counters.gauges[GAUGE.attemptsMoved]++;
+    if (flows.words[o + FLOW.protocol] === PROTOCOL.tcp) attempts.setTimer(forward, made, c.nowMs);
+  } else {
+    counters.gauges[GAUGE.attemptsFailed]++;
+    flows.words[o + FLOW.state] |= STATE.failed;
+  }
+  attempts.queueResend(forward);
+}

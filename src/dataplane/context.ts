@@ -1,0 +1,126 @@
+/**
+ * What the pipeline's stages share: the batch at hand, the tables in force, the flows, and the few things the worker
+ * has learned on its own. One object a worker; stages get it as their only argument beside a range of the batch.
+ */
+import type { PacketVector } from '../io/vector.ts';
+import { ADJACENCY, ADJACENCY_KIND, ADJACENCY_WORDS } from '../tables/adjacency.ts';
+import { SERVICE, SERVICE_WORDS } from '../tables/services.ts';
+import { type Tables, emptyTables } from '../tables/tables.ts';
+import { Attempts } from './attempts.ts';
+import { Batch } from './batch.ts';
+import { Counters, GAUGE } from './counters.ts';
+import { FlowTable } from './flow-table.ts';
+
+/** How packets for peers leave: by the UDP socket, or as whole frames by a TAP with tunnel GSO. */
+export interface TunnelPort {
+  id: number;
+  /** The TAP's own MAC: the frame is addressed to it, so that the host's stack routes it. */
+  macHigh: number;
+  macLow: number;
+}
+
+export interface ContextOptions {
+  maxFlows?: number | undefined;
+  seed?: number | undefined;
+  counters?: Counters | undefined;
+}
+
+/** ICMP errors sent at most in a second; more are counted and not sent (RFC 1812, 4.3.2.8). */
+const ICMP_PER_SECOND = 1000;
+
+export class Context {
+  readonly batch: Batch;
+  readonly vector: PacketVector;
+  readonly counters: Counters;
+  readonly flows: FlowTable;
+  readonly attempts: Attempts;
+  tables: Tables = emptyTables();
+  /** MAC of each adjacency's peer, two words each: from the tables, or learned where they name none. */
+  macs = new Int32Array(0);
+  /** 1 for each adjacency whose peer's MAC is learned, not given. */
+  learns = new Uint8Array(0);
+  /** When the peer's MAC was last asked for, in milliseconds, by adjacency. */
+  askedAtMs = new Float64Array(0);
+  /** Round-robin cursor and the epoch it belongs to, two words each, by service id. */
+  cursors = new Int32Array(0);
+  /** 1 for each port that is attached and can send. */
+  readonly attached: Uint8Array;
+  tunnel: TunnelPort | undefined;
+  nowMs = 0;
+  /** Packets of the vector that came from ports; those behind them are the dataplane's own. */
+  received = 0;
+  #icmpBudget = ICMP_PER_SECOND;
+  #icmpAtMs = 0;
+
+  constructor(vector: PacketVector, portLimit: number, options: ContextOptions = {}) {
+    this.vector = vector;
+    this.batch = new Batch(vector);
+    this.counters = options.counters ?? new Counters();
+    this.flows = new FlowTable(options.maxFlows, options.seed);
+    this.attempts = new Attempts(this.flows);
+    this.attached = new Uint8Array(portLimit);
+  }
+
+  /** Puts new tables in force: flows stay, and are decided anew when their next packet comes. */
+  swap(tables: Tables): void {
+    const before = this.tables;
+    const count = tables.adjacencies.length / ADJACENCY_WORDS;
+    const macs = new Int32Array(count * 2);
+    const learns = new Uint8Array(count);
+    for (let i = 0; i < count; i++) {
+      const a = i * ADJACENCY_WORDS;
+      macs[i * 2] = tables.adjacencies[a + ADJACENCY.macHigh];
+      macs[i * 2 + 1] = tables.adjacencies[a + ADJACENCY.macLow];
+      if ((macs[i * 2] | macs[i * 2 + 1]) !== 0 || tables.adjacencies[a] !== ADJACENCY_KIND.peer) continue;
+      learns[i] = 1;
+      const known = samePeer(before, tables, a);
+      if (known < 0) continue;
+      macs[i * 2] = this.macs[known * 2];
+      macs[i * 2 + 1] = this.macs[known * 2 + 1];
+    }
+    const cursors = new Int32Array(Math.max(tables.services.idLimit * 2, this.cursors.length));
+    cursors.set(this.cursors);
+    const services = tables.services.services;
+    for (let s = 0; s < services.length; s += SERVICE_WORDS) {
+      const id = services[s + SERVICE.id];
+      if (cursors[id * 2 + 1] === services[s + SERVICE.epoch]) continue;
+      cursors[id * 2] = 0;
+      cursors[id * 2 + 1] = services[s + SERVICE.epoch];
+    }
+    this.tables = tables;
+    this.macs = macs;
+    this.learns = learns;
+    this.cursors = cursors;
+    this.askedAtMs = new Float64Array(count).fill(-Infinity);
+    this.counters.gauges[GAUGE.generation] = tables.generation;
+  }
+
+  /** True when one more ICMP error may be sent now. */
+  allowIcmp(): boolean {
+    const passed = this.nowMs - this.#icmpAtMs;
+    if (passed > 0) {
+      this.#icmpBudget = Math.min(ICMP_PER_SECOND, this.#icmpBudget + (passed * ICMP_PER_SECOND) / 1000);
+      this.#icmpAtMs = this.nowMs;
+    }
+    if (this.#icmpBudget < 1) {
+      this.counters.gauges[GAUGE.icmpLimited]++;
+      return false;
+    }
+    this.#icmpBudget--;
+    this.counters.gauges[GAUGE.icmpSent]++;
+    return true;
+  }
+}
+
+/** Index of the adjacency of the same peer in earlier tables, or -1. */
+function samePeer(before: Tables, tables: Tables, a: number): number {
+  for (let b = 0; b < before.adjacencies.length; b += ADJACENCY_WORDS) {
+    if (before.adjacencies[b] !== ADJACENCY_KIND.peer) continue;
+    let same = true;
+    for (let w = 0; w < 4; w++) {
+      if (before.adjacencies[b + ADJACENCY.peer + w] !== tables.adjacencies[a + ADJACENCY.peer + w]) same = false;
+    }
+    if (same) return b / ADJACENCY_WORDS;
+  }
+  return -1;
+}

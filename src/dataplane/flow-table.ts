@@ -1,0 +1,343 @@
+/**
+ * The flow table: which connections are known, and what was decided about them. Owned by the worker; it survives a
+ * swap of tables. Two records a connection, one a direction, side by side (2c forward, 2c + 1 reply), so that a
+ * record's twin is `record ^ 1`. What a packet is rewritten to is the mirror image of the twin's key: translation
+ * needs no fields of its own.
+ *
+ *   record   word 0..3 source   4..7 destination   8 ports (source << 16 | destination)   9 protocol
+ *                 10 adjacency   11 generation it was decided in   12 hash of the key
+ *   forward       13 STATE bits  14 last seen (ticks of 100 ms)    15 serial of the attempt
+ *   reply         13 held packet + 1   14 endpoint tried last      15 attempts made
+ *
+ * Buckets are open addressing with linear probing and backward-shift deletion; a bucket holds a record's number + 1.
+ * The table doubles when full up to its limit, then evicts the connection that is idle the longest for its state, and
+ * shrinks again when idle. Nothing is allocated per packet.
+ */
+const WORDS = 16;
+export const FLOW = {
+  ports: 8,
+  protocol: 9,
+  adjacency: 10,
+  generation: 11,
+  hash: 12,
+  state: 13,
+  lastSeen: 14,
+  serial: 15,
+  held: 13,
+  endpoint: 14,
+  attempts: 15,
+} as const;
+export const FLOW_WORDS = WORDS;
+export const NO_FLOW = -1;
+
+export const STATE = {
+  /** The other side has answered. */
+  answered: 1,
+  finForward: 2,
+  finReply: 4,
+  reset: 8,
+  /** Addresses or ports are rewritten: a service's connection. */
+  translated: 16,
+  /** An endpoint is being tried: its first packet is held until it answers. */
+  trying: 32,
+  /** No endpoint answered: the client is refused when its packet comes round again. */
+  failed: 64,
+} as const;
+
+const TICK_MS = 100;
+/** An idle dataplane still looks for what has timed out this often. */
+const SWEEP_MS = 1000;
+/** Idle time after which a connection is forgotten, in ticks. */
+const TIMEOUT = {
+  tcpNew: 600,
+  tcpEstablished: 864_000,
+  tcpHalfClosed: 1200,
+  tcpClosed: 100,
+  udpNew: 300,
+  udpAnswered: 1200,
+  other: 300,
+};
+const SMALLEST = 4096;
+const EVICTION_SAMPLE = 64;
+
+export class FlowTable {
+  /** Records, FLOW_WORDS each. */
+  words: Int32Array;
+  /** Connections that the table holds now, and that it has room for without growing. */
+  size = 0;
+  capacity: number;
+  created = 0;
+  expired = 0;
+  evicted = 0;
+  /** Connections for which an attempt is pending: their numbers must not change. */
+  trying = 0;
+  /** Called with the forward record before a connection is removed: whoever holds something for it lets go. */
+  onRemove: (forward: number) => void = () => {};
+  readonly #limit: number;
+  readonly #seed: number;
+  #buckets: Int32Array;
+  #mask: number;
+  /** First free connection + 1; the next one stands in its word 0. */
+  #free: number;
+  #sweepAt = 0;
+  #serial = 0;
+  #nowTicks = 0;
+
+  constructor(limit = 262_144, seed = (Math.random() * 0x7fffffff) | 0) {
+    this.#limit = Math.max(SMALLEST, limit);
+    this.#seed = seed;
+    this.capacity = SMALLEST;
+    this.words = new Int32Array(SMALLEST * 2 * WORDS);
+    this.#buckets = new Int32Array(SMALLEST * 4);
+    this.#mask = SMALLEST * 4 - 1;
+    this.#free = 0;
+    this.#link(0, SMALLEST);
+  }
+
+  get nowTicks(): number {
+    return this.#nowTicks;
+  }
+
+  hash(s0: number, s1: number, s2: number, s3: number, d0: number, d1: number, d2: number, d3: number, ports: number, protocol: number): number {
+    let h = Math.imul(s3 ^ this.#seed, 0x9e3779b1);
+    h = Math.imul((h ^ (h >>> 15)) + d3, 0x85ebca77);
+    h = Math.imul((h ^ (h >>> 13)) + ports, 0xc2b2ae3d);
+    if ((s0 | s1 | d0 | d1) !== 0) {
+      h = Math.imul((h ^ (h >>> 15)) + s0, 0x27d4eb2f);
+      h = Math.imul((h ^ (h >>> 13)) + s1, 0x165667b1);
+      h = Math.imul((h ^ (h >>> 15)) + d0, 0x9e3779b1);
+      h = Math.imul((h ^ (h >>> 13)) + d1, 0x85ebca77);
+    }
+    h = Math.imul((h ^ (h >>> 16)) + (s2 ^ (d2 << 11) ^ (d2 >>> 21)) + protocol, 0x27d4eb2f);
+    return h ^ (h >>> 15);
+  }
+
+  /** The record with this key, or NO_FLOW. `hash` is the key's. */
+  find(hash: number, s0: number, s1: number, s2: number, s3: number, d0: number, d1: number, d2: number, d3: number, ports: number, protocol: number): number {
+    const w = this.words;
+    const buckets = this.#buckets;
+    const mask = this.#mask;
+    let slot = hash & mask;
+    for (;;) {
+      const entry = buckets[slot];
+      if (entry === 0) return NO_FLOW;
+      const o = (entry - 1) * WORDS;
+      if (
+        w[o + 12] === hash && w[o + 3] === s3 && w[o + 7] === d3 && w[o + 8] === ports && w[o + 9] === protocol &&
+        w[o + 2] === s2 && w[o + 6] === d2 && w[o] === s0 && w[o + 1] === s1 && w[o + 4] === d0 && w[o + 5] === d1
+      ) {
+        return entry - 1;
+      }
+      slot = (slot + 1) & mask;
+    }
+  }
+
+  /**
+   * A new connection with its forward key; the reply record is still without a key (see setReplyKey). Returns the
+   * forward record, or NO_FLOW when the table is full of connections in use.
+   */
+  create(hash: number, s0: number, s1: number, s2: number, s3: number, d0: number, d1: number, d2: number, d3: number, ports: number, protocol: number): number {
+    if (this.#free === 0 && !this.#grow() && !this.#evict()) return NO_FLOW;
+    const connection = this.#free - 1;
+    const forward = connection * 2;
+    const w = this.words;
+    const o = forward * WORDS;
+    this.#free = w[o];
+    w.fill(0, o, o + 2 * WORDS);
+    this.#writeKey(forward, hash, s0, s1, s2, s3, d0, d1, d2, d3, ports, protocol);
+    w[o + FLOW.lastSeen] = this.#nowTicks;
+    w[o + FLOW.serial] = ++this.#serial | 0;
+    w[o + WORDS + FLOW.endpoint] = -1;
+    this.#insert(forward, hash);
+    this.size++;
+    this.created++;
+    return forward;
+  }
+
+  /** Gives a connection's reply record its key, instead of the one it had. */
+  setReplyKey(forward: number, hash: number, s0: number, s1: number, s2: number, s3: number, d0: number, d1: number, d2: number, d3: number, ports: number, protocol: number): void {
+    const reply = forward ^ 1;
+    if (this.words[reply * WORDS + FLOW.protocol] !== 0) this.#unlink(reply);
+    this.#writeKey(reply, hash, s0, s1, s2, s3, d0, d1, d2, d3, ports, protocol);
+    this.#insert(reply, hash);
+  }
+
+  /** A new number for the connection's current attempt: timers of earlier ones no longer apply. */
+  newSerial(forward: number): number {
+    const serial = ++this.#serial | 0;
+    this.words[forward * WORDS + FLOW.serial] = serial;
+    return serial;
+  }
+
+  /** True when the connection has ended and a new one may take its ports. */
+  closed(record: number): boolean {
+    const state = this.words[(record & ~1) * WORDS + FLOW.state];
+    const fins = STATE.finForward | STATE.finReply;
+    return (state & STATE.reset) !== 0 || (state & fins) === fins;
+  }
+
+  /** Removes a connection, given either of its records. */
+  remove(record: number): void {
+    const forward = record & ~1;
+    this.onRemove(forward);
+    const w = this.words;
+    this.#unlink(forward);
+    if (w[(forward + 1) * WORDS + FLOW.protocol] !== 0) this.#unlink(forward + 1);
+    w.fill(0, forward * WORDS, (forward + 2) * WORDS);
+    w[forward * WORDS] = this.#free;
+    this.#free = (forward >> 1) + 1;
+    this.size--;
+  }
+
+  /** Moves the clock, and forgets what has been idle for too long: a share of the table a tick, all of it in 5 s. */
+  advance(nowMs: number): void {
+    const ticks = Math.floor(nowMs / TICK_MS);
+    const passed = ticks - this.#nowTicks;
+    if (passed <= 0) return;
+    this.#nowTicks = ticks;
+    if (this.size === 0) {
+      this.#shrink();
+      return;
+    }
+    let left = Math.min(this.capacity, Math.ceil(this.capacity / 50) * passed);
+    for (; left > 0; left--) {
+      const forward = this.#sweepAt * 2;
+      this.#sweepAt = this.#sweepAt + 1 === this.capacity ? 0 : this.#sweepAt + 1;
+      const o = forward * WORDS;
+      if (this.words[o + FLOW.protocol] !== 0 && ticks - this.words[o + FLOW.lastSeen] > this.#timeout(o)) {
+        this.remove(forward);
+        this.expired++;
+      }
+    }
+    if (this.#sweepAt === 0) this.#shrink();
+  }
+
+  /** Milliseconds until the sweep should go on, -1 when there is nothing to sweep. */
+  get sweepMs(): number {
+    return this.size > 0 || this.capacity > SMALLEST ? SWEEP_MS : -1;
+  }
+
+  #timeout(o: number): number {
+    const state = this.words[o + FLOW.state];
+    const protocol = this.words[o + FLOW.protocol];
+    if (protocol === 6) {
+      const fins = state & (STATE.finForward | STATE.finReply);
+      if ((state & STATE.reset) !== 0 || fins === (STATE.finForward | STATE.finReply)) return TIMEOUT.tcpClosed;
+      if (fins !== 0) return TIMEOUT.tcpHalfClosed;
+      return (state & STATE.answered) !== 0 ? TIMEOUT.tcpEstablished : TIMEOUT.tcpNew;
+    }
+    if (protocol === 17) return (state & STATE.answered) !== 0 ? TIMEOUT.udpAnswered : TIMEOUT.udpNew;
+    return TIMEOUT.other;
+  }
+
+  #writeKey(record: number, hash: number, s0: number, s1: number, s2: number, s3: number, d0: number, d1: number, d2: number, d3: number, ports: number, protocol: number): void {
+    const w = this.words;
+    const o = record * WORDS;
+    w[o] = s0;
+    w[o + 1] = s1;
+    w[o + 2] = s2;
+    w[o + 3] = s3;
+    w[o + 4] = d0;
+    w[o + 5] = d1;
+    w[o + 6] = d2;
+    w[o + 7] = d3;
+    w[o + 8] = ports;
+    w[o + 9] = protocol;
+    w[o + 12] = hash;
+  }
+
+  #insert(record: number, hash: number): void {
+    const mask = this.#mask;
+    let slot = hash & mask;
+    while (this.#buckets[slot] !== 0) slot = (slot + 1) & mask;
+    this.#buckets[slot] = record + 1;
+  }
+
+  #unlink(record: number): void {
+    const buckets = this.#buckets;
+    const mask = this.#mask;
+    let hole = this.words[record * WORDS + FLOW.hash] & mask;
+    while (buckets[hole] !== record + 1) hole = (hole + 1) & mask;
+    // Close the gap: an entry further on moves into it unless its own place lies behind the gap.
+    for (let slot = (hole + 1) & mask; buckets[slot] !== 0; slot = (slot + 1) & mask) {
+      const home = this.words[(buckets[slot] - 1) * WORDS + FLOW.hash] & mask;
+      if (((slot - home) & mask) >= ((slot - hole) & mask)) {
+        buckets[hole] = buckets[slot];
+        hole = slot;
+      }
+    }
+    buckets[hole] = 0;
+  }
+
+  /** Puts connections from..to-1 on the free list, lowest first. */
+  #link(from: number, to: number): void {
+    for (let c = to - 1; c >= from; c--) {
+      this.words[c * 2 * WORDS] = this.#free;
+      this.#free = c + 1;
+    }
+  }
+
+  #grow(): boolean {
+    if (this.capacity >= this.#limit) return false;
+    const before = this.capacity;
+    this.capacity = Math.min(before * 2, this.#limit);
+    const grown = new Int32Array(this.capacity * 2 * WORDS);
+    grown.set(this.words);
+    this.words = grown;
+    this.#link(before, this.capacity);
+    this.#rehash();
+    return true;
+  }
+
+  #rehash(): void {
+    let size = SMALLEST * 4;
+    while (size < this.capacity * 4) size *= 2;
+    this.#buckets = new Int32Array(size);
+    this.#mask = size - 1;
+    for (let record = 0; record < this.capacity * 2; record++) {
+      const o = record * WORDS;
+      if (this.words[o + FLOW.protocol] !== 0) this.#insert(record, this.words[o + FLOW.hash]);
+    }
+  }
+
+  /** After a full sweep: a table that is nearly empty goes back to a smaller one, unless attempts are pending. */
+  #shrink(): void {
+    if (this.capacity === SMALLEST || this.trying > 0 || this.size * 8 > this.capacity) return;
+    const words = this.words;
+    const before = this.capacity;
+    this.capacity = Math.max(SMALLEST, this.size * 2);
+    this.words = new Int32Array(this.capacity * 2 * WORDS);
+    let next = 0;
+    for (let c = 0; c < before; c++) {
+      const o = c * 2 * WORDS;
+      if (words[o + FLOW.protocol] === 0) continue;
+      this.words.set(words.subarray(o, o + 2 * WORDS), next * 2 * WORDS);
+      next++;
+    }
+    this.#free = 0;
+    this.#link(next, this.capacity);
+    this.#sweepAt = 0;
+    this.#rehash();
+  }
+
+  /** Frees the connection of a sample that has used up most of its idle time; false when none has used any. */
+  #evict(): boolean {
+    let worst = -1;
+    let worstShare = 0;
+    for (let n = 0; n < EVICTION_SAMPLE; n++) {
+      const forward = this.#sweepAt * 2;
+      this.#sweepAt = this.#sweepAt + 1 === this.capacity ? 0 : this.#sweepAt + 1;
+      const o = forward * WORDS;
+      if (this.words[o + FLOW.protocol] === 0) continue;
+      const share = (this.#nowTicks - this.words[o + FLOW.lastSeen]) / this.#timeout(o);
+      if (share > worstShare) {
+        worst = forward;
+        worstShare = share;
+      }
+    }
+    if (worst < 0) return false;
+    this.remove(worst);
+    this.evicted++;
+    return true;
+  }
+}

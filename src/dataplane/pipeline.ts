@@ -1,0 +1,110 @@
+/**
+ * The pipeline: every packet of a vector through the stages, one stage at a time.
+ *
+ *   parse → local → flow → service → route → translate → encap
+ *
+ * Answers that stages make (errors, resets, fragments) are appended to the vector behind it. Packets that failover
+ * sends again are appended too, and take the whole way like any other, until none are left.
+ */
+import type { PacketVector } from '../io/vector.ts';
+import type { Tables } from '../tables/tables.ts';
+import { askMac } from './answers.ts';
+import { moveOn } from './connection.ts';
+import { Context, type ContextOptions } from './context.ts';
+import { GAUGE } from './counters.ts';
+import { ADJACENCY, ADJACENCY_KIND, ADJACENCY_WORDS } from '../tables/adjacency.ts';
+import { PORT_LIMIT } from '../tables/ports.ts';
+import { encap } from './stages/encap.ts';
+import { flow } from './stages/flow.ts';
+import { local } from './stages/local.ts';
+import { parse } from './stages/parse.ts';
+import { route } from './stages/route.ts';
+import { service } from './stages/service.ts';
+import { translate } from './stages/translate.ts';
+
+export class Pipeline {
+  readonly context: Context;
+  readonly #vector: PacketVector;
+  #askedAtMs = -Infinity;
+
+  constructor(vector: PacketVector, options: ContextOptions = {}) {
+    this.#vector = vector;
+    this.context = new Context(vector, PORT_LIMIT, options);
+  }
+
+  /** Puts new tables in force from the next vector on. */
+  swap(tables: Tables): void {
+    this.context.swap(tables);
+    this.#askedAtMs = -Infinity;
+  }
+
+  /** Decides every packet of the vector, which the port has begun; afterwards outPort says what leaves where. */
+  process(nowMs: number): void {
+    const c = this.context;
+    const vector = this.#vector;
+    c.nowMs = nowMs;
+    c.received = vector.count;
+    c.flows.advance(nowMs);
+    for (let due = c.attempts.nextExpired(nowMs); due >= 0; due = c.attempts.nextExpired(nowMs)) moveOn(c, due, true);
+    let done = 0;
+    for (;;) {
+      c.attempts.appendResends(vector);
+      if (vector.count === done) break;
+      const to = vector.count;
+      this.#run(done, to);
+      done = vector.count;
+    }
+    this.#askNeighbours();
+    this.#count(vector.count);
+  }
+
+  /** Milliseconds until there is something to do without a packet; -1: never. */
+  waitMs(nowMs: number): number {
+    const attempt = this.context.attempts.waitMs(nowMs);
+    const sweep = this.context.flows.sweepMs;
+    if (attempt < 0) return sweep;
+    return sweep < 0 ? attempt : Math.min(attempt, sweep);
+  }
+
+  #run(from: number, to: number): void {
+    const c = this.context;
+    parse(c, from, to);
+    local(c, from, to);
+    flow(c, from, to);
+    service(c, from, to);
+    route(c, from, to);
+    translate(c, from, to);
+    // Beyond `to` stand answers, which have left, and fragments, which have not.
+    encap(c, from, to);
+    if (this.#vector.count > to) encap(c, to, this.#vector.count);
+  }
+
+  /** Asks peers whose MAC is not known for it, before anything is to be sent to them. */
+  #askNeighbours(): void {
+    const c = this.context;
+    if (c.nowMs - this.#askedAtMs < 1000) return;
+    this.#askedAtMs = c.nowMs;
+    const adjacencies = c.tables.adjacencies;
+    for (let i = 0; i < c.learns.length; i++) {
+      if (c.learns[i] === 0 || (c.macs[i * 2] | c.macs[i * 2 + 1]) !== 0) continue;
+      const a = i * ADJACENCY_WORDS;
+      if (adjacencies[a] === ADJACENCY_KIND.peer) askMac(c, i, adjacencies[a + ADJACENCY.nextHop + 3] >>> 0);
+    }
+  }
+
+  #count(packets: number): void {
+    const c = this.context;
+    const { gauges, drops } = c.counters;
+    const verdict = c.batch.verdict;
+    for (let i = 0; i < packets; i++) {
+      if (verdict[i] > 0) drops[verdict[i]]++;
+    }
+    gauges[GAUGE.vectors]++;
+    gauges[GAUGE.flows] = c.flows.size;
+    gauges[GAUGE.flowCapacity] = c.flows.capacity;
+    gauges[GAUGE.flowsCreated] = c.flows.created;
+    gauges[GAUGE.flowsExpired] = c.flows.expired;
+    gauges[GAUGE.flowsEvicted] = c.flows.evicted;
+    gauges[GAUGE.attemptsPending] = c.attempts.held;
+  }
+}

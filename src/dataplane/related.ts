@@ -1,0 +1,74 @@
+/**
+ * ICMP errors about translated connections (RFC 5508, 4): the packet they quote is the one that we sent on, which the
+ * client never saw. It is put back into the form in which the client sent it. An unreachable about an endpoint that
+ * is being tried moves the connection on instead.
+ */
+import { finish, sum } from '../wire/checksum.ts';
+import * as icmp from '../wire/icmp.ts';
+import * as ipv4 from '../wire/ipv4.ts';
+import { setU16, setU32, u16 } from '../wire/bytes.ts';
+import { moveOn } from './connection.ts';
+import type { Context } from './context.ts';
+import { DROP } from './drop-reasons.ts';
+import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from './flow-table.ts';
+
+const MAPPED = 0xffff;
+
+/** True when error `i` was dealt with here; false when it goes on as an ordinary packet. */
+export function relate(c: Context, i: number): boolean {
+  const { batch, vector, flows } = c;
+  const b = vector.arena;
+  const end = vector.offset[i] + vector.length[i];
+  const error = batch.l4[i];
+  const quote = icmp.quotedOffset(b, error);
+  // The quote may be cut short: only its header and 8 bytes are needed.
+  if (end - quote < ipv4.HEADER_BYTES || b[quote] >>> 4 !== 4) return false;
+  const header = ipv4.headerBytes(b, quote);
+  const l4 = quote + header;
+  const protocol = ipv4.protocol(b, quote);
+  const hasPorts = protocol === ipv4.PROTOCOL.tcp || protocol === ipv4.PROTOCOL.udp;
+  if (header < ipv4.HEADER_BYTES || l4 + 8 > end || !hasPorts || ipv4.fragmentOffsetBytes(b, quote) !== 0) return false;
+  // The quoted packet went the other way: mirrored, it is the key of the direction this error travels in.
+  const near = ipv4.source(b, quote) | 0;
+  const remote = ipv4.destination(b, quote) | 0;
+  const ports = (u16(b, l4 + 2) << 16) | u16(b, l4);
+  const hash = flows.hash(0, 0, MAPPED, remote, 0, 0, MAPPED, near, ports, protocol);
+  const record = flows.find(hash, 0, 0, MAPPED, remote, 0, 0, MAPPED, near, ports, protocol);
+  if (record === NO_FLOW) return false;
+  const w = flows.words;
+  const f = (record & ~1) * FLOW_WORDS;
+  const state = w[f + FLOW.state];
+  if ((state & STATE.translated) === 0) return false;
+  if (w[f + FLOW.generation] !== c.tables.generation) return false;
+  const twin = (record ^ 1) * FLOW_WORDS;
+  if (batch.fromPeer[i] >= 0 && w[twin + FLOW.adjacency] !== batch.fromPeer[i]) {
+    batch.verdict[i] = DROP['peer-source'];
+    return true;
+  }
+  const type = icmp.type(b, error);
+  const unreachable = type === icmp.TYPE.destinationUnreachable && icmp.code(b, error) !== icmp.UNREACHABLE.fragmentationNeeded;
+  if (unreachable && (state & STATE.trying) !== 0 && record !== (record & ~1)) {
+    moveOn(c, record & ~1, false);
+    batch.verdict[i] = DROP.consumed;
+    return true;
+  }
+  rewriteQuote(b, quote, l4, w, twin);
+  // Seen from the client, an error that the endpoint sent comes from the service.
+  if (ipv4.source(b, batch.l3[i]) === remote >>> 0) ipv4.setSource(b, batch.l3[i], w[twin + 7] >>> 0);
+  ipv4.setDestination(b, batch.l3[i], w[twin + 3] >>> 0);
+  ipv4.fillChecksum(b, batch.l3[i]);
+  icmp.fillChecksum(b, error, end - error);
+  batch.adjacency[i] = w[record * FLOW_WORDS + FLOW.adjacency];
+  // The error itself is not part of the connection: it is not translated again.
+  return true;
+}
+
+/** Puts the quoted packet's addresses and ports back to those of the direction it was sent in. */
+function rewriteQuote(b: Uint8Array, quote: number, l4: number, w: Int32Array, twin: number): void {
+  ipv4.setSource(b, quote, w[twin + 3] >>> 0);
+  ipv4.setDestination(b, quote, w[twin + 7] >>> 0);
+  const header = l4 - quote;
+  setU16(b, quote + 10, 0);
+  setU16(b, quote + 10, finish(sum(b, quote, header)));
+  setU32(b, l4, w[twin + FLOW.ports] >>> 0);
+}

@@ -1,0 +1,90 @@
+/**
+ * Third stage: which connection does the packet belong to? A hit brings along what was decided for the connection,
+ * as long as the tables' generation is the one it was decided in, and moves the connection's state. What belongs to
+ * no connection yet is left to the service stage. ICMP errors belong to the connection of the packet they quote.
+ */
+import { PROTOCOL } from '../../wire/ipv4.ts';
+import { FLAG } from '../../wire/tcp.ts';
+import { KIND, PENDING } from '../batch.ts';
+import { mayStay, moveOn, refresh } from '../connection.ts';
+import type { Context } from '../context.ts';
+import { DROP } from '../drop-reasons.ts';
+import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from '../flow-table.ts';
+import { relate } from '../related.ts';
+import { refuse } from '../refuse.ts';
+
+export function flow(c: Context, from: number, to: number): void {
+  const { batch } = c;
+  for (let i = from; i < to; i++) {
+    if (batch.verdict[i] !== PENDING) continue;
+    if (batch.kind[i] === KIND.icmpError && relate(c, i)) continue;
+    const record = findFlow(c, i);
+    if (record !== NO_FLOW) hit(c, i, record);
+  }
+}
+
+/** The record of packet `i`'s connection, or NO_FLOW. Leaves the packet's hash in the vector. */
+export function findFlow(c: Context, i: number): number {
+  const b = c.batch;
+  const hash = c.flows.hash(
+    b.source0[i], b.source1[i], b.source2[i], b.source3[i],
+    b.destination0[i], b.destination1[i], b.destination2[i], b.destination3[i], b.ports[i], b.protocol[i],
+  );
+  c.vector.hash[i] = hash;
+  return c.flows.find(
+    hash, b.source0[i], b.source1[i], b.source2[i], b.source3[i],
+    b.destination0[i], b.destination1[i], b.destination2[i], b.destination3[i], b.ports[i], b.protocol[i],
+  );
+}
+
+/** Packet `i` belongs to a known connection: moves its state, and says where the packet goes or what becomes of it. */
+export function hit(c: Context, i: number, record: number): void {
+  const { batch, flows } = c;
+  const w = flows.words;
+  const forward = record & ~1;
+  const f = forward * FLOW_WORDS;
+  const reply = record !== forward;
+  const flags = batch.tcpFlags[i];
+  if ((flags & (FLAG.syn | FLAG.ack)) === FLAG.syn && flows.closed(record)) {
+    // Ports are used again: a new connection, balanced anew.
+    flows.remove(record);
+    return;
+  }
+  const state = w[f + FLOW.state];
+  if ((state & STATE.failed) !== 0) {
+    refuse(c, i, DROP['service-all-failed']);
+    flows.remove(record);
+    return;
+  }
+  if (w[f + FLOW.generation] !== c.tables.generation) {
+    if ((state & STATE.translated) !== 0 && !reply && !mayStay(c, forward)) {
+      flows.remove(record);
+      return;
+    }
+    refresh(c, forward);
+  }
+  // A host may send only what is routed to it.
+  if (batch.fromPeer[i] >= 0 && w[(record ^ 1) * FLOW_WORDS + FLOW.adjacency] !== batch.fromPeer[i]) {
+    batch.verdict[i] = DROP['peer-source'];
+    return;
+  }
+  if (reply && (state & STATE.trying) !== 0) {
+    if (batch.protocol[i] === PROTOCOL.tcp && (flags & FLAG.rst) !== 0) {
+      moveOn(c, forward, false);
+      batch.verdict[i] = DROP.consumed;
+      return;
+    }
+    c.attempts.release(forward);
+  }
+  track(w, f, reply, flags);
+  w[f + FLOW.lastSeen] = flows.nowTicks;
+  batch.flow[i] = record;
+  batch.adjacency[i] = w[record * FLOW_WORDS + FLOW.adjacency];
+}
+
+/** The connection's state after a packet in one direction with these TCP flags. */
+function track(w: Int32Array, f: number, reply: boolean, flags: number): void {
+  if (reply) w[f + FLOW.state] |= STATE.answered;
+  if ((flags & FLAG.fin) !== 0) w[f + FLOW.state] |= reply ? STATE.finReply : STATE.finForward;
+  if ((flags & FLAG.rst) !== 0) w[f + FLOW.state] |= STATE.reset;
+}

@@ -1,0 +1,93 @@
+/**
+ * Fifth stage: can the packet go where its connection goes? Next hop, time to live (lowered once a host, so that
+ * traceroute shows each), size. What cannot go on is answered with the ICMP error that tells its sender why (RFC 792,
+ * RFC 1191, RFC 1812 5.3). Quotes in errors come before translation, in the stage after this one.
+ */
+import { ADJACENCY, ADJACENCY_KIND, ADJACENCY_WORDS } from '../../tables/adjacency.ts';
+import { GSO_TCPV4 } from '../../io/vector.ts';
+import * as icmp from '../../wire/icmp.ts';
+import * as ipv4 from '../../wire/ipv4.ts';
+import * as tcp from '../../wire/tcp.ts';
+import { sendIcmpError } from '../answers.ts';
+import { PENDING } from '../batch.ts';
+import { moveOn } from '../connection.ts';
+import type { Context } from '../context.ts';
+import { DROP } from '../drop-reasons.ts';
+import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from '../flow-table.ts';
+import { fragment } from '../fragment.ts';
+
+export function route(c: Context, from: number, to: number): void {
+  const { batch, vector } = c;
+  const b = vector.arena;
+  for (let i = from; i < to; i++) {
+    if (batch.verdict[i] !== PENDING) continue;
+    const adjacency = batch.adjacency[i];
+    const a = adjacency * ADJACENCY_WORDS;
+    const kind = adjacency < 0 ? 0 : c.tables.adjacencies[a];
+    if (kind === 0 || kind === ADJACENCY_KIND.unreachable) {
+      unreachable(c, i, kind === 0);
+      continue;
+    }
+    // To the gateway's own address: it has arrived.
+    if (kind === ADJACENCY_KIND.gateway) continue;
+    const l3 = batch.l3[i];
+    if (ipv4.ttl(b, l3) <= 1) {
+      batch.verdict[i] = DROP['ttl-expired'];
+      sendIcmpError(c, i, icmp.TYPE.timeExceeded, icmp.EXCEEDED.ttl, 0);
+      continue;
+    }
+    const mtu = c.tables.adjacencies[a + ADJACENCY.mtu];
+    if (sizeOnWire(c, i) > mtu && !shorten(c, i, mtu)) continue;
+    ipv4.decrementTtl(b, l3);
+  }
+}
+
+function unreachable(c: Context, i: number, noRoute: boolean): void {
+  const { batch, flows } = c;
+  const record = batch.flow[i];
+  if (record !== NO_FLOW && (record & 1) === 0) {
+    if ((flows.words[record * FLOW_WORDS + FLOW.state] & STATE.trying) !== 0) {
+      moveOn(c, record, false);
+      batch.verdict[i] = DROP.consumed;
+      return;
+    }
+  }
+  const code = noRoute ? icmp.UNREACHABLE.network : icmp.UNREACHABLE.host;
+  batch.verdict[i] = noRoute ? DROP['no-route'] : DROP['host-unreachable'];
+  sendIcmpError(c, i, icmp.TYPE.destinationUnreachable, code, 0);
+}
+
+/** Bytes of the packet, or of each segment of a super-packet. */
+function sizeOnWire(c: Context, i: number): number {
+  const { vector } = c;
+  const size = vector.gsoSize[i];
+  return size === 0 ? vector.length[i] : headersOf(c, i) + Math.min(size, vector.length[i]);
+}
+
+/** Bytes of a super-packet's IP header and the header behind it. */
+function headersOf(c: Context, i: number): number {
+  const { batch, vector } = c;
+  const l4 = batch.l4[i];
+  const header = vector.gsoType[i] === GSO_TCPV4 ? tcp.dataOffsetBytes(vector.arena, l4) : 8;
+  return l4 - batch.l3[i] + header;
+}
+
+/** Makes packet `i` fit the MTU if it allows that; otherwise drops it and tells its sender. True: goes on itself. */
+function shorten(c: Context, i: number, mtu: number): boolean {
+  const { batch, vector } = c;
+  if (ipv4.dontFragment(vector.arena, batch.l3[i])) {
+    batch.verdict[i] = DROP['too-big'];
+    sendIcmpError(c, i, icmp.TYPE.destinationUnreachable, icmp.UNREACHABLE.fragmentationNeeded, mtu);
+    return false;
+  }
+  if (vector.gsoType[i] === GSO_TCPV4 && vector.stride[i] === 0) {
+    // Segments are cut on the way out: they may as well be cut smaller.
+    vector.gsoSize[i] = mtu - headersOf(c, i);
+    return true;
+  }
+  if (vector.gsoType[i] !== 0) {
+    batch.verdict[i] = DROP['too-big'];
+    return false;
+  }
+  return fragment(c, i, mtu);
+}

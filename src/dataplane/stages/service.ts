@@ -1,0 +1,119 @@
+/**
+ * Fourth stage, for packets that belong to no connection yet: is it allowed to begin one, and is it to a service? A
+ * service's connection is given an endpoint, round robin, and its first packet is held until the endpoint answers.
+ * Every connection gets its two records here.
+ */
+import { ADJACENCY_KIND, ADJACENCY_WORDS } from '../../tables/adjacency.ts';
+import { NO_VALUE, find } from '../../tables/address-map.ts';
+import { lookup } from '../../tables/routes.ts';
+import { SERVICE, SERVICE_WORDS, serviceKey } from '../../tables/services.ts';
+import { PROTOCOL } from '../../wire/ipv4.ts';
+import { FLAG } from '../../wire/tcp.ts';
+import { KIND, PENDING } from '../batch.ts';
+import { pointAt, setReply } from '../connection.ts';
+import type { Context } from '../context.ts';
+import { DROP } from '../drop-reasons.ts';
+import { FLOW, FLOW_WORDS, NO_FLOW } from '../flow-table.ts';
+import { refuse } from '../refuse.ts';
+import { findFlow, hit } from './flow.ts';
+
+export function service(c: Context, from: number, to: number): void {
+  const { batch, tables } = c;
+  for (let i = from; i < to; i++) {
+    if (batch.verdict[i] !== PENDING || batch.flow[i] !== NO_FLOW || batch.adjacency[i] >= 0) continue;
+    // An earlier packet of this vector may have begun the connection.
+    const record = findFlow(c, i);
+    if (record !== NO_FLOW) {
+      hit(c, i, record);
+      if (batch.verdict[i] !== PENDING || batch.flow[i] !== NO_FLOW) continue;
+    }
+    const b = batch;
+    const virtual = find(
+      tables.services.byAddress, b.destination0[i], b.destination1[i], b.destination2[i], b.destination3[i], 0,
+    );
+    if (batch.fromPeer[i] >= 0) {
+      batch.verdict[i] = admitFromPeer(c, i, virtual !== NO_VALUE);
+      if (batch.verdict[i] !== PENDING) continue;
+    }
+    if (virtual === NO_VALUE) direct(c, i);
+    else balance(c, i);
+  }
+}
+
+/** A host may begin only connections from what is routed to it, to what is here: it may not use us as a router. */
+function admitFromPeer(c: Context, i: number, virtual: boolean): number {
+  const { batch: b, tables } = c;
+  const source = lookup(tables.routes, b.source0[i], b.source1[i], b.source2[i], b.source3[i]);
+  if (source !== b.fromPeer[i]) return DROP['peer-source'];
+  if (virtual) return DROP['peer-transit'];
+  const to = lookup(tables.routes, b.destination0[i], b.destination1[i], b.destination2[i], b.destination3[i]);
+  const kind = to < 0 ? 0 : tables.adjacencies[to * ADJACENCY_WORDS];
+  const here = kind === ADJACENCY_KIND.pod || kind === ADJACENCY_KIND.gateway || kind === ADJACENCY_KIND.unreachable;
+  return here ? PENDING : DROP['peer-transit'];
+}
+
+/** A connection to no service: straight to its destination. */
+function direct(c: Context, i: number): void {
+  const b = c.batch;
+  const forward = begin(c, i);
+  if (forward === NO_FLOW) return;
+  const made = setReply(
+    c, forward, b.destination0[i], b.destination1[i], b.destination2[i], b.destination3[i], b.ports[i] & 0xffff,
+    b.source0[i], b.source1[i], b.source2[i], b.source3[i],
+  );
+  adopt(c, i, forward, made);
+}
+
+/** A connection to a service's address. */
+function balance(c: Context, i: number): void {
+  const { batch: b, tables } = c;
+  const protocol = b.protocol[i];
+  const plain = b.kind[i] === KIND.plain;
+  if (!plain || (protocol !== PROTOCOL.tcp && protocol !== PROTOCOL.udp)) {
+    b.verdict[i] = DROP['service-protocol'];
+    return;
+  }
+  const s = find(
+    tables.services.byKey, b.destination0[i], b.destination1[i], b.destination2[i], b.destination3[i],
+    serviceKey(protocol, b.ports[i] & 0xffff),
+  );
+  if (s === NO_VALUE) return refuse(c, i, DROP['service-no-port']);
+  if (protocol === PROTOCOL.tcp && (b.tcpFlags[i] & (FLAG.syn | FLAG.ack)) !== FLAG.syn) {
+    return refuse(c, i, DROP['service-no-connection']);
+  }
+  const o = s * SERVICE_WORDS;
+  const count = tables.services.services[o + SERVICE.count];
+  if (count === 0) return refuse(c, i, DROP['service-no-endpoint']);
+  const forward = begin(c, i);
+  if (forward === NO_FLOW) return;
+  const cursor = tables.services.services[o + SERVICE.id] * 2;
+  const turn = c.cursors[cursor];
+  c.cursors[cursor] = turn + 1 >= count ? 0 : turn + 1;
+  const made = pointAt(c, forward, s, turn);
+  if (made && count > 1 && c.attempts.hold(forward, c.vector, i) && protocol === PROTOCOL.tcp) {
+    c.attempts.setTimer(forward, 0, c.nowMs);
+  }
+  adopt(c, i, forward, made);
+}
+
+/** The forward record of a new connection of packet `i`, or NO_FLOW with the packet dropped. */
+function begin(c: Context, i: number): number {
+  const b = c.batch;
+  const forward = c.flows.create(
+    c.vector.hash[i], b.source0[i], b.source1[i], b.source2[i], b.source3[i],
+    b.destination0[i], b.destination1[i], b.destination2[i], b.destination3[i], b.ports[i], b.protocol[i],
+  );
+  if (forward === NO_FLOW) b.verdict[i] = DROP['flow-table-full'];
+  return forward;
+}
+
+/** Packet `i` is the first of a new connection, unless that could not be made. */
+function adopt(c: Context, i: number, forward: number, made: boolean): void {
+  if (!made) {
+    c.flows.remove(forward);
+    c.batch.verdict[i] = DROP['flow-table-full'];
+    return;
+  }
+  c.batch.flow[i] = forward;
+  c.batch.adjacency[i] = c.flows.words[forward * FLOW_WORDS + FLOW.adjacency];
+}

@@ -1,0 +1,59 @@
+/**
+ * Sixth stage: a service's packet gets the addresses and ports that its connection is translated to: those of the
+ * other direction's key, mirrored. Checksums follow incrementally (RFC 1624). Where the checksum is left to the
+ * device, its field holds the pseudo-header's sum alone, uncomplemented: addresses count there, ports do not.
+ */
+import { PACKET_FLAG } from '../../io/vector.ts';
+import { u16, u32, setU16, setU32 } from '../../wire/bytes.ts';
+import { adjust32, partialAdjust32 } from '../../wire/checksum.ts';
+import * as ipv4 from '../../wire/ipv4.ts';
+import * as tcp from '../../wire/tcp.ts';
+import * as udp from '../../wire/udp.ts';
+import { PENDING } from '../batch.ts';
+import type { Context } from '../context.ts';
+import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from '../flow-table.ts';
+
+export function translate(c: Context, from: number, to: number): void {
+  const { batch } = c;
+  for (let i = from; i < to; i++) {
+    if (batch.verdict[i] === PENDING) translatePacket(c, i);
+  }
+}
+
+/** Translates packet `i` if it belongs to a translated connection. */
+export function translatePacket(c: Context, i: number): void {
+  const record = c.batch.flow[i];
+  if (record === NO_FLOW) return;
+  const state = c.flows.words[(record & ~1) * FLOW_WORDS + FLOW.state];
+  if ((state & STATE.translated) !== 0) rewrite(c, i, (record ^ 1) * FLOW_WORDS);
+}
+
+function rewrite(c: Context, i: number, twin: number): void {
+  const { batch, vector } = c;
+  const w = c.flows.words;
+  const b = vector.arena;
+  const l3 = batch.l3[i];
+  const l4 = batch.l4[i];
+  const source = w[twin + 7] >>> 0;
+  const destination = w[twin + 3] >>> 0;
+  const oldSource = ipv4.source(b, l3);
+  const oldDestination = ipv4.destination(b, l3);
+  ipv4.setHeaderChecksum(
+    b, l3, adjust32(adjust32(ipv4.headerChecksum(b, l3), oldSource, source), oldDestination, destination),
+  );
+  ipv4.setSource(b, l3, source);
+  ipv4.setDestination(b, l3, destination);
+  const isTcp = batch.protocol[i] === ipv4.PROTOCOL.tcp;
+  const oldPorts = u32(b, l4);
+  const ports = ((w[twin + FLOW.ports] << 16) | (w[twin + FLOW.ports] >>> 16)) >>> 0;
+  setU32(b, l4, ports);
+  const at = l4 + (isTcp ? tcp.CHECKSUM_OFFSET : udp.CHECKSUM_OFFSET);
+  const field = u16(b, at);
+  if ((vector.flags[i] & PACKET_FLAG.checksumPartial) !== 0) {
+    setU16(b, at, partialAdjust32(partialAdjust32(field, oldSource, source), oldDestination, destination));
+  } else if (isTcp || field !== 0) {
+    const check = adjust32(adjust32(adjust32(field, oldSource, source), oldDestination, destination), oldPorts, ports);
+    // A UDP checksum of 0 would say that there is none.
+    setU16(b, at, check === 0 && !isTcp ? 0xffff : check);
+  }
+}

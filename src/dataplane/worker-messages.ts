@@ -1,0 +1,43 @@
+/** What the control thread and the dataplane's worker say to each other. */
+import type { Tables } from '../tables/tables.ts';
+
+/** A device or socket that the worker is to read and write. The caller owns the descriptor and closes it. */
+export interface PortAttachment {
+  id: number;
+  fd: number;
+  kind: 'tun' | 'udp' | 'tap';
+  /** Bytes of the vnet header that a TUN or TAP carries in front of each packet; 0: none. */
+  vnetHeaderBytes?: number | undefined;
+  /** UDP: whether the socket takes UDP_SEGMENT and gives UDP_GRO. */
+  gso?: boolean | undefined;
+  gro?: boolean | undefined;
+  /** UDP: bytes in front of the inner IP header of what it carries. */
+  encapBytes?: number | undefined;
+  /** UDP: bytes of the largest inner packet on the wire. */
+  mtu?: number | undefined;
+  /** UDP: peers may leave inner checksums partial, because they are on this same machine. */
+  trustPartial?: boolean | undefined;
+  /** TAP: its own MAC; it then sends TCP packets to peers as whole frames with tunnel GSO. */
+  tapMac?: Uint8Array | undefined;
+}
+
+export interface WorkerStart {
+  counters: SharedArrayBuffer;
+  native: SharedArrayBuffer;
+  /** One Int32: how many messages control has sent. The worker reads its mail when it has changed. */
+  mail: SharedArrayBuffer;
+  waker: number;
+  maxFlows: number | undefined;
+}
+
+export type ToWorker =
+  | { type: 'attach'; ticket: number; port: PortAttachment }
+  | { type: 'detach'; ticket: number; id: number }
+  | { type: 'publish'; ticket: number; tables: Tables }
+  | { type: 'stop'; ticket: number };
+
+/** The ticket was dealt with, or could not be. */
+export interface FromWorker {
+  ticket: number;
+  error?: { message: string; code?: string | undefined; syscall?: string | undefined };
+}

@@ -1,0 +1,192 @@
+/** Hosts of a test: the whole pipeline over ports in memory, with tables as control would compile them. */
+import { MemoryIo } from '../../src/io/memory-io.ts';
+import { PacketVector } from '../../src/io/vector.ts';
+import { Pipeline } from '../../src/dataplane/pipeline.ts';
+import { ADJACENCY_KIND, type Adjacency, buildAdjacencies } from '../../src/tables/adjacency.ts';
+import { buildAddressMap } from '../../src/tables/address-map.ts';
+import { PORT_KIND, type PortEntry, buildPorts } from '../../src/tables/ports.ts';
+import { type Route, buildRoutes } from '../../src/tables/routes.ts';
+import { buildServices } from '../../src/tables/services.ts';
+import type { Tables } from '../../src/tables/tables.ts';
+import { type Words, wordsFrom4 } from '../../src/wire/address.ts';
+import { type Seen, address, read } from './packets.ts';
+
+export const HOST_PORT = 0;
+export const OVERLAY_PORT = 1;
+export const MTU = 1450;
+
+export interface TestService {
+  address: string;
+  port: number;
+  protocol?: number;
+  endpoints: string[];
+  epoch?: number;
+}
+
+export interface HostOptions {
+  /** 1-based: host n has 10.244.n.0/24, underlay address 172.31.0.(10 + n) and pods .10, .11, … on ports 16, 17, … */
+  number: number;
+  pods?: number;
+  hosts?: number;
+  services?: TestService[];
+  mtu?: number;
+  /** Peers whose MAC is left to be learned. */
+  learn?: number[];
+  maxFlows?: number;
+}
+
+export function words(text: string): Words {
+  return wordsFrom4(address(text));
+}
+
+export function underlay(n: number): string {
+  return `172.31.0.${10 + n}`;
+}
+
+function macOf(n: number): Uint8Array {
+  return Uint8Array.of(0x0a, 0x58, 172, 31, 0, 10 + n);
+}
+
+export function tablesOf(o: HostOptions, generation: number): Tables {
+  const mtu = o.mtu ?? MTU;
+  const adjacencies: Adjacency[] = [
+    { kind: ADJACENCY_KIND.unreachable, port: 0, mtu },
+    { kind: ADJACENCY_KIND.host, port: HOST_PORT, mtu },
+    { kind: ADJACENCY_KIND.gateway, port: HOST_PORT, mtu },
+  ];
+  const routes: Route[] = [];
+  const route = (prefix: string, bits: number, value: number) =>
+    routes.push({ address: words(prefix), lengthBits: bits + 96, value });
+  route('0.0.0.0', 0, 1);
+  route('10.244.0.0', 16, 0);
+  route('10.96.0.0', 16, 0);
+  route(`10.244.${o.number}.0`, 32, 2);
+  route(`10.244.${o.number}.1`, 32, 2);
+  const ports: PortEntry[] = [
+    { id: HOST_PORT, kind: PORT_KIND.host, mtu },
+    { id: OVERLAY_PORT, kind: PORT_KIND.overlay, mtu },
+  ];
+  for (let n = 0; n < (o.pods ?? 2); n++) {
+    const ip = `10.244.${o.number}.${10 + n}`;
+    ports.push({ id: 16 + n, kind: PORT_KIND.pod, address4: address(ip), mtu });
+    route(ip, 32, adjacencies.length);
+    adjacencies.push({ kind: ADJACENCY_KIND.pod, port: 16 + n, mtu });
+  }
+  const peers = [];
+  for (let n = 1; n <= (o.hosts ?? 3); n++) {
+    if (n === o.number) continue;
+    route(`10.244.${n}.0`, 24, adjacencies.length);
+    peers.push({ address: words(underlay(n)), extra: 0, value: adjacencies.length });
+    const peer: Adjacency = {
+      kind: ADJACENCY_KIND.peer,
+      port: OVERLAY_PORT,
+      mtu,
+      peer: words(underlay(n)),
+      udpPort: 4789,
+      vni: 1,
+      nextHop: words(`10.244.${n}.0`),
+    };
+    if (!o.learn?.includes(n)) peer.mac = macOf(n);
+    adjacencies.push(peer);
+  }
+  const mac = macOf(o.number);
+  return {
+    generation,
+    routes: buildRoutes(routes),
+    adjacencies: buildAdjacencies(adjacencies),
+    ports: buildPorts(ports),
+    peers: buildAddressMap(peers),
+    services: buildServices(
+      (o.services ?? []).map((s, id) => ({
+        id,
+        address: words(s.address),
+        protocol: s.protocol ?? 6,
+        port: s.port,
+        epoch: s.epoch ?? 1,
+        endpoints: s.endpoints.map((e) => ({ address: words(e.split(':')[0]!), port: Number(e.split(':')[1]) })),
+      })),
+    ),
+    local: {
+      gateway4: address(`10.244.${o.number}.1`),
+      vtepAddress4: address(`10.244.${o.number}.0`),
+      macHigh: (mac[0]! << 8) | mac[1]!,
+      macLow: (mac[2]! << 24) | (mac[3]! << 16) | (mac[4]! << 8) | mac[5]!,
+      vni: 1,
+      outer: words(underlay(o.number)),
+      udpPort: 4789,
+    },
+  };
+}
+
+export class TestHost {
+  readonly io = new MemoryIo({ overlayPorts: [OVERLAY_PORT] });
+  readonly vector = new PacketVector();
+  readonly pipeline: Pipeline;
+  options: HostOptions;
+  #generation = 0;
+
+  constructor(options: HostOptions) {
+    this.options = options;
+    this.pipeline = new Pipeline(this.vector, { maxFlows: options.maxFlows, seed: 1 });
+    this.pipeline.context.attached.fill(1, 0, 64);
+    this.publish({});
+  }
+
+  /** Puts changed tables in force. */
+  publish(change: Partial<HostOptions>): void {
+    this.options = { ...this.options, ...change };
+    this.#generation++;
+    this.pipeline.swap(tablesOf(this.options, this.#generation));
+  }
+
+  /** One vector: sends what was decided, receives and decides what is there. */
+  step(): number {
+    const received = this.io.exchange(this.vector, 0);
+    this.pipeline.process(this.io.nowMs);
+    return received;
+  }
+
+  /** Lets time pass and does what falls due. */
+  wait(milliseconds: number): void {
+    this.io.advance(milliseconds);
+    settle([this]);
+  }
+
+  send(pod: number, packet: Uint8Array): void {
+    this.io.inject(16 + pod, packet);
+  }
+
+  /** What arrived at a pod since the last time. */
+  at(pod: number): Seen[] {
+    return this.io.sent(16 + pod).map((p) => read(p.bytes));
+  }
+
+  get drops(): Record<string, number> {
+    return this.pipeline.context.counters.dropsByReason();
+  }
+}
+
+/** Runs hosts until nothing moves any more. */
+export function settle(hosts: readonly TestHost[]): void {
+  for (let round = 0; round < 50; round++) {
+    let moved = 0;
+    for (const host of hosts) {
+      moved += host.step();
+      moved += host.vector.outPort.subarray(0, host.vector.count).some((p) => p >= 0) ? 1 : 0;
+    }
+    if (moved === 0 && hosts.every((host) => host.io.waiting === 0)) return;
+  }
+  throw new Error('packets go round and round');
+}
+
+/** Hosts 1..n, joined by an underlay in memory. */
+export function cluster(n: number, change: Partial<HostOptions> = {}): TestHost[] {
+  const hosts = Array.from({ length: n }, (_, i) => new TestHost({ number: i + 1, hosts: n, ...change }));
+  for (let a = 1; a <= n; a++) {
+    for (let b = a + 1; b <= n; b++) {
+      const [first, second] = [hosts[a - 1]!, hosts[b - 1]!];
+      MemoryIo.link(first.io, OVERLAY_PORT, second.io, OVERLAY_PORT, words(underlay(a)), words(underlay(b)));
+    }
+  }
+  return hosts;
+}
