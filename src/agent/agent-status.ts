@@ -3,6 +3,7 @@
  */
 import { release } from 'node:os';
 import type { ClusterService } from '../control/model.ts';
+import type { DataplaneCounters } from '../dataplane/handle.ts';
 import { formatAddress, formatAddress4 } from '../wire/address.ts';
 import { formatPrefix } from '../wire/prefix.ts';
 import type { HostAgent } from './host-agent.ts';
@@ -33,8 +34,23 @@ export function buildStatus(agent: HostAgent): AgentStatus {
     services: [...(agent.model?.services.values() ?? [])].map(serviceStatus),
     peers: agent.peers.status(),
     problems: agent.problems,
-    counters: { ...counters, dns: flatten(agent.dns?.counters() ?? {}) },
+    counters: {
+      ...counters,
+      ports: Object.fromEntries(Object.entries(counters.ports).map(([id, counts]) => [id, { ...counts }])),
+      flows: flowCounts(counters.gauges),
+      dns: flatten(agent.dns?.counters() ?? {}),
+    },
     rssBytes: process.memoryUsage.rss(),
+  };
+}
+
+function flowCounts(gauges: DataplaneCounters['gauges']): Record<string, number> {
+  return {
+    current: gauges.flows,
+    capacity: gauges.flowCapacity,
+    created: gauges.flowsCreated,
+    expired: gauges.flowsExpired,
+    evicted: gauges.flowsEvicted,
   };
 }
 

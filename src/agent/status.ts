@@ -111,7 +111,9 @@ export interface AgentStatus {
   counters: {
     drops: Readonly<Record<string, number>>;
     ports: Readonly<Record<string, Readonly<Record<string, number>>>>;
-    /** Of the pipeline: generation, flows, flowCapacity, … */
+    /** current, capacity, created, expired, evicted. */
+    flows: Readonly<Record<string, number>>;
+    /** Everything that the pipeline counts beside drops and ports. */
     gauges: Readonly<Record<string, number>>;
     native: Readonly<Record<string, number>>;
     dns: Readonly<Record<string, number>>;

@@ -1,0 +1,46 @@
+/** What an agent assumes, and what it refuses to be told. */
+import t from 'tap';
+import { AgentError } from '../../src/agent/agent-error.ts';
+import { type AgentOptions, agentSettings } from '../../src/agent/options.ts';
+
+t.test('defaults are those of the architecture', async (t) => {
+  const s = agentSettings({ node: 'hosta', manifests: ['/m'] });
+  t.match(s, {
+    backend: 'vxlan',
+    vni: 1,
+    port: 4789,
+    clusterCidr: '10.244.0.0/16',
+    serviceCidr: '10.96.0.0/16',
+    clusterDns: '10.96.0.10',
+    clusterDomain: 'cluster.local',
+    stateDir: '/run/weft/hosta',
+    socketPath: '/run/weft/hosta/agent.sock',
+    offload: 'auto',
+    keepPods: false,
+  });
+  t.equal(s.mtu, undefined, 'taken from the underlay');
+  t.equal(agentSettings({ node: 'a', manifests: ['m'] }).manifests[0], `${process.cwd()}/m`);
+});
+
+t.test('what cannot be right is refused with its name', async (t) => {
+  const bad: [Partial<AgentOptions>, RegExp][] = [
+    [{ node: 'Host_A' }, /--node Host_A/],
+    [{ manifests: [] }, /--manifests PATH/],
+    [{ vni: 1 << 24 }, /--vni 16777216 is not between 0 and 16777215/],
+    [{ port: 0 }, /--port 0/],
+    [{ mtu: 500 }, /--mtu 500/],
+    [{ backend: 'ipip' as never }, /--backend ipip is not known: use one of vxlan, host-gw/],
+    [{ offload: 'magic' as never }, /--offload magic/],
+    [{ socketPath: `/${'x'.repeat(107)}` }, /longer than 107 bytes/],
+  ];
+  for (const [change, message] of bad) {
+    try {
+      agentSettings({ node: 'hosta', manifests: ['/m'], ...change });
+      t.fail(`accepted ${JSON.stringify(change)}`);
+    } catch (error) {
+      t.type(error, AgentError);
+      t.equal((error as AgentError).code, 'bad-option');
+      t.match((error as AgentError).sentence, message);
+    }
+  }
+});

@@ -1,0 +1,124 @@
+/** From a pod's object to what is run: names, environment, files, and what is said to be left out. */
+import { Buffer } from 'node:buffer';
+import t from 'tap';
+import { type PodPlanContext, expand, netnsName, planPod, podDirectory } from '../../src/agent/pod-plan.ts';
+import type { ClusterPod } from '../../src/control/model.ts';
+import type { Pod } from '../../src/kube/objects.ts';
+import { parseAddress } from '../../src/wire/address.ts';
+
+const CONTEXT: PodPlanContext = {
+  stateDir: '/run/weft/hosta',
+  nodeAddress: '172.31.0.11',
+  clusterDns: '10.96.0.10',
+  clusterDomain: 'cluster.local',
+  hostResolvConf: 'nameserver 192.0.2.53\nsearch example.org\n',
+  hostEtcHosts: '127.0.0.1 localhost\n192.0.2.1 thehost\n',
+  mtu: 1450,
+};
+
+function pod(spec: object, more: Partial<ClusterPod> = {}): ClusterPod {
+  return {
+    namespace: 'default',
+    name: 'web-0',
+    nodeName: 'hosta',
+    address: parseAddress('10.244.1.5') as ClusterPod['address'],
+    hostNetwork: false,
+    hostname: 'web-0',
+    labels: {},
+    ready: true,
+    object: {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'web-0', namespace: 'default' },
+      spec: { containers: [{ name: 'web', command: ['sleep', 'infinity'] }], ...spec },
+    } as Pod,
+    ...more,
+  };
+}
+
+t.test('names of namespaces and folders are unique and short enough', async (t) => {
+  t.equal(netnsName('default', 'web-0'), 'weft-default-web-0');
+  t.not(netnsName('a', 'b-c'), netnsName('a-b', 'c'));
+  t.match(netnsName('a-b', 'c'), /^weft-a-b-c-[0-9a-f]{8}$/);
+  const long = [netnsName('n'.repeat(63), 'p'.repeat(253)), podDirectory('/run/weft/hosta', 'n'.repeat(63), 'p'.repeat(253))];
+  for (const path of long) t.ok(Buffer.byteLength(path.split('/').at(-1) as string) <= 200);
+  t.equal(podDirectory('/s', 'default', 'web-0'), '/s/pods/default_web-0');
+});
+
+t.test('variables refer to earlier ones', async (t) => {
+  const env = { A: 'x', B: 'y' };
+  t.equal(expand('$(A)-$(B)', env), 'x-y');
+  t.equal(expand('$$(A) $(C) $A $', env), '$(A) $(C) $A $');
+  t.equal(expand('$(constructor)', env), '$(constructor)');
+});
+
+t.test('command, arguments and environment', async (t) => {
+  const container = {
+    name: 'web',
+    command: ['weft', 'netexec'],
+    args: ['--name', '$(WHO)', '$(NOBODY)'],
+    workingDir: '/tmp',
+    env: [
+      { name: 'WHO', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
+      { name: 'IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } },
+      { name: 'HOST_IP', valueFrom: { fieldRef: { fieldPath: 'status.hostIP' } } },
+      { name: 'BOTH', value: '$(WHO)@$(IP)' },
+      { name: 'SECRET', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } },
+    ],
+  };
+  const plan = planPod(pod({ containers: [container] }), CONTEXT);
+  const [web] = plan.containers;
+  t.same(web?.argv, ['weft', 'netexec', '--name', 'web-0', '$(NOBODY)']);
+  t.match(web?.env, { WHO: 'web-0', IP: '10.244.1.5', HOST_IP: '172.31.0.11', BOTH: 'web-0@10.244.1.5', HOSTNAME: 'web-0' });
+  t.match(web?.env.PATH, /^\/run\/weft\/hosta\/bin:/);
+  t.equal(web?.env.SECRET, undefined);
+  t.equal(web?.workingDir, '/tmp');
+  t.match(plan.notes.join('\n'), /spec\.containers\[0\]\.env\[4\] SECRET: its valueFrom is not supported/);
+});
+
+t.test('a container without a command is named, the others go on', async (t) => {
+  const plan = planPod(pod({ containers: [{ name: 'a', image: 'nginx' }, { name: 'b', command: ['true'] }] }), CONTEXT);
+  t.equal(plan.containers[0]?.argv, undefined);
+  t.equal(plan.containers[0]?.problem, 'spec.containers[0]: image nginx is not known; give a command');
+  t.same(plan.containers[1]?.argv, ['true']);
+  t.equal(plan.containers[1]?.problem, undefined);
+});
+
+t.test('what is not carried out is said', async (t) => {
+  const spec = {
+    containers: [{ name: 'a', command: ['true'], livenessProbe: { tcpSocket: { port: 1 } } }],
+    initContainers: [{ name: 'i' }],
+  };
+  t.same(planPod(pod(spec), CONTEXT).notes, [
+    'spec.containers[0].livenessProbe is not supported',
+    'spec.initContainers is not supported: they do not run',
+  ]);
+});
+
+t.test("resolv.conf and hosts are the pod's, or the host's in its network", async (t) => {
+  const own = planPod(pod({ subdomain: 'web' }, { subdomain: 'web' }), CONTEXT);
+  t.match(own.resolvConf, 'nameserver 10.96.0.10\n');
+  t.match(own.resolvConf, 'search default.svc.cluster.local svc.cluster.local cluster.local example.org\n');
+  t.match(own.etcHosts, /10\.244\.1\.5\tweb-0\.web\.default\.svc\.cluster\.local\tweb-0\n/);
+  t.equal(own.netns, 'weft-default-web-0');
+
+  const shared = planPod(pod({ hostNetwork: true }, { hostNetwork: true }), CONTEXT);
+  t.match(shared.resolvConf, 'nameserver 192.0.2.53\n');
+  t.match(shared.etcHosts, '192.0.2.1 thehost\n');
+  t.equal(shared.netns, '');
+});
+
+t.test('the fingerprint changes with what runs, not with what the host resolves by', async (t) => {
+  const base = planPod(pod({}), CONTEXT).fingerprint;
+  t.equal(planPod(pod({}), CONTEXT).fingerprint, base);
+  t.equal(planPod(pod({}), { ...CONTEXT, hostResolvConf: '' }).fingerprint, base);
+  t.equal(planPod(pod({}, { labels: { a: 'b' } }), CONTEXT).fingerprint, base);
+  const changes = [
+    planPod(pod({ containers: [{ name: 'web', command: ['sleep', '1'] }] }), CONTEXT),
+    planPod(pod({}, { address: parseAddress('10.244.1.6') as ClusterPod['address'] }), CONTEXT),
+    planPod(pod({ restartPolicy: 'Never' }), CONTEXT),
+    planPod(pod({ hostNetwork: true }, { hostNetwork: true }), CONTEXT),
+    planPod(pod({}), { ...CONTEXT, mtu: 1400 }),
+  ];
+  for (const plan of changes) t.not(plan.fingerprint, base);
+});

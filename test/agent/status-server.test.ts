@@ -1,0 +1,101 @@
+/** The status interface: who may ask, what is answered, what a killed agent leaves. */
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer, request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { AgentError } from '../../src/agent/agent-error.ts';
+import { agentDoctor, agentProbe, agentReady, agentStatus } from '../../src/agent/client.ts';
+import { type StatusSource, serveStatus } from '../../src/agent/status-server.ts';
+import type { AgentStatus, PeerStatus } from '../../src/agent/status.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'weft-status-'));
+t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+
+const PEER = { node: 'hostb', address: '172.31.0.12', problems: [] } as unknown as PeerStatus;
+
+function source(change: Partial<StatusSource> = {}): StatusSource {
+  return {
+    notReady: () => '',
+    status: () => ({ node: 'hosta', generation: 7 }) as AgentStatus,
+    doctor: async () => [{ name: 'tun', ok: true, detail: '', remedy: '' }],
+    probe: async (host) => (host === undefined || host === 'hostb' ? [PEER] : []),
+    ...change,
+  };
+}
+
+let sockets = 0;
+async function serving(change?: Partial<StatusSource>) {
+  const path = join(folder, `${++sockets}.sock`);
+  const server = await serveStatus(path, source(change));
+  t.teardown(() => server.close());
+  return { path, server };
+}
+
+t.test('answers to its own user only', async (t) => {
+  const { path } = await serving();
+  t.equal(statSync(path).mode & 0o777, 0o600);
+  t.same(await agentStatus(path), { node: 'hosta', generation: 7 });
+  t.match(await agentDoctor(path), [{ name: 'tun', ok: true }]);
+  t.same(await agentProbe(path, 'hostb'), [PEER]);
+  t.same(await agentProbe(path), [PEER]);
+});
+
+t.test('readiness carries its reason', async (t) => {
+  let why = 'no Node hosta';
+  const { path } = await serving({ notReady: () => why });
+  t.same(await agentReady(path), { ready: false, why: 'no Node hosta' });
+  why = '';
+  t.same(await agentReady(path), { ready: true, why: '' });
+});
+
+t.test('an unknown host, a fault and an unknown path are errors with a sentence', async (t) => {
+  const { path } = await serving({
+    doctor: async () => {
+      throw new AgentError('x', 'something is missing', 'install it');
+    },
+  });
+  await t.rejects(agentProbe(path, 'hostz'), { message: 'no node is called hostz' });
+  await t.rejects(agentDoctor(path), { message: 'something is missing: install it' });
+  const code = await new Promise((done) => {
+    request({ socketPath: path, path: '/nowhere' }, (response) => done(response.resume().statusCode)).end();
+  });
+  t.equal(code, 404);
+});
+
+t.test('bodies that are no request are refused, large ones not read', async (t) => {
+  const { path } = await serving();
+  const post = (body: string) =>
+    new Promise<number | undefined>((done) => {
+      const outgoing = request({ socketPath: path, path: '/probe', method: 'POST' }, (response) =>
+        done(response.resume().statusCode),
+      );
+      outgoing.on('error', () => done(undefined));
+      outgoing.end(body);
+    });
+  t.equal(await post('{'), 400);
+  t.equal(await post('{"host": 7}'), 400);
+  t.equal(await post('null'), 400);
+  t.equal(await post(`{"host": "${'x'.repeat(5000)}"}`), 500);
+  t.same(await agentReady(path), { ready: true, why: '' }, 'and it goes on');
+});
+
+t.test("a killed agent's socket is taken over, a living one's is not", async (t) => {
+  const { path } = await serving();
+  await t.rejects(serveStatus(path, source()), { code: 'agent-runs' });
+  const stale = join(folder, 'stale.sock');
+  writeFileSync(stale, '');
+  const server = await serveStatus(stale, source());
+  t.equal((await agentStatus(stale)).node, 'hosta');
+  server.close();
+});
+
+t.test('nobody there, and one who does not answer', async (t) => {
+  await t.rejects(agentStatus(join(folder, 'none.sock')), { code: 'no-agent' });
+  const mute = createServer(() => {});
+  const path = join(folder, 'mute.sock');
+  await new Promise<void>((done) => mute.listen(path, done));
+  await t.rejects(agentStatus(path, { timeoutMs: 50 }), { code: 'agent-silent' });
+  mute.closeAllConnections();
+  mute.close();
+});
