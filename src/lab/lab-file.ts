@@ -125,8 +125,8 @@ class Reader {
   }
 
   fields(node: YamlNode, path: string, known: Record<string, (value: YamlNode, path: string) => void>): void {
-    if (!isMap(node)) return this.problem(node, path, 'must be a mapping');
-    for (const pair of node.items) {
+    if (!isMap(node)) this.problem(node, path, 'must be a mapping');
+    for (const pair of isMap(node) ? node.items : []) {
       const key = pair.key as Scalar;
       const name = String(key.value);
       const at = path === '' ? name : `${path}.${name}`;
@@ -143,8 +143,8 @@ class Reader {
   }
 
   items(node: YamlNode, path: string, read: (item: YamlNode, path: string) => void): void {
-    if (!isSeq(node)) return this.problem(node, path, 'must be a list');
-    node.items.forEach((item, i) => read(item as YamlNode, `${path}[${i}]`));
+    if (isSeq(node)) node.items.forEach((item, i) => read(item as YamlNode, `${path}[${i}]`));
+    else this.problem(node, path, 'must be a list');
   }
 
   string(node: YamlNode, path: string, take: (value: string) => void): void {

@@ -8,7 +8,7 @@ import type { LabDir } from './lab-dir.ts';
 export function tail(path: string, lines: number): string[] {
   if (!existsSync(path)) return [];
   const text = readFileSync(path, 'utf8').trimEnd();
-  return text === '' ? [] : text.split('\n').slice(-lines);
+  return text === '' || lines === 0 ? [] : text.split('\n').slice(-lines);
 }
 
 /** The log files of a host's agent, or of a pod's containers. */

@@ -75,7 +75,8 @@ function answer(request: IncomingMessage, response: ServerResponse, onShutdown: 
       return void response.end('ok');
     case '/shutdown':
       response.end('bye');
-      return onShutdown();
+      onShutdown();
+      break;
     default:
       response.statusCode = 404;
       return void response.end(`no ${url.pathname} here`);

@@ -1,0 +1,77 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { get } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
+import { hostname } from 'node:os';
+import t from 'tap';
+import { serveNetexec } from '../../src/lab/netexec.ts';
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+function fetchPath(port: number, path: string): Promise<{ status: number; text: string }> {
+  return new Promise((done, fail) => {
+    get({ port, path, host: '127.0.0.1', headers: { connection: 'close' }, agent: false }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+      response.on('end', () => done({ status: response.statusCode ?? 0, text }));
+    }).on('error', fail);
+  });
+}
+
+t.test('HTTP', async (t) => {
+  const port = await freePort();
+  let shut = 0;
+  const close = await serveNetexec({ httpPort: port, address: '127.0.0.1' }, () => shut++);
+  t.teardown(close);
+  t.same(await fetchPath(port, '/hostname'), { status: 200, text: hostname() });
+  t.match((await fetchPath(port, '/clientip')).text, /^127\.0\.0\.1:\d+$/);
+  t.same(await fetchPath(port, '/echo?msg=a%20b'), { status: 200, text: 'a b' });
+  t.same(await fetchPath(port, '/echo?msg=x&code=418'), { status: 418, text: 'x' });
+  t.equal((await fetchPath(port, '/echo?code=banana')).status, 400);
+  t.same(await fetchPath(port, '/healthz'), { status: 200, text: 'ok' });
+  t.equal((await fetchPath(port, '/nothing')).status, 404);
+  t.equal(shut, 0);
+  t.equal((await fetchPath(port, '/shutdown')).text, 'bye');
+  t.equal(shut, 1);
+  const many = await Promise.all(Array.from({ length: 500 }, () => fetchPath(port, '/hostname')));
+  t.ok(
+    many.every(({ status }) => status === 200),
+    '500 at once',
+  );
+});
+
+t.test('UDP', async (t) => {
+  const port = await freePort();
+  const close = await serveNetexec({ udpPort: port, address: '127.0.0.1' }, () => {});
+  t.teardown(close);
+  const client = createSocket('udp4').bind(0, '127.0.0.1');
+  await once(client, 'listening');
+  t.teardown(() => client.close());
+  const ask = async (text: string): Promise<string> => {
+    client.send(text, port, '127.0.0.1');
+    const [reply] = (await once(client, 'message')) as [Buffer];
+    return reply.toString();
+  };
+  t.equal(await ask('hostname\n'), hostname());
+  t.equal(await ask('clientip'), `127.0.0.1:${client.address().port}`);
+  t.equal(await ask('echo two words'), 'two words');
+  t.equal(await ask('dance'), 'no dance here');
+});
+
+t.test('a port that is taken is an error of the start', async (t) => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  await t.rejects(
+    serveNetexec({ httpPort: port, address: '127.0.0.1' }, () => {}),
+    { code: 'EADDRINUSE' },
+  );
+});
