@@ -87,7 +87,8 @@ export class MemoryIo implements PacketIo {
 
   /** Queues a packet to be received on a port. The bytes are copied. */
   inject(port: number, packet: Uint8Array, meta: InjectMeta = {}): void {
-    const q = { port, bytes: packet.slice(), meta };
+    // Not slice: a Buffer's would share its bytes.
+    const q = { port, bytes: new Uint8Array(packet), meta };
     if (HEADROOM_BYTES + placedBytes(q) > RECEIVE_BYTES) {
       throw new RangeError(`a packet of ${packet.length} bytes fits no vector`);
     }

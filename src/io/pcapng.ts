@@ -87,7 +87,8 @@ class Reader {
   #firstInterface = 0;
 
   constructor(file: Uint8Array) {
-    this.#file = file;
+    // A Buffer's slice would share its bytes.
+    this.#file = new Uint8Array(file.buffer, file.byteOffset, file.byteLength);
     this.#view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   }
 

@@ -15,7 +15,7 @@ export interface AddressMap {
 export interface AddressMapEntry {
   address: readonly [number, number, number, number];
   extra: number;
-  /** 0 or more. */
+  /** 0 to 2 ** 31 - 2: stored with 1 added. */
   value: number;
 }
 

@@ -1,0 +1,133 @@
+/** Services, adjacencies, ports and the empty tables: what was written down is found where the layout says. */
+import t from 'tap';
+import { find, NO_VALUE } from '../../src/tables/address-map.ts';
+import { ADJACENCY, ADJACENCY_KIND, ADJACENCY_WORDS, buildAdjacencies } from '../../src/tables/adjacency.ts';
+import { buildPorts, PORT, PORT_KIND, PORT_WORDS } from '../../src/tables/ports.ts';
+import { lookup4, NO_ROUTE } from '../../src/tables/routes.ts';
+import {
+  buildServices,
+  ENDPOINT,
+  ENDPOINT_WORDS,
+  SERVICE,
+  SERVICE_WORDS,
+  type ServicePort,
+  serviceKey,
+} from '../../src/tables/services.ts';
+import { emptyTables } from '../../src/tables/tables.ts';
+import { parseMac, type Words, wordsFrom4 } from '../../src/wire/address.ts';
+
+const V6: Words = [0xfd000010, 0x02440001, 0, 0xffffffff];
+
+function word(table: Int32Array, at: number): number {
+  return (table[at] ?? Number.NaN) >>> 0;
+}
+
+function address(table: Int32Array, at: number): number[] {
+  return [0, 1, 2, 3].map((i) => word(table, at + i));
+}
+
+t.test('services', async (t) => {
+  const web = wordsFrom4(0x0a600005);
+  const ports: ServicePort[] = [
+    {
+      id: 7,
+      address: web,
+      protocol: 6,
+      port: 80,
+      epoch: 3,
+      endpoints: [
+        { address: wordsFrom4(0x0af40105), port: 8080 },
+        { address: wordsFrom4(0xfff40205), port: 65535 },
+      ],
+    },
+    { id: 2, address: web, protocol: 17, port: 80, epoch: 1, endpoints: [] },
+    { id: 0, address: V6, protocol: 6, port: 65535, epoch: 9, endpoints: [{ address: V6, port: 1 }] },
+  ];
+  const table = buildServices(ports);
+  t.equal(table.idLimit, 8);
+  for (const [i, p] of ports.entries()) {
+    const found = find(table.byKey, ...p.address, serviceKey(p.protocol, p.port));
+    t.equal(found, i);
+    const s = found * SERVICE_WORDS;
+    t.equal(table.services[s + SERVICE.id], p.id);
+    t.equal(table.services[s + SERVICE.epoch], p.epoch);
+    t.equal(table.services[s + SERVICE.count], p.endpoints.length);
+    const first = word(table.services, s + SERVICE.first);
+    for (const [k, e] of p.endpoints.entries()) {
+      const o = (first + k) * ENDPOINT_WORDS;
+      t.same(address(table.endpoints, o + ENDPOINT.address), e.address);
+      t.equal(table.endpoints[o + ENDPOINT.port], e.port);
+    }
+    t.not(find(table.byAddress, ...p.address, 0), NO_VALUE);
+  }
+  t.equal(find(table.byKey, ...web, serviceKey(6, 81)), NO_VALUE, 'a port that is no service');
+  t.equal(find(table.byKey, ...web, serviceKey(132, 80)), NO_VALUE, 'a protocol that is none');
+  t.equal(find(table.byAddress, ...wordsFrom4(0x0a600006), 0), NO_VALUE);
+  t.not(serviceKey(6, 65535), serviceKey(7, 0), 'ports do not run into protocols');
+  t.equal(buildServices([]).idLimit, 0);
+});
+
+t.test('adjacencies', async (t) => {
+  const mac = parseMac('8a:58:c0:00:02:01');
+  if (!mac) throw new Error('does not parse');
+  const table = buildAdjacencies([
+    { kind: ADJACENCY_KIND.pod, port: 16, mtu: 1450 },
+    {
+      kind: ADJACENCY_KIND.peer,
+      port: 1,
+      mtu: 1450,
+      peer: wordsFrom4(0xc0000201),
+      mac,
+      udpPort: 65535,
+      vni: 0xffffff,
+      nextHop: wordsFrom4(0x0af40200),
+    },
+    { kind: ADJACENCY_KIND.peer, port: 1, mtu: 9000, peer: V6 },
+  ]);
+  t.equal(table.length, 3 * ADJACENCY_WORDS);
+  t.same(
+    [ADJACENCY.kind, ADJACENCY.port, ADJACENCY.mtu].map((f) => table[f]),
+    [ADJACENCY_KIND.pod, 16, 1450],
+  );
+  t.ok(
+    table.subarray(ADJACENCY.peer, ADJACENCY_WORDS).every((w) => w === 0),
+    'nothing of a peer in a pod',
+  );
+  const o = ADJACENCY_WORDS;
+  t.same(address(table, o + ADJACENCY.peer), [0, 0, 0xffff, 0xc0000201]);
+  t.same(address(table, o + ADJACENCY.nextHop), [0, 0, 0xffff, 0x0af40200]);
+  t.same(
+    [ADJACENCY.macHigh, ADJACENCY.macLow, ADJACENCY.udpPort, ADJACENCY.vni].map((f) => word(table, o + f)),
+    [0x8a58, 0xc0000201, 65535, 0xffffff],
+  );
+  t.same(address(table, 2 * o + ADJACENCY.peer), V6);
+  t.same([word(table, 2 * o + ADJACENCY.macHigh), word(table, 2 * o + ADJACENCY.macLow)], [0, 0], 'to be learned');
+  const places = [ADJACENCY.peer, ADJACENCY.nextHop].flatMap((f) => [f, f + 1, f + 2, f + 3]);
+  const all = [...places, ...Object.values(ADJACENCY).filter((f) => f !== ADJACENCY.peer && f !== ADJACENCY.nextHop)];
+  t.equal(new Set(all).size, all.length, 'no field lies over another');
+  t.ok(all.every((f) => f < ADJACENCY_WORDS));
+});
+
+t.test('ports', async (t) => {
+  const table = buildPorts([
+    { id: 0, kind: PORT_KIND.host, mtu: 1450 },
+    { id: 17, kind: PORT_KIND.pod, mtu: 1450, address4: 0xfff40105, address6: V6 },
+  ]);
+  t.equal(table.length, 18 * PORT_WORDS);
+  t.equal(table[PORT.kind], PORT_KIND.host);
+  const o = 17 * PORT_WORDS;
+  t.equal(table[o + PORT.kind], PORT_KIND.pod);
+  t.equal(word(table, o + PORT.address4), 0xfff40105);
+  t.equal(table[o + PORT.mtu], 1450);
+  t.same(address(table, o + PORT.address6), V6);
+  t.equal(table[16 * PORT_WORDS + PORT.kind], PORT_KIND.none, 'a gap is no port');
+});
+
+t.test('the empty tables know nothing and cross to a worker', async (t) => {
+  const tables = structuredClone(emptyTables());
+  t.same(tables, emptyTables());
+  t.equal(tables.generation, 0);
+  t.equal(lookup4(tables.routes, 0x0af40001), NO_ROUTE);
+  t.equal(find(tables.peers, 0, 0, 0xffff, 1, 0), NO_VALUE);
+  t.equal(find(tables.services.byKey, 0, 0, 0xffff, 1, serviceKey(6, 80)), NO_VALUE);
+});
