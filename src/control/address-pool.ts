@@ -14,7 +14,11 @@ export interface AddressRange {
 }
 
 /** Names without a place are missing from the answer: the range is full. */
-export function allocate(range: AddressRange, names: readonly string[], taken: ReadonlySet<number>): Map<string, number> {
+export function allocate(
+  range: AddressRange,
+  names: readonly string[],
+  taken: ReadonlySet<number>,
+): Map<string, number> {
   const given = new Map<string, number>();
   if (range.count <= 0) return given;
   const used = new Set(taken);

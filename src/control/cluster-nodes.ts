@@ -3,7 +3,7 @@
  * named; of two that contradict each other the first by name stays.
  */
 import type { Node } from '../kube/objects.ts';
-import { type Words, formatAddress, isV4, parseAddress, parseMac, word4 } from '../wire/address.ts';
+import { formatAddress, isV4, parseAddress, parseMac, type Words, word4 } from '../wire/address.ts';
 import { type AddressBlock, blockHolds, blocksOverlap, parseBlock } from './address-block.ts';
 import type { ClusterNode } from './model.ts';
 import type { ProblemList } from './problem-list.ts';
@@ -76,12 +76,7 @@ function internalAddresses(node: Node, title: string, problems: ProblemList): Wo
   return [];
 }
 
-function podBlock(
-  node: Node,
-  title: string,
-  blocks: ClusterBlocks,
-  problems: ProblemList,
-): AddressBlock | undefined {
+function podBlock(node: Node, title: string, blocks: ClusterBlocks, problems: ProblemList): AddressBlock | undefined {
   const texts = node.spec?.podCIDR ? [node.spec.podCIDR, ...(node.spec.podCIDRs ?? [])] : (node.spec?.podCIDRs ?? []);
   const block = texts.map(parseBlock).find((b) => b !== undefined);
   const refuse = (reason: string): undefined => {
@@ -92,22 +87,19 @@ function podBlock(
   if (block.first < blocks.cluster.first || block.last > blocks.cluster.last) {
     return refuse(`${block.text} is outside the cluster's ${blocks.cluster.text}`);
   }
-  if (blocksOverlap(block, blocks.service)) return refuse(`${block.text} overlaps the services' ${blocks.service.text}`);
+  if (blocksOverlap(block, blocks.service))
+    return refuse(`${block.text} overlaps the services' ${blocks.service.text}`);
   for (const a of node.status?.addresses ?? []) {
     const words = a.type === 'InternalIP' ? parseAddress(a.address) : undefined;
     const holder = [blocks.cluster, blocks.service].find((b) => words && isV4(words) && blockHolds(b, word4(words)));
-    if (words && holder) return refuse(`${holder.text} of pods or services holds the InternalIP ${formatAddress(words)}`);
+    if (words && holder)
+      return refuse(`${holder.text} of pods or services holds the InternalIP ${formatAddress(words)}`);
   }
   if (block.hadHostBits) problems.warning(title, `spec.podCIDR: has host bits set: read as ${block.text}`);
   return block;
 }
 
-function vtepOf(
-  node: Node,
-  address: Words,
-  title: string,
-  problems: ProblemList,
-): { mac?: Uint8Array; vni?: number } {
+function vtepOf(node: Node, address: Words, title: string, problems: ProblemList): { mac?: Uint8Array; vni?: number } {
   const wish = node.metadata.annotations?.[VTEP_MAC_ANNOTATION];
   const flannel = flannelData(node, title, problems);
   const vni = flannel.vni === undefined ? {} : { vni: flannel.vni };

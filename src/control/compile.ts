@@ -6,14 +6,14 @@
 import type { Problem } from '../kube/problem.ts';
 import { type AddressMapEntry, buildAddressMap } from '../tables/address-map.ts';
 import { ADJACENCY_KIND, type Adjacency, buildAdjacencies } from '../tables/adjacency.ts';
-import { PORT_KIND, PORT_LIMIT, type PortEntry, buildPorts } from '../tables/ports.ts';
-import { type Route, buildRoutes } from '../tables/routes.ts';
+import { buildPorts, PORT_KIND, PORT_LIMIT, type PortEntry } from '../tables/ports.ts';
+import { buildRoutes, type Route } from '../tables/routes.ts';
 import { buildServices } from '../tables/services.ts';
-import { type LocalHost, type Tables, emptyTables } from '../tables/tables.ts';
+import { emptyTables, type LocalHost, type Tables } from '../tables/tables.ts';
 import { word4, wordsFrom4 } from '../wire/address.ts';
 import type { Prefix } from '../wire/prefix.ts';
 import { defaultMac } from './cluster-nodes.ts';
-import { type ServiceMemory, compileServices } from './compile-services.ts';
+import { compileServices, type ServiceMemory } from './compile-services.ts';
 import { hostGwBackend } from './host-gw-backend.ts';
 import { type ClusterModel, type ClusterNode, type ClusterSettings, dnsAddress, settingsBlocks } from './model.ts';
 import type { KernelRoute, OverlayBackend } from './overlay-backend.ts';
@@ -126,7 +126,10 @@ export function compile(model: ClusterModel, host: HostContext, previous: Compil
     if (remote.isPeer) for (const address of node.addresses) peers.push({ address, extra: 0, value: index });
     if (remote.kernelRoute) kernelRoutes.push(remote.kernelRoute);
     if (remote.isPeer && node.vni !== undefined && node.vni !== host.vni) {
-      problems.warning(`Node ${node.name}`, `uses VNI ${node.vni}, this host ${host.vni}: they will not hear each other`);
+      problems.warning(
+        `Node ${node.name}`,
+        `uses VNI ${node.vni}, this host ${host.vni}: they will not hear each other`,
+      );
     }
   }
 

@@ -3,9 +3,10 @@
  * service's selector names, with named target ports looked up in each pod (k8s.io/kubernetes
  * pkg/controller/endpoint).
  */
-import { hasLabels } from '../kube/selector.ts';
+
 import type { Endpoints, Service } from '../kube/objects.ts';
-import { type Words, isV4, parseAddress, word4 } from '../wire/address.ts';
+import { hasLabels } from '../kube/selector.ts';
+import { isV4, parseAddress, type Words, word4 } from '../wire/address.ts';
 import type { ClusterEndpoint, ClusterPod, EndpointPort, PortTarget } from './model.ts';
 
 /** Pods by namespace and label, so that a thousand services do not each look at every pod. */
@@ -140,7 +141,9 @@ function comparePorts(a: EndpointPort, b: EndpointPort): number {
 
 function compareEndpoints(a: ClusterEndpoint, b: ClusterEndpoint): number {
   return (
-    word4(a.address) - word4(b.address) || compareText(a.hostname ?? '', b.hostname ?? '') || compareText(a.pod ?? '', b.pod ?? '')
+    word4(a.address) - word4(b.address) ||
+    compareText(a.hostname ?? '', b.hostname ?? '') ||
+    compareText(a.pod ?? '', b.pod ?? '')
   );
 }
 

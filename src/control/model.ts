@@ -5,11 +5,11 @@
  */
 import type { ObjectSet, Pod, Service } from '../kube/objects.ts';
 import type { Problem } from '../kube/problem.ts';
-import { type Words, isV4, parseAddress, word4 } from '../wire/address.ts';
+import { isV4, parseAddress, type Words, word4 } from '../wire/address.ts';
 import type { Prefix } from '../wire/prefix.ts';
 import { blockHolds, blocksOverlap, parseBlock } from './address-block.ts';
-import { type ClusterBlocks, buildNodes } from './cluster-nodes.ts';
-import { PodIndex, buildEndpoints, portTargets, uncarriedAddresses } from './endpoints.ts';
+import { buildNodes, type ClusterBlocks } from './cluster-nodes.ts';
+import { buildEndpoints, PodIndex, portTargets, uncarriedAddresses } from './endpoints.ts';
 import { assignPodAddresses } from './pod-addresses.ts';
 import { ProblemList } from './problem-list.ts';
 import { assignServiceAddresses } from './service-addresses.ts';
@@ -158,14 +158,19 @@ function buildPods(
   problems: ProblemList,
 ): Map<string, ClusterPod> {
   // A pod that has finished holds no address: another may have it by now.
-  const living = new Map([...objects.pods].filter(([, p]) => p.status?.phase !== 'Succeeded' && p.status?.phase !== 'Failed'));
+  const living = new Map(
+    [...objects.pods].filter(([, p]) => p.status?.phase !== 'Succeeded' && p.status?.phase !== 'Failed'),
+  );
   const addresses = assignPodAddresses(nodes, living, problems);
   const out = new Map<string, ClusterPod>();
   for (const key of [...addresses.keys()].sort()) {
     const object = living.get(key) as Pod;
     const { metadata, spec } = object;
     if (spec.containers.some((c) => c.ports?.some((p) => p.hostPort !== undefined && !spec.hostNetwork))) {
-      problems.warning(`Pod ${key}`, 'spec.containers: hostPort is not served: reach the pod by its address or a Service');
+      problems.warning(
+        `Pod ${key}`,
+        'spec.containers: hostPort is not served: reach the pod by its address or a Service',
+      );
     }
     out.set(key, {
       namespace: metadata.namespace,

@@ -4,7 +4,7 @@
  */
 import { ADDRESS_ANNOTATION } from '../kube/object-rules.ts';
 import type { Pod } from '../kube/objects.ts';
-import { type Words, formatAddress4, isV4, parseAddress, word4, wordsFrom4 } from '../wire/address.ts';
+import { formatAddress4, isV4, parseAddress, type Words, word4, wordsFrom4 } from '../wire/address.ts';
 import { formatPrefix } from '../wire/prefix.ts';
 import { type AddressRange, allocate } from './address-pool.ts';
 import type { ClusterNode } from './model.ts';
@@ -52,7 +52,11 @@ export function assignPodAddresses(
     for (const key of keys) {
       const address = given.get(key);
       if (address !== undefined) out.set(key, wordsFrom4(address));
-      else problems.error(`Pod ${key}`, `spec.nodeName: no address is free in ${cidr(node)} of Node ${nodeName}: left out`);
+      else
+        problems.error(
+          `Pod ${key}`,
+          `spec.nodeName: no address is free in ${cidr(node)} of Node ${nodeName}: left out`,
+        );
     }
   }
   return out;

@@ -2,7 +2,7 @@
  * Collects what control finds wrong with objects: names the object, and the place it was written at where one is
  * known.
  */
-import { type Problem, compareProblems } from '../kube/problem.ts';
+import { compareProblems, type Problem } from '../kube/problem.ts';
 
 export class ProblemList {
   readonly #places: ReadonlyMap<string, string>;

@@ -3,7 +3,7 @@
  * name, so that every host comes to the same without asking anybody.
  */
 import type { Service } from '../kube/objects.ts';
-import { type Words, formatAddress4, isV4, parseAddress, word4, wordsFrom4 } from '../wire/address.ts';
+import { formatAddress4, isV4, parseAddress, type Words, word4, wordsFrom4 } from '../wire/address.ts';
 import { type AddressBlock, blockHolds } from './address-block.ts';
 import { allocate } from './address-pool.ts';
 import type { ProblemList } from './problem-list.ts';

@@ -10,7 +10,9 @@ import { mix } from './name-hash.ts';
 export function shuffleTargets(targets: readonly PortTarget[], seed: number): readonly ServiceEndpoint[] {
   return targets
     .map((target) => ({ target, rank: mix(mix(word4(target.address) ^ seed) + target.port) }))
-    .sort((a, b) => a.rank - b.rank || word4(a.target.address) - word4(b.target.address) || a.target.port - b.target.port)
+    .sort(
+      (a, b) => a.rank - b.rank || word4(a.target.address) - word4(b.target.address) || a.target.port - b.target.port,
+    )
     .map(({ target }) => target);
 }
 

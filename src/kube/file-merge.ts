@@ -5,7 +5,7 @@
  */
 import type { Manifest, ManifestObject } from './manifest.ts';
 import { type KubeObject, type ObjectSet, objectSet, objectTitle } from './objects.ts';
-import { type Problem, compareProblems } from './problem.ts';
+import { compareProblems, type Problem } from './problem.ts';
 
 /** One file as last read. */
 export interface FileState {

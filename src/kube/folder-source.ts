@@ -7,10 +7,10 @@ import { type FSWatcher, watch } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { type FileState, type Merged, mergeFiles, nextFileState, unreadableFile } from './file-merge.ts';
-import { type FileReading, listManifests, readManifestFile } from './manifest-files.ts';
 import { type Manifest, parseManifest } from './manifest.ts';
+import { type FileReading, listManifests, readManifestFile } from './manifest-files.ts';
 import type { ObjectSet } from './objects.ts';
-import { type Problem, formatProblem } from './problem.ts';
+import { formatProblem, type Problem } from './problem.ts';
 import type { ObjectSource } from './source.ts';
 
 const POLL_MS = 1000;

@@ -77,7 +77,9 @@ export async function readManifestFile(file: string, known: string | undefined):
       await handle.close();
     }
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? { kind: 'absent' } : { kind: 'failed', reason: reason(error) };
+    return (error as NodeJS.ErrnoException).code === 'ENOENT'
+      ? { kind: 'absent' }
+      : { kind: 'failed', reason: reason(error) };
   }
 }
 

@@ -2,7 +2,7 @@
  * From the text of a manifest to validated objects, and problems with file and line: several documents, lists,
  * comments, JSON too. Bad text or a bad object never takes down the others of the file.
  */
-import { type Document, LineCounter, isMap, isNode, isSeq, parseAllDocuments } from 'yaml';
+import { type Document, isMap, isNode, isSeq, LineCounter, parseAllDocuments } from 'yaml';
 import { type KubeObject, objectTitle } from './objects.ts';
 import type { Problem } from './problem.ts';
 import { type FieldPath, formatPath, isKnownKind, validate } from './validate.ts';
@@ -48,8 +48,10 @@ export function parseManifest(text: string, file: string): Manifest {
     ignored: new Set(),
   };
   try {
-    const documents = parseAllDocuments(text, { lineCounter: lines, merge: true, prettyErrors: false });
-    for (const document of documents) readDocument(r, document as Document);
+    // With logLevel error the parser prints nothing of its own.
+    const options = { lineCounter: lines, merge: true, prettyErrors: false, logLevel: 'error' } as const;
+    const documents = parseAllDocuments(text, options);
+    for (const document of documents) readDocument(r, document);
   } catch (error) {
     // The parser recurses: text that nests too deeply ends its stack.
     fail(r, r.file, `cannot be read as YAML: ${(error as Error).message}`);
@@ -92,7 +94,11 @@ function readValue(r: Reading, document: Document, value: unknown, path: FieldPa
     else readObject(r, document, value, path, place);
   } else if (!r.ignored.has(`${apiVersion} ${kind}`)) {
     r.ignored.add(`${apiVersion} ${kind}`);
-    r.problems.push({ place, message: `${kind} (${apiVersion}) is a kind that is not read: ignored`, severity: 'warning' });
+    r.problems.push({
+      place,
+      message: `${kind} (${apiVersion}) is a kind that is not read: ignored`,
+      severity: 'warning',
+    });
   }
 }
 

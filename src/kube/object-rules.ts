@@ -78,11 +78,20 @@ function serviceRules(service: Service): Violation[] {
   if (address && !isHostAddress(address)) out.push({ path: ['spec', 'clusterIP'], message: UNUSABLE });
   if (ports.length > 1) {
     ports.forEach((p, i) => {
-      if (!p.name) out.push({ path: ['spec', 'ports', i, 'name'], message: 'is required where there are several ports' });
+      if (!p.name)
+        out.push({ path: ['spec', 'ports', i, 'name'], message: 'is required where there are several ports' });
     });
   }
-  doubles(ports.map((p) => p.name), (i) => ['spec', 'ports', i, 'name'], out);
-  doubles(ports.map((p) => `${p.port}/${p.protocol ?? 'TCP'}`), (i) => ['spec', 'ports', i, 'port'], out);
+  doubles(
+    ports.map((p) => p.name),
+    (i) => ['spec', 'ports', i, 'name'],
+    out,
+  );
+  doubles(
+    ports.map((p) => `${p.port}/${p.protocol ?? 'TCP'}`),
+    (i) => ['spec', 'ports', i, 'port'],
+    out,
+  );
   return out;
 }
 
@@ -104,7 +113,11 @@ function endpointsRules(endpoints: Endpoints): Violation[] {
         if (!p.name) out.push({ path, message: 'is required where there are several ports' });
       });
     }
-    doubles(ports.map((p) => p.name), (i) => ['subsets', s, 'ports', i, 'name'], out);
+    doubles(
+      ports.map((p) => p.name),
+      (i) => ['subsets', s, 'ports', i, 'name'],
+      out,
+    );
   });
   return out;
 }
