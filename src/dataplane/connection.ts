@@ -41,7 +41,7 @@ export function pointAt(c: Context, forward: number, service: number, n: number)
   const ends = services.endpoints;
   const hairpin = ends[e] === w[o] && ends[e + 1] === w[o + 1] && ends[e + 2] === w[o + 2] && ends[e + 3] === w[o + 3];
   w[o + FLOW_WORDS + FLOW.endpoint] = chosen;
-  w[o + FLOW.state] |= STATE.translated;
+  w[o + FLOW.state] |= STATE.translated | STATE.balanced;
   const port = ends[e + ENDPOINT.port];
   if (hairpin) return setReply(c, forward, ends[e], ends[e + 1], ends[e + 2], ends[e + 3], port, 0, 0, MAPPED, local.gateway4 | 0);
   return setReply(c, forward, ends[e], ends[e + 1], ends[e + 2], ends[e + 3], port, w[o], w[o + 1], w[o + 2], w[o + 3]);

@@ -36,12 +36,14 @@ export const STATE = {
   finForward: 2,
   finReply: 4,
   reset: 8,
-  /** Addresses or ports are rewritten: a service's connection. */
+  /** Addresses or ports are rewritten. */
   translated: 16,
   /** An endpoint is being tried: its first packet is held until it answers. */
   trying: 32,
   /** No endpoint answered: the client is refused when its packet comes round again. */
   failed: 64,
+  /** A connection to a service's address. */
+  balanced: 128,
 } as const;
 
 const TICK_MS = 100;
@@ -92,6 +94,11 @@ export class FlowTable {
     this.#mask = SMALLEST * 4 - 1;
     this.#free = 0;
     this.#link(0, SMALLEST);
+  }
+
+  /** Memory that the table takes. */
+  get bytes(): number {
+    return this.words.byteLength + this.#buckets.byteLength;
   }
 
   get nowTicks(): number {
@@ -200,16 +207,18 @@ export class FlowTable {
       return;
     }
     let left = Math.min(this.capacity, Math.ceil(this.capacity / 50) * passed);
+    let swept = false;
     for (; left > 0; left--) {
       const forward = this.#sweepAt * 2;
       this.#sweepAt = this.#sweepAt + 1 === this.capacity ? 0 : this.#sweepAt + 1;
+      if (this.#sweepAt === 0) swept = true;
       const o = forward * WORDS;
       if (this.words[o + FLOW.protocol] !== 0 && ticks - this.words[o + FLOW.lastSeen] > this.#timeout(o)) {
         this.remove(forward);
         this.expired++;
       }
     }
-    if (this.#sweepAt === 0) this.#shrink();
+    if (swept) this.#shrink();
   }
 
   /** Milliseconds until the sweep should go on, -1 when there is nothing to sweep. */

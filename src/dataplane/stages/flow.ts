@@ -57,7 +57,7 @@ export function hit(c: Context, i: number, record: number): void {
     return;
   }
   if (w[f + FLOW.generation] !== c.tables.generation) {
-    if ((state & STATE.translated) !== 0 && !reply && !mayStay(c, forward)) {
+    if ((state & STATE.balanced) !== 0 && !reply && !mayStay(c, forward)) {
       flows.remove(record);
       return;
     }
