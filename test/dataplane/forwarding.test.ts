@@ -180,3 +180,16 @@ t.test('new tables change the way of connections that go on', async (t) => {
   t.same(host.at(1), []);
   t.match(host.at(0), [{ type: 3, code: 1 }], 'the pod is gone, and the sender is told');
 });
+
+t.test('a host does not send a peer\'s packet on to another, even when the pod has moved there', async (t) => {
+  const hosts = cluster(3) as [TestHost, TestHost, TestHost];
+  const [a, b] = hosts;
+  const packet = udpPacket({ from: '10.244.1.10', to: '10.244.2.10', fromPort: 1, toPort: 2 });
+  a.send(0, packet);
+  settle(hosts);
+  t.equal(b.at(0).length, 1);
+  b.publish({ moved: { address: '10.244.2.10', host: 3 } });
+  a.send(0, packet);
+  settle(hosts);
+  t.equal(b.drops['peer-transit'], 1);
+});

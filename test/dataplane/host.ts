@@ -33,6 +33,8 @@ export interface HostOptions {
   /** Peers whose MAC is left to be learned. */
   learn?: number[];
   maxFlows?: number;
+  /** One address that is routed to another host than its range says. */
+  moved?: { address: string; host: number };
 }
 
 export function words(text: string): Words {
@@ -76,6 +78,7 @@ export function tablesOf(o: HostOptions, generation: number): Tables {
   for (let n = 1; n <= (o.hosts ?? 3); n++) {
     if (n === o.number) continue;
     route(`10.244.${n}.0`, 24, adjacencies.length);
+    if (o.moved?.host === n) route(o.moved.address, 32, adjacencies.length);
     peers.push({ address: words(underlay(n)), extra: 0, value: adjacencies.length });
     const peer: Adjacency = {
       kind: ADJACENCY_KIND.peer,

@@ -72,7 +72,8 @@ function wrap(c: Context, original: number, peer: number, high: number, low: num
     vector.length[original] + TUNNEL_BYTES <= 0xffff;
   let i = original;
   if (batch.fromPeer[original] >= 0) {
-    // It may lie close behind another packet of the same receive buffer: no room in front for headers.
+    // An answer made in place of a peer's own packet, which may lie close behind another packet of the same receive
+    // buffer: no room in front for headers.
     i = vector.append(vector.length[original]);
     if (i < 0) return DROP['vector-full'];
     const o = vector.offset[original];

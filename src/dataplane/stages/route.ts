@@ -28,6 +28,11 @@ export function route(c: Context, from: number, to: number): void {
       unreachable(c, i, kind === 0);
       continue;
     }
+    if (kind === ADJACENCY_KIND.peer && batch.fromPeer[i] >= 0) {
+      // Its pod has moved to another host since the connection began.
+      batch.verdict[i] = DROP['peer-transit'];
+      continue;
+    }
     // To the gateway's own address: it has arrived.
     if (kind === ADJACENCY_KIND.gateway) continue;
     const l3 = batch.l3[i];
