@@ -6,6 +6,7 @@ import { Command, Option } from 'commander';
 import { addAgentCommands } from './agent-commands.ts';
 import { addLabCommands } from './lab-commands.ts';
 import { port } from './numbers.ts';
+import { addToolCommands } from './tool-commands.ts';
 import { weftVersion } from './version.ts';
 
 const EXIT_CODES = `
@@ -24,6 +25,7 @@ export function buildProgram(): Command {
   addAgentCommands(program);
   addDemo(program);
   addNetexec(program);
+  addToolCommands(program);
   program
     .command('version')
     .description('print the versions of weft, Node and the kernel')

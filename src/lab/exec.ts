@@ -159,7 +159,7 @@ const SIGNAL_NUMBERS: Partial<Record<NodeJS.Signals, number>> = {
 };
 
 /** nsenter forks to enter the process namespace and passes no signal on: its child is the command. */
-function signalCommand(nsenter: number | undefined, signal: NodeJS.Signals): void {
+export function signalCommand(nsenter: number | undefined, signal: NodeJS.Signals): void {
   if (nsenter === undefined) return;
   try {
     const children = readFileSync(`/proc/${nsenter}/task/${nsenter}/children`, 'utf8').trim();

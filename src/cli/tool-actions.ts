@@ -1,0 +1,59 @@
+/** What `weft tool …` does: the lab room's small programs, with their results as JSON on standard output. */
+import { once } from 'node:events';
+import { httpLoad } from '../lab/http-load.ts';
+import { receiveTcp, sendTcp } from '../lab/tcp-throughput.ts';
+
+interface LoadOptions {
+  requests: number;
+  concurrency: number;
+  timeout: number;
+  pauseAfter?: number;
+}
+
+export async function load(url: string, options: LoadOptions): Promise<void> {
+  const { requests, concurrency, timeout, pauseAfter } = options;
+  const result = await httpLoad({
+    url,
+    requests,
+    concurrency,
+    timeoutMs: timeout,
+    onProgress: async (done) => {
+      if (done !== pauseAfter) return;
+      console.log('paused');
+      await once(process.stdin, 'data');
+      process.stdin.unref?.();
+      process.stdin.pause();
+    },
+  });
+  print(result);
+}
+
+export async function ping(addresses: readonly string[], count: number): Promise<void> {
+  const { IcmpProber } = await import('../agent/icmp-prober.ts');
+  const prober = IcmpProber.open();
+  print(await Promise.all(addresses.map((address) => prober.probe(address, { count, timeoutMs: 1000 }))));
+  prober.close();
+}
+
+export async function trace(address: string): Promise<void> {
+  const { traceRoute } = await import('../lab/icmp-trace.ts');
+  print(await traceRoute(address));
+}
+
+/** As every program resolves names: by the pod's resolv.conf and hosts. */
+export async function resolveName(name: string): Promise<void> {
+  const { lookup } = await import('node:dns/promises');
+  print(await lookup(name, { all: true, family: 4 }));
+}
+
+export async function tcpReceive(port: number): Promise<void> {
+  print(await receiveTcp(port, () => console.log('listening')));
+}
+
+export async function tcpSend(address: string, port: number, seconds: number): Promise<void> {
+  await sendTcp(address, port, seconds);
+}
+
+function print(value: unknown): void {
+  console.log(JSON.stringify(value));
+}
