@@ -1,0 +1,329 @@
+/** From the model to one host's tables: where each address leads, on both backends, and what stays from one to the next. */
+import fc from 'fast-check';
+import t from 'tap';
+import { type Compiled, compile } from '../../src/control/compile.ts';
+import type { KubeObject } from '../../src/kube/objects.ts';
+import { find, NO_VALUE } from '../../src/tables/address-map.ts';
+import { ADJACENCY, ADJACENCY_KIND, ADJACENCY_WORDS } from '../../src/tables/adjacency.ts';
+import { PORT, PORT_KIND, PORT_WORDS } from '../../src/tables/ports.ts';
+import { lookup4, NO_ROUTE } from '../../src/tables/routes.ts';
+import { ENDPOINT, ENDPOINT_WORDS, SERVICE, SERVICE_WORDS, serviceKey } from '../../src/tables/services.ts';
+import type { Tables } from '../../src/tables/tables.ts';
+import { formatAddress4, parseAddress4, wordsFrom4 } from '../../src/wire/address.ts';
+import { compileFor, endpoints, HOST, hosta, hostb, modelOf, node, pod, service } from './sample-objects.ts';
+
+const KIND_NAMES = Object.fromEntries(Object.entries(ADJACENCY_KIND).map(([name, n]) => [n, name]));
+const ip = (text: string): number => parseAddress4(text) ?? Number.NaN;
+
+function word(tables: Tables, index: number, field: number): number {
+  return tables.adjacencies[index * ADJACENCY_WORDS + field] ?? Number.NaN;
+}
+
+/** `peer 1 172.31.0.12`: kind and port, and the peer where there is one. */
+function way(tables: Tables, address: string): string {
+  const index = lookup4(tables.routes, ip(address));
+  if (index === NO_ROUTE) return 'none';
+  const kind = word(tables, index, ADJACENCY.kind);
+  const peer = kind === ADJACENCY_KIND.peer ? ` ${formatAddress4(word(tables, index, ADJACENCY.peer + 3))}` : '';
+  return `${KIND_NAMES[kind]} ${word(tables, index, ADJACENCY.port)}${peer}`;
+}
+
+function serviceAt(tables: Tables, address: string, protocol: number, port: number) {
+  const [a, b, c, d] = wordsFrom4(ip(address));
+  const index = find(tables.services.byKey, a, b, c, d, serviceKey(protocol, port));
+  if (index === NO_VALUE) return undefined;
+  const at = (field: number) => tables.services.services[index * SERVICE_WORDS + field] ?? Number.NaN;
+  const targets = Array.from({ length: at(SERVICE.count) }, (_, i) => {
+    const o = (at(SERVICE.first) + i) * ENDPOINT_WORDS;
+    const e = tables.services.endpoints;
+    return `${formatAddress4(e[o + ENDPOINT.address + 3] ?? 0)}:${e[o + ENDPOINT.port]}`;
+  });
+  return { id: at(SERVICE.id), epoch: at(SERVICE.epoch), targets };
+}
+
+const isPeer = (tables: Tables, address: string): boolean => {
+  const [a, b, c, d] = wordsFrom4(ip(address));
+  return find(tables.peers, a, b, c, d, 0) !== NO_VALUE;
+};
+
+const web = { app: 'web' };
+const cluster: KubeObject[] = [
+  hosta,
+  hostb,
+  pod('a', { ip: '10.244.1.5', labels: web }),
+  pod('b', { ip: '10.244.1.6' }),
+  pod('far', { ip: '10.244.2.5', node: 'hostb', labels: web }),
+  pod('net', { spec: { hostNetwork: true } }),
+  service('web', { clusterIP: '10.96.0.80', selector: web, ports: [{ port: 80, targetPort: 8080 }] }),
+];
+
+t.test('where each address leads over vxlan', async (t) => {
+  const { tables, problems, kernelRoutes } = compileFor(modelOf(...cluster));
+  t.same(problems, []);
+  t.same(kernelRoutes, []);
+  const ways: [string, string][] = [
+    ['10.244.1.5', 'pod 16'],
+    ['10.244.1.6', 'pod 17'],
+    ['10.244.1.7', 'unreachable 0'],
+    ['10.244.1.1', 'gateway 0'],
+    ['10.244.1.0', 'gateway 0'],
+    ['10.244.2.5', 'peer 1 172.31.0.12'],
+    ['10.244.2.1', 'peer 1 172.31.0.12'],
+    ['10.244.3.1', 'unreachable 0'],
+    ['10.96.0.10', 'host 0'],
+    ['10.96.0.80', 'unreachable 0'],
+    ['172.31.0.11', 'host 0'],
+    ['172.31.0.12', 'host 0'],
+    ['192.0.2.1', 'host 0'],
+  ];
+  for (const [address, wanted] of ways) t.equal(way(tables, address), wanted, address);
+});
+
+t.test('a peer as the dataplane needs it', async (t) => {
+  const { tables } = compileFor(modelOf(...cluster), { vni: 7, udpPort: 8472, podMtu: 1400 });
+  const index = lookup4(tables.routes, ip('10.244.2.5'));
+  t.equal(word(tables, index, ADJACENCY.mtu), 1400);
+  t.equal(word(tables, index, ADJACENCY.udpPort), 8472);
+  t.equal(word(tables, index, ADJACENCY.vni), 7);
+  t.equal(word(tables, index, ADJACENCY.macHigh), 0x0a58);
+  t.equal(word(tables, index, ADJACENCY.macLow) >>> 0, ip('172.31.0.12'));
+  t.equal(formatAddress4(word(tables, index, ADJACENCY.nextHop + 3)), '10.244.2.0');
+  t.ok(isPeer(tables, '172.31.0.12'));
+  t.notOk(isPeer(tables, '172.31.0.11'), 'not ourselves');
+  t.notOk(isPeer(tables, '172.31.0.99'));
+  t.same(tables.local, {
+    gateway4: ip('10.244.1.1'),
+    vtepAddress4: ip('10.244.1.0'),
+    macHigh: 0x0a58,
+    macLow: ip('172.31.0.11'),
+    vni: 7,
+    outer: wordsFrom4(ip('172.31.0.11')),
+    udpPort: 8472,
+  });
+  const learned = node('hostb', '10.244.2.0/24', '172.31.0.12', { 'weft.dev/vtep-mac': 'learn' });
+  const unknown = compileFor(modelOf(hosta, learned)).tables;
+  const at = lookup4(unknown.routes, ip('10.244.2.5'));
+  t.equal(word(unknown, at, ADJACENCY.macHigh) | word(unknown, at, ADJACENCY.macLow), 0);
+});
+
+t.test('every InternalIP of a node may send, the first is sent to', async (t) => {
+  const two = node('hostb', '10.244.2.0/24', '172.31.0.12');
+  two.status?.addresses?.push({ type: 'InternalIP', address: '172.31.1.12' });
+  const { tables } = compileFor(modelOf(hosta, two));
+  t.ok(isPeer(tables, '172.31.0.12'));
+  t.ok(isPeer(tables, '172.31.1.12'));
+  t.equal(way(tables, '10.244.2.9'), 'peer 1 172.31.0.12');
+});
+
+t.test('host-gw leads through the kernel and knows no peers', async (t) => {
+  const { tables, kernelRoutes } = compileFor(modelOf(...cluster), { backend: 'host-gw' });
+  t.same(kernelRoutes, [{ destination: '10.244.2.0/24', via: '172.31.0.12' }]);
+  t.equal(way(tables, '10.244.2.5'), 'host 0');
+  t.equal(way(tables, '10.244.3.5'), 'unreachable 0');
+  t.equal(way(tables, '10.244.1.5'), 'pod 16');
+  t.notOk(isPeer(tables, '172.31.0.12'));
+});
+
+t.test('ports', async (t) => {
+  const model = modelOf(...cluster);
+  const { tables } = compileFor(model, {
+    ports: [
+      { id: 20, namespace: 'default', name: 'a' },
+      { id: 21, namespace: 'default', name: 'net' },
+      { id: 22, namespace: 'default', name: 'far' },
+      { id: 23, namespace: 'default', name: 'nobody' },
+      { id: 3, namespace: 'default', name: 'b' },
+    ],
+  });
+  const entry = (id: number) =>
+    [PORT.kind, PORT.address4, PORT.mtu].map((f) => (tables.ports[id * PORT_WORDS + f] ?? 0) >>> 0);
+  t.same(entry(0), [PORT_KIND.host, 0, 1450]);
+  t.same(entry(1), [PORT_KIND.overlay, 0, 1500]);
+  t.same(entry(20), [PORT_KIND.pod, ip('10.244.1.5'), 1450]);
+  for (const id of [2, 3, 21, 22, 23]) t.same(entry(id)[0], PORT_KIND.none, `port ${id}`);
+  t.equal(way(tables, '10.244.1.6'), 'unreachable 0', 'a pod without a port of its own is not there');
+});
+
+t.test('services', async (t) => {
+  const { tables } = compileFor(
+    modelOf(
+      ...cluster,
+      service('dns', { clusterIP: '10.96.0.10', selector: web, ports: [{ port: 53, protocol: 'UDP' }] }),
+      service('empty', { clusterIP: '10.96.0.81', ports: [{ port: 80 }] }),
+      service('headless', { clusterIP: 'None', selector: web, ports: [{ port: 80 }] }),
+      service('both', {
+        clusterIP: '10.96.0.82',
+        selector: web,
+        ports: [
+          { name: 't', port: 53 },
+          { name: 'u', port: 53, protocol: 'UDP' },
+        ],
+      }),
+    ),
+  );
+  t.same(serviceAt(tables, '10.96.0.80', 6, 80)?.targets.sort(), ['10.244.1.5:8080', '10.244.2.5:8080']);
+  t.equal(serviceAt(tables, '10.96.0.80', 17, 80), undefined);
+  t.equal(serviceAt(tables, '10.96.0.10', 17, 53), undefined, 'the cluster DNS is no service');
+  t.same(serviceAt(tables, '10.96.0.81', 6, 80)?.targets, [], 'no endpoint: there to be refused');
+  t.equal(serviceAt(tables, '10.96.0.82', 6, 53)?.targets.length, 2);
+  t.equal(serviceAt(tables, '10.96.0.82', 17, 53)?.targets.length, 2);
+  t.equal(tables.services.services.length / SERVICE_WORDS, 4);
+});
+
+t.test('a host that is not among the nodes forwards nothing, and says so', async (t) => {
+  const first = compileFor(modelOf(...cluster));
+  const { tables, problems, memory } = compile(modelOf(hostb), HOST, first.memory);
+  t.equal(tables.generation, 2);
+  t.equal(way(tables, '10.244.2.5'), 'none');
+  t.match(problems, [{ message: /^Node hosta: this host is not among the usable nodes/, severity: 'error' }]);
+  const again = compileFor(modelOf(...cluster), {}, memory);
+  t.same(again.tables.services, first.tables.services, 'and remembers its services until it is back');
+});
+
+t.test('a VNI that a node publishes and we do not use is named', async (t) => {
+  const flannel = node('f', '10.244.5.0/24', '172.31.0.15', {
+    'flannel.alpha.coreos.com/backend-data': '{"VNI":4,"VtepMAC":"02:00:00:00:00:02"}',
+  });
+  t.match(compileFor(modelOf(hosta, flannel)).problems, [{ message: /^Node f: uses VNI 4, this host 1/ }]);
+  t.same(compileFor(modelOf(hosta, flannel), { vni: 4 }).problems, []);
+});
+
+t.test('ids stay, epochs follow the set', async (t) => {
+  const svc = (name: string, last: number) =>
+    service(name, { clusterIP: `10.96.0.${last}`, selector: { app: name }, ports: [{ port: 80 }] });
+  const p = (name: string, app: string) => pod(name, { labels: { app } });
+  const base = [hosta, svc('m', 20), svc('n', 21), p('m1', 'm'), p('m2', 'm'), p('n1', 'n')];
+  const one = compileFor(modelOf(...base));
+  const m = (c: Compiled) => serviceAt(c.tables, '10.96.0.20', 6, 80);
+  const n = (c: Compiled) => serviceAt(c.tables, '10.96.0.21', 6, 80);
+  const two = compileFor(modelOf(...base, svc('a', 22), p('m3', 'm')), {}, one.memory);
+  t.equal(two.tables.generation, 2);
+  t.same(n(two), n(one), 'what did not change is the same');
+  t.equal(m(two)?.id, m(one)?.id);
+  t.not(m(two)?.epoch, m(one)?.epoch, 'a new endpoint is a new epoch');
+  const three = compileFor(modelOf(...base.toReversed()), {}, two.memory);
+  t.not(m(three)?.epoch, m(two)?.epoch);
+  t.not(m(three)?.epoch, m(one)?.epoch, 'epochs do not come back');
+  t.equal(three.memory.services.size, 2, 'what is gone is forgotten');
+  const four = compileFor(modelOf(...base, svc('z', 23)), {}, three.memory);
+  t.equal(serviceAt(four.tables, '10.96.0.23', 6, 80)?.id, 2, 'and its id used again');
+  const swapped = compileFor(modelOf(hosta, svc('z', 23)), {}, one.memory);
+  t.notOk([m(one)?.id, n(one)?.id].includes(serviceAt(swapped.tables, '10.96.0.23', 6, 80)?.id), 'not at once');
+});
+
+t.test('targets are shuffled by host and service, and still', async (t) => {
+  const addresses = Array.from({ length: 8 }, (_, i) => ({ ip: `192.0.2.${i + 1}` }));
+  const subset = { addresses, ports: [{ port: 80 }] };
+  const services = ['p', 'q'].map((name, i) =>
+    service(name, { clusterIP: `10.96.0.${20 + i}`, ports: [{ port: 80 }] }),
+  );
+  const model = modelOf(hosta, hostb, ...services, endpoints('p', [subset]), endpoints('q', [subset]));
+  const order = (nodeName: string, address: string) =>
+    serviceAt(compileFor(model, { nodeName }).tables, address, 6, 80)?.targets ?? [];
+  const first = order('hosta', '10.96.0.20');
+  t.equal(new Set(first).size, 8);
+  t.notSame(first, [...first].sort(), 'not in address order');
+  t.notSame(order('hostb', '10.96.0.20'), first, 'another host goes round otherwise');
+  t.notSame(order('hosta', '10.96.0.21'), first, 'so does another service');
+  const firsts = new Set(
+    Array.from({ length: 40 }, (_, i) => {
+      const nodes = node(`h${i}`, `10.244.${i + 10}.0/24`, `172.31.1.${i}`);
+      const one = modelOf(nodes, ...services, endpoints('p', [subset]));
+      return serviceAt(compileFor(one, { nodeName: `h${i}` }).tables, '10.96.0.20', 6, 80)?.targets[0];
+    }),
+  );
+  t.ok(firsts.size >= 6, `40 hosts begin at ${firsts.size} of 8 targets`);
+});
+
+t.test('any order of the same objects gives the same tables, problems and memory', async () => {
+  const label = fc.constantFrom('x', 'y');
+  const wishes = fc.record({
+    nodes: fc.uniqueArray(fc.nat(6), { maxLength: 5 }),
+    pods: fc.uniqueArray(
+      fc.record({ n: fc.nat(20), on: fc.nat(6), fixed: fc.option(fc.nat(4)), app: label, host: fc.boolean() }),
+      { selector: (p) => p.n, maxLength: 14 },
+    ),
+    services: fc.uniqueArray(fc.record({ n: fc.nat(9), fixed: fc.option(fc.nat(3)), app: label }), {
+      selector: (s) => s.n,
+      maxLength: 6,
+    }),
+    shuffle: fc.infiniteStream(fc.nat()),
+    backend: fc.constantFrom('vxlan' as const, 'host-gw' as const),
+  });
+  fc.assert(
+    fc.property(wishes, ({ nodes, pods, services, shuffle, backend }) => {
+      const objects: KubeObject[] = [
+        hosta,
+        // Every third rivals another's podCIDR or address.
+        ...nodes.map((n) => node(`n${n}`, `10.244.${n === 3 ? 4 : n + 1}.0/24`, `172.31.0.${n === 5 ? 24 : 20 + n}`)),
+        ...pods.map((p) =>
+          pod(`p${p.n}`, {
+            node: p.on === 0 ? 'hosta' : `n${p.on}`,
+            labels: { app: p.app },
+            spec: { hostNetwork: p.host },
+            ...(p.fixed === null ? {} : { ip: `10.244.${p.on + 1}.${p.fixed}` }),
+          }),
+        ),
+        ...services.map((s) =>
+          service(`s${s.n}`, {
+            selector: { app: s.app },
+            ports: [{ port: 80, targetPort: 8000 }],
+            ...(s.fixed === null ? {} : { clusterIP: `10.96.0.${9 + s.fixed}` }),
+          }),
+        ),
+      ];
+      const keyed = objects.map((object) => ({ object, rank: shuffle.next().value as number }));
+      const other = keyed.sort((a, b) => a.rank - b.rank).map((k) => k.object);
+      const snapshot = (list: KubeObject[]) => {
+        const model = modelOf(...list);
+        const first = compileFor(model, { backend });
+        const ports = [...model.pods.values()].map((p, i) => ({ id: 16 + i, namespace: p.namespace, name: p.name }));
+        const second = compileFor(
+          model,
+          { backend, ports: list === objects ? ports : ports.toReversed() },
+          first.memory,
+        );
+        return JSON.stringify([model.problems, first, second, [...second.memory.services]]);
+      };
+      return snapshot(objects) === snapshot(other);
+    }),
+    { seed: 5, numRuns: 300 },
+  );
+});
+
+t.test('every host agrees on every address', async () => {
+  const names = fc.uniqueArray(fc.stringMatching(/^[a-z]{1,3}$/), { minLength: 1, maxLength: 20 });
+  fc.assert(
+    fc.property(names, (list) => {
+      const model = modelOf(hosta, hostb, ...list.map((n, i) => pod(n, { node: i % 2 ? 'hosta' : 'hostb' })));
+      const here = compileFor(model, { nodeName: 'hosta' }).tables;
+      const there = compileFor(model, { nodeName: 'hostb' }).tables;
+      return [...model.pods.values()].every((p) => {
+        const address = formatAddress4(p.address[3]);
+        const [own, other] = p.nodeName === 'hosta' ? [here, there] : [there, here];
+        return way(own, address).startsWith('pod ') && way(other, address).startsWith('peer ');
+      });
+    }),
+    { seed: 6, numRuns: 100 },
+  );
+});
+
+t.test('a thousand services of ten endpoints compile at once', async (t) => {
+  const labels = (i: number) => ({ app: `s${i % 1000}` });
+  const nodes = Array.from({ length: 50 }, (_, i) => node(`n${i}`, `10.244.${i + 1}.0/24`, `172.31.1.${i}`));
+  const pods = Array.from({ length: 10_000 }, (_, i) => pod(`p${i}`, { node: `n${i % 50}`, labels: labels(i) }));
+  const services = Array.from({ length: 1000 }, (_, i) =>
+    service(`s${i}`, { selector: labels(i), ports: [{ port: 80 }] }),
+  );
+  const model = modelOf(...nodes, ...pods, ...services);
+  const memory = compileFor(model, { nodeName: 'n0' }).memory;
+  let fastest = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < 5; i++) {
+    const start = performance.now();
+    compileFor(model, { nodeName: 'n0' }, memory);
+    fastest = Math.min(fastest, performance.now() - start);
+  }
+  t.comment(`${fastest.toFixed(1)} ms`);
+  t.ok(fastest < 100, `${fastest} ms`);
+  t.equal(model.services.get('default/s7')?.endpoints.length, 10);
+});
