@@ -61,16 +61,15 @@ SystemError Engine::attach(std::unique_ptr<Port> port) {
   return {};
 }
 
-bool Engine::detach(int id) {
+void Engine::detach(int id) {
   std::unique_ptr<Port> port = std::move(ports_[id]);
-  if (port == nullptr) return false;
+  if (port == nullptr) return;
   retire(*port);
   udpPorts_.erase(std::remove(udpPorts_.begin(), udpPorts_.end(), port.get()), udpPorts_.end());
   // What has arrived but is not described yet goes with its port.
   for (uint32_t i = described_; i < filled_; i++) {
     if (buffers_[i].port == id) buffers_[i].cursor = buffers_[i].bytes;
   }
-  return true;
 }
 
 void Engine::retire(Port& port) {

@@ -54,7 +54,7 @@ class Engine {
 
   SystemError open();
   SystemError attach(std::unique_ptr<Port> port);
-  bool detach(int id);
+  void detach(int id);
 
   /** Transmits packets 0..count-1, then receives; returns how many. Timeout in milliseconds, -1 for none. */
   uint32_t exchange(uint32_t count, int timeoutMs);

@@ -144,8 +144,7 @@ void EngineObject::detach(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   if (!requireOpen(env)) return;
   const double id = info.Length() > 0 && info[0].IsNumber() ? info[0].As<Napi::Number>().DoubleValue() : -1;
-  if (id >= 0 && id < kMaxPorts && engine_->detach(static_cast<int>(id))) return;
-  Napi::RangeError::New(env, "detach: no such port").ThrowAsJavaScriptException();
+  if (id >= 0 && id < kMaxPorts) engine_->detach(static_cast<int>(id));
 }
 
 Napi::Value EngineObject::txrx(const Napi::CallbackInfo& info) {

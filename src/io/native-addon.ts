@@ -67,17 +67,17 @@ export interface NativePort {
   readonly fd: number;
   readonly kind: 'tun' | 'udp' | 'tap';
   /** As openTun told; 0 or absent means that segmentation and checksums are made in the addon. */
-  readonly vnetHeaderBytes?: number;
+  readonly vnetHeaderBytes?: number | undefined;
   /** UDP: several datagrams in one send (UDP_SEGMENT). */
-  readonly gso?: boolean;
+  readonly gso?: boolean | undefined;
   /** UDP: the socket was opened with UDP_GRO. Aggregates are recognized either way. */
-  readonly gro?: boolean;
+  readonly gro?: boolean | undefined;
   /** UDP: bytes in front of the inner IP header, 22 for VXLAN with its inner Ethernet header. */
-  readonly encapBytes?: number;
+  readonly encapBytes?: number | undefined;
   /** UDP with trustPartial: largest inner IP packet. */
-  readonly mtu?: number;
+  readonly mtu?: number | undefined;
   /** UDP: a checksum field that equals its pseudo-header's sum is an unfinished one (same-machine underlays). */
-  readonly trustPartial?: boolean;
+  readonly trustPartial?: boolean | undefined;
 }
 
 export interface EngineOptions {
@@ -97,6 +97,7 @@ export interface EngineOptions {
 
 export interface NativeEngine {
   attach(port: NativePort): void;
+  /** Nothing when no such port is attached. */
   detach(id: number): void;
   /**
    * Transmits packets 0..count-1 whose outPort is not negative, waits up to `timeoutMs` (-1: no limit), receives.
@@ -143,7 +144,7 @@ function packageRoot(): string {
 let loaded: NativeAddon | undefined;
 
 /** Loads the addon once per thread. Throws NativeAddonError when it has not been built or cannot be loaded. */
-export function nativeAddon(): NativeAddon {
+export function loadNativeAddon(): NativeAddon {
   if (loaded !== undefined) return loaded;
   const path = join(packageRoot(), ADDON_PATH);
   if (!existsSync(path)) throw new NativeAddonError(`native addon: ${path} is not built: run make build`);

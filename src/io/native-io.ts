@@ -2,32 +2,15 @@
  * Packets to and from kernel devices and sockets: the packet-io contract over the native engine. It stands at both
  * ends of the packet flow in the dataplane's worker, one engine over the worker's one vector.
  */
-import { type NativeEngine, type NativePort, nativeAddon } from './native-addon.ts';
+import { loadNativeAddon, type NativeEngine, type NativePort } from './native-addon.ts';
 import type { PacketIo } from './packet-io.ts';
 import { FIELD, HEADROOM_BYTES, type PacketVector, RECEIVE_BYTES, SPARE_PACKETS, VECTOR_PACKETS } from './vector.ts';
 
 export interface NativeIoOptions {
-  /** The only vector this will ever exchange: the engine writes its memory. */
-  readonly vector: PacketVector;
   /** From the addon's openWaker: `wake` on it ends a waiting exchange. -1 for none. */
   readonly waker: number;
-  /** From `newNativeStats`; another thread may read it at any time. */
+  /** One slot for each of the addon's statNames, over shared memory when another thread reads them. */
   readonly stats: Float64Array;
-}
-
-/** Counters of one engine, shared between threads. */
-export function newNativeStats(): Float64Array {
-  const { statNames } = nativeAddon();
-  return new Float64Array(new SharedArrayBuffer(statNames.length * Float64Array.BYTES_PER_ELEMENT));
-}
-
-/** Those counters by name. */
-export function namedNativeStats(stats: Float64Array): Record<string, number> {
-  const named: Record<string, number> = {};
-  nativeAddon().statNames.forEach((name, slot) => {
-    named[name] = stats[slot];
-  });
-  return named;
 }
 
 export class NativeIo implements PacketIo {
@@ -35,12 +18,13 @@ export class NativeIo implements PacketIo {
   readonly #vector: PacketVector;
   readonly #engine: NativeEngine;
 
-  constructor(options: NativeIoOptions) {
-    const { Engine } = nativeAddon();
-    this.#vector = options.vector;
+  /** `vector` is the only one this will ever exchange: the engine writes its memory. */
+  constructor(vector: PacketVector, options: NativeIoOptions) {
+    const { Engine } = loadNativeAddon();
+    this.#vector = vector;
     this.#engine = new Engine({
-      arena: options.vector.arena,
-      descriptors: options.vector.descriptors,
+      arena: vector.arena,
+      descriptors: vector.descriptors,
       receiveBytes: RECEIVE_BYTES,
       packets: VECTOR_PACKETS,
       sparePackets: SPARE_PACKETS,
