@@ -3,6 +3,7 @@
  * the HostAgent, serves the status interface, and on SIGTERM or SIGINT leaves the host as it was found.
  */
 import { rmSync, rmdirSync } from 'node:fs';
+import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { Dataplane } from '../dataplane/handle.ts';
 import { loadNativeAddon } from '../io/native-addon.ts';
@@ -18,7 +19,7 @@ import { type AgentOptions, type AgentSettings, agentSettings } from './options.
 import { serveStatus } from './status-server.ts';
 import { weftVersion, writeWeftCommand } from './weft-command.ts';
 
-/** Runs until a signal ends it; rejects with an AgentError when it cannot start. */
+/** Runs until a signal ends it; rejects when it cannot start, having changed nothing on the host. */
 export async function runAgent(options: AgentOptions): Promise<void> {
   const settings = agentSettings(options);
   const log = await openLog(settings.logFormat, settings.logLevel, { node: settings.node });
@@ -26,11 +27,9 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   const checks = hostChecks();
   requireChecks(checks);
   const native = loadNativeAddon();
-  const offload = chooseOffload(settings.offload, native.probe());
-  log.info(`weft ${weftVersion()}, node ${settings.node}, ${settings.backend}, offload ${offload.mode}: ${offload.detail}`);
-
   const stop = stopRequest(log);
-  const dataplane = await Dataplane.start({
+  // The worker starts on its own thread, the manifests are read, while this one tries what the kernel offers.
+  const starting = Dataplane.start({
     ...(settings.maxFlows === undefined ? {} : { maxFlows: settings.maxFlows }),
     onEnd: (error) => {
       // Pods and devices stay: whoever supervises us starts the next agent, which takes them up.
@@ -38,15 +37,26 @@ export async function runAgent(options: AgentOptions): Promise<void> {
       process.exit(1);
     },
   });
-  writeWeftCommand(settings.stateDir);
   const source = new FolderSource([...settings.manifests]);
-  const agent = new HostAgent({ settings, log, native, dataplane, source, offload });
-  const server = await serveStatus(settings.socketPath, {
-    notReady: () => agent.notReady,
-    status: () => buildStatus(agent),
-    doctor: () => agentChecks(buildStatus(agent), () => agent.peers.probe(undefined)),
-    probe: (host) => agent.peers.probe(host),
-  });
+  const reading = source.start();
+  let agent: HostAgent;
+  let server: Server;
+  try {
+    const offload = chooseOffload(settings.offload, native.probe());
+    log.info(`weft ${weftVersion()}, node ${settings.node}, ${settings.backend}, offload ${offload.mode}: ${offload.detail}`);
+    const [dataplane] = await Promise.all([starting, reading]);
+    agent = new HostAgent({ settings, log, native, dataplane, source, offload });
+    server = await serveStatus(settings.socketPath, {
+      notReady: () => agent.notReady,
+      status: () => buildStatus(agent),
+      doctor: () => agentChecks(buildStatus(agent), () => agent.peers.probe(undefined)),
+      probe: (host) => agent.peers.probe(host),
+    });
+    writeWeftCommand(settings.stateDir);
+  } catch (error) {
+    await Promise.allSettled([reading.then(() => source.close()), starting.then((dataplane) => dataplane.stop())]);
+    throw error;
+  }
   await agent.start();
 
   const signal = await stop;

@@ -99,10 +99,12 @@ export class HostAgent {
     this.#reconciler = new Reconciler(() => this.#reconcile());
   }
 
-  /** Resolves when the first reconciliation has run; what was not possible then is tried again. */
+  /**
+   * The source has been started. Resolves when the first reconciliation has run; what was not possible then is tried
+   * again.
+   */
   async start(): Promise<void> {
     await this.pods.recover();
-    await this.#source.start();
     this.#source.onChange(() => void this.#reconciler.request());
     this.#logTimer = setInterval(() => boundLogs(this.pods.logPaths()), LOG_CHECK_MS);
     await this.#reconciler.request();

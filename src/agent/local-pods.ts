@@ -89,8 +89,10 @@ export class LocalPods {
 
   async #openOne(plan: PodPlan): Promise<void> {
     let pod = this.#pods.get(plan.key);
+    let adopted = false;
     if (!pod) {
       const earlier = this.#left.get(plan.key)?.state;
+      adopted = earlier !== undefined;
       this.#left.delete(plan.key);
       pod = new LocalPod(plan, plan.netns ? this.#freePort() : -1, this.#env, earlier);
       this.#pods.set(plan.key, pod);
@@ -103,6 +105,7 @@ export class LocalPods {
         await this.#dataplane.attach({ id: pod.port, fd, kind: 'tun', vnetHeaderBytes, mtu: plan.mtu });
       }
       pod.isOpen = true;
+      this.#log.info(`Pod ${plan.key}: ${adopted ? 'taken up from an earlier agent' : 'begins'} at ${plan.address}`);
     } catch (error) {
       pod.problem = describeError(error);
     }
@@ -148,6 +151,7 @@ export class LocalPods {
         .catch((error) => this.#log.error(`Pod ${key}: not removed cleanly: ${describeError(error)}`))
         .then(() => {
           this.#leaving.delete(key);
+          this.#log.info(`Pod ${key}: removed`);
           this.#changed();
         });
     }
