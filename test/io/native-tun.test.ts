@@ -1,0 +1,298 @@
+/**
+ * TUN and TAP devices in network namespaces that this test makes: packets to and from the kernel with and without
+ * offloads, TCP through two devices, tunnel segmentation, a device that goes away, a worker that ends. The parts that
+ * need namespaces say so when they cannot run.
+ */
+import { execFileSync, spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import t, { type Test } from 'tap';
+import { loadNativeAddon, type TunDevice } from '../../src/io/native-addon.ts';
+import { FIELD, GSO_TCPV4, PACKET_FLAG } from '../../src/io/vector.ts';
+import { Bench, ENCAP_BYTES, encapsulated, naiveSum, randomBytes, TCP } from './native-packets.ts';
+
+const addon = loadNativeAddon();
+const ip = (...words: string[]) => execFileSync('ip', words, { stdio: ['ignore', 'pipe', 'pipe'] }).toString();
+let made = 0;
+
+function missing(): string | false {
+  const name = `weft-probe-${process.pid}`;
+  try {
+    ip('netns', 'add', name);
+    const { fd } = addon.openTun({ name: 'eth0', netns: `/run/netns/${name}`, kind: 'tun', offloads: false });
+    addon.closeFd(fd);
+    return false;
+  } catch (e) {
+    return `needs network namespaces and /dev/net/tun: ${(e as Error).message.trim()}`;
+  } finally {
+    try {
+      ip('netns', 'del', name);
+    } catch {
+      // It was never made.
+    }
+  }
+}
+const skip = missing();
+
+function namespace(t: Test): string {
+  const name = `weft-io-${process.pid}-${made++}`;
+  ip('netns', 'add', name);
+  t.teardown(() => ip('netns', 'del', name));
+  ip('-n', name, 'link', 'set', 'lo', 'up');
+  return name;
+}
+
+/** A TUN device `eth0` with an address and the default route, attached to the bench as port `id`. */
+function pod(bench: Bench, netns: string, address: string, id: number, offloads: boolean): TunDevice {
+  const tun = addon.openTun({ name: 'eth0', netns: `/run/netns/${netns}`, kind: 'tun', offloads });
+  bench.own(tun.fd);
+  bench.io.attach({ id, kind: 'tun', fd: tun.fd, vnetHeaderBytes: tun.vnetHeaderBytes });
+  ip('-n', netns, 'addr', 'add', `${address}/32`, 'dev', 'eth0');
+  ip('-n', netns, 'link', 'set', 'eth0', 'mtu', '1450', 'up');
+  ip('-n', netns, 'route', 'add', 'default', 'dev', 'eth0');
+  return tun;
+}
+
+t.test('probe tells what there is and leaves no device behind', async (t) => {
+  const found = addon.probe();
+  for (const key of ['tunnelGso', 'udpSegment', 'udpGro', 'uso'] as const) t.type(found[key], 'boolean');
+  t.match(found.checksum, /^(avx2|sse2|scalar)$/);
+  t.notMatch(ip('link', 'show'), /weftprobe/);
+});
+
+t.test('a device appears in the namespace it was asked for, and goes with its descriptor', { skip }, async (t) => {
+  const netns = namespace(t);
+  const path = `/run/netns/${netns}`;
+  const tun = addon.openTun({ name: 'pod%d', netns: path, kind: 'tun', offloads: true });
+  t.match(tun, { name: 'pod0', vnetHeaderBytes: 10 });
+  t.equal(tun.offloads & 7, 7, 'checksums and TCP segmentation');
+  t.match(ip('-n', netns, 'link', 'show'), /pod0/);
+  t.notMatch(ip('link', 'show'), /pod0/);
+  t.throws(() => addon.openTun({ name: 'pod0', netns: path, kind: 'tun', offloads: true }), {
+    code: 'EBUSY',
+    syscall: 'ioctl(TUNSETIFF)',
+    message: /pod0/,
+  });
+  addon.closeFd(tun.fd);
+  t.notMatch(ip('-n', netns, 'link', 'show'), /pod0/);
+  const kept = addon.openTun({ name: 'kept', netns: path, kind: 'tun', offloads: false, persist: true });
+  addon.closeFd(kept.fd);
+  t.match(ip('-n', netns, 'link', 'show'), /kept/);
+  const again = addon.openTun({ name: 'kept', netns: path, kind: 'tun', offloads: false });
+  t.equal(again.vnetHeaderBytes, 0);
+  addon.closeFd(again.fd);
+  t.notMatch(ip('-n', netns, 'link', 'show'), /kept/, 'no longer persistent');
+});
+
+for (const offloads of [true, false]) {
+  t.test(`a pod's kernel answers an echo, ${offloads ? 'with' : 'without'} offloads`, { skip }, async (t) => {
+    const netns = namespace(t);
+    const bench = new Bench();
+    t.teardown(() => bench.close());
+    pod(bench, netns, '10.244.7.2', 16, offloads);
+    const echo = Buffer.alloc(84);
+    echo[0] = 0x45;
+    echo.writeUInt16BE(84, 2);
+    echo[8] = 64;
+    echo[9] = 1;
+    Buffer.from([10, 244, 7, 1, 10, 244, 7, 2]).copy(echo, 12);
+    echo.writeUInt16BE(~naiveSum(echo.subarray(0, 20)) & 0xffff, 10);
+    echo[20] = 8;
+    randomBytes(56, 3).copy(echo, 28);
+    echo.writeUInt16BE(~naiveSum(echo.subarray(20)) & 0xffff, 22);
+    const i = bench.queue(echo, 0);
+    bench.vector.l3Offset[i] = 0;
+    bench.vector.outPort[i] = 16;
+    bench.io.exchange(bench.vector, 0);
+    const answer = bench.receive().find((packet) => packet.bytes[9] === 1 && packet.bytes[20] === 0);
+    t.ok(answer, 'an echo reply');
+    t.equal(answer?.inPort, 16);
+    t.same(answer?.bytes.subarray(28), echo.subarray(28));
+  });
+}
+
+const SERVER = `
+  const hash = require('crypto').createHash('sha1');
+  require('net').createServer((s) => {
+    s.on('data', (d) => hash.update(d)).on('end', () => { console.log(hash.digest('hex')); process.exit(); });
+  }).listen(5000, () => console.log('ready'));`;
+const CLIENT = `
+  const c = require('crypto');
+  const s = require('net').connect(5000, '10.244.7.3');
+  const bytes = c.createHash('sha512').update('weft').digest();
+  s.end(Buffer.concat(Array(200_000).fill(bytes)));`;
+
+for (const [from, to] of [
+  [true, true],
+  [true, false],
+  [false, true],
+] as const) {
+  t.test(`TCP between pods, offloads ${from} to ${to}`, { skip, timeout: 25_000 }, async (t) => {
+    const bench = new Bench();
+    t.teardown(() => bench.close());
+    const [one, two] = [namespace(t), namespace(t)];
+    pod(bench, one, '10.244.7.2', 16, from);
+    pod(bench, two, '10.244.7.3', 17, to);
+    const run = (netns: string, code: string) =>
+      spawn('ip', ['netns', 'exec', netns, process.execPath, '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const server = run(two, SERVER);
+    t.teardown(() => server.kill());
+    let output = '';
+    let client: ReturnType<typeof run> | undefined;
+    server.stdout?.on('data', (data: Buffer) => {
+      output += data.toString();
+      client ??= run(one, CLIENT);
+    });
+    t.teardown(() => client?.kill());
+    const { vector } = bench;
+    while (server.exitCode === null || !/[0-9a-f]{40}/.test(output)) {
+      bench.io.exchange(vector, 2);
+      for (let i = 0; i < vector.count; i++) {
+        if (vector.arena[vector.offset[i]!]! >> 4 === 4) vector.outPort[i] = vector.inPort[i] === 16 ? 17 : 16;
+      }
+      await turn();
+    }
+    const { createHash } = await import('node:crypto');
+    const bytes = createHash('sha512').update('weft').digest();
+    t.match(
+      output,
+      createHash('sha1')
+        .update(Buffer.concat(Array<Buffer>(200_000).fill(bytes)))
+        .digest('hex'),
+    );
+    const counters = execFileSync('ip', ['netns', 'exec', two, 'cat', '/proc/net/snmp']).toString();
+    const [names, values] = counters
+      .split('\n')
+      .filter((line) => line.startsWith('Tcp:'))
+      .map((line) => line.split(' '));
+    t.equal(values?.[names?.indexOf('InCsumErrors') ?? -1], '0', 'no checksum error');
+    t.equal(bench.stat('segments') > 0, from && !to, 'segments are made where the device takes no super-packets');
+  });
+}
+
+t.test('a device that goes away is counted and not polled any more', { skip }, async (t) => {
+  const netns = namespace(t);
+  const bench = new Bench();
+  t.teardown(() => bench.close());
+  pod(bench, netns, '10.244.7.2', 16, true);
+  ip('-n', netns, 'link', 'del', 'eth0');
+  bench.receive();
+  t.equal(bench.stat('portGone'), 1);
+  const start = performance.now();
+  t.equal(bench.io.exchange(bench.vector, 60), 0);
+  t.ok(performance.now() - start > 40, 'it waits instead of spinning');
+  const i = bench.queue(encapsulated({ protocol: TCP, payload: randomBytes(9, 1) }).subarray(ENCAP_BYTES), 0);
+  bench.vector.l3Offset[i] = 0;
+  bench.vector.outPort[i] = 16;
+  bench.io.exchange(bench.vector, 0);
+  t.equal(bench.stat('txErrors'), 1, 'what is sent to it is counted too');
+  bench.io.detach(16);
+});
+
+/** Ethernet, IPv4 and UDP in front of what `encapsulated` makes, as it goes into a TAP. */
+function outerFrame(mac: string, inner: Buffer): Buffer {
+  const frame = Buffer.alloc(42);
+  Buffer.from(mac.replaceAll(':', ''), 'hex').copy(frame);
+  Buffer.from('0a0000000009', 'hex').copy(frame, 6);
+  frame.writeUInt16BE(0x0800, 12);
+  frame[14] = 0x45;
+  frame.writeUInt16BE(28 + inner.length, 16);
+  frame[22] = 64;
+  frame[23] = 17;
+  Buffer.from([192, 168, 99, 1, 192, 168, 99, 2]).copy(frame, 26);
+  frame.writeUInt16BE(~naiveSum(frame.subarray(14, 34)) & 0xffff, 24);
+  frame.writeUInt16BE(50_000, 34);
+  frame.writeUInt16BE(4789, 36);
+  frame.writeUInt16BE(8 + inner.length, 38);
+  return Buffer.concat([frame, inner]);
+}
+
+const noTunnel = skip || (!addon.probe().tunnelGso && 'this kernel has no UDP tunnel segmentation on TAP (6.17)');
+
+t.test('a super-packet leaves through a TAP with its outer headers', { skip: noTunnel }, async (t) => {
+  const bench = new Bench();
+  t.teardown(() => bench.close());
+  const [one, two] = [namespace(t), namespace(t)];
+  ip('link', 'add', 'under', 'netns', one, 'type', 'veth', 'peer', 'name', 'under', 'netns', two);
+  for (const [n, netns] of [one, two].entries()) {
+    ip('-n', netns, 'addr', 'add', `192.168.99.${n + 1}/24`, 'dev', 'under');
+    ip('-n', netns, 'link', 'set', 'under', 'up');
+  }
+  const tap = addon.openTun({
+    name: 'tap0',
+    netns: `/run/netns/${one}`,
+    kind: 'tap',
+    offloads: true,
+    tunnelGso: true,
+  });
+  bench.own(tap.fd);
+  t.equal(tap.vnetHeaderBytes, 24);
+  ip('-n', one, 'link', 'set', 'tap0', 'address', '0a:00:00:00:00:01', 'up');
+  const settings = ['ip_forward=1', 'conf.tap0.rp_filter=0', 'conf.all.rp_filter=0', 'conf.tap0.accept_local=1'];
+  execFileSync('ip', ['netns', 'exec', one, 'sysctl', '-qw', ...settings.map((s) => `net.ipv4.${s}`)]);
+  const socket = addon.openUdp({
+    address: '192.168.99.2',
+    port: 4789,
+    netns: `/run/netns/${two}`,
+    receiveBufferBytes: 4 << 20,
+    sendBufferBytes: 4 << 20,
+    gso: true,
+    gro: true,
+  });
+  bench.own(socket.fd);
+  bench.io.attach({ id: 1, kind: 'udp', fd: socket.fd, encapBytes: ENCAP_BYTES, mtu: 1450, trustPartial: true });
+  bench.io.attach({ id: 2, kind: 'tap', fd: tap.fd, vnetHeaderBytes: 24 });
+
+  const sent = encapsulated({ protocol: TCP, payload: randomBytes(30_000, 5), partial: true });
+  const whole = encapsulated({ protocol: TCP, payload: randomBytes(100, 6) });
+  for (const inner of [sent, whole]) {
+    const i = bench.queue(outerFrame('0a:00:00:00:00:01', inner), 0);
+    bench.vector.outPort[i] = 2;
+    bench.vector.l3Offset[i] = 42 + ENCAP_BYTES;
+    if (inner === whole) continue;
+    bench.vector.gsoType[i] = GSO_TCPV4;
+    bench.vector.gsoSize[i] = 1398;
+    bench.vector.flags[i] = PACKET_FLAG.checksumPartial;
+    bench.vector.checksumStart[i] = 42 + ENCAP_BYTES + 20;
+    bench.vector.checksumOffset[i] = 16;
+  }
+  bench.io.exchange(bench.vector, 0);
+  const got = bench.receive();
+  t.same(
+    got.map((packet) => packet.bytes),
+    [sent, whole],
+    'whole, because nothing on the way had to cut it',
+  );
+  t.match(got[0], { gsoType: GSO_TCPV4, gsoSize: 1398, flags: PACKET_FLAG.checksumPartial, peerPort: 50_000 });
+});
+
+// Plain JavaScript, which a worker takes however this test was started; it waits as the dataplane does.
+const WAITER = `
+  const { parentPort, workerData } = require('node:worker_threads');
+  const { Engine } = require(workerData.addon);
+  const engine = new Engine({
+    ...workerData.options,
+    arena: new Uint8Array(1 << 20),
+    descriptors: new Int32Array(18 * 64),
+    stats: new Float64Array(64),
+  });
+  parentPort.postMessage('waiting');
+  engine.txrx(0, -1);
+  if (workerData.tidy) engine.close();`;
+
+for (const tidy of [true, false]) {
+  t.test(`a waiting worker ends at once when woken, ${tidy ? 'closing' : 'leaving'} its engine`, async (t) => {
+    const waker = addon.openWaker();
+    t.teardown(() => addon.closeFd(waker));
+    const options = { fields: FIELD, waker, receiveBytes: 1 << 20, packets: 64, sparePackets: 1, headroomBytes: 128 };
+    const file = join(process.cwd(), 'native-bindings/build/Release/weft_native.node');
+    const worker = new Worker(WAITER, { eval: true, workerData: { addon: file, options, tidy } });
+    await new Promise((resolve) => worker.once('message', resolve));
+    const start = performance.now();
+    addon.wake(waker);
+    t.equal(await new Promise((resolve) => worker.once('exit', resolve)), 0);
+    const took = performance.now() - start;
+    t.ok(took < 500, `without being terminated: ${took.toFixed(0)} ms`);
+  });
+}
