@@ -46,6 +46,22 @@ export async function resolveName(name: string): Promise<void> {
   print(await lookup(name, { all: true, family: 4 }));
 }
 
+/** Each question from a port of its own, one after the other; one without an answer after a second is lost. */
+export async function udpAsk(host: string, port: number, text: string, count: number): Promise<void> {
+  const { createSocket } = await import('node:dgram');
+  const answers: Record<string, number> = {};
+  for (let i = 0; i < count; i++) {
+    const socket = createSocket('udp4');
+    socket.on('error', () => {});
+    socket.send(text, port, host);
+    const timeout = AbortSignal.timeout(1000);
+    const [reply] = await once(socket, 'message', { signal: timeout }).catch(() => ['(lost)']);
+    answers[String(reply)] = (answers[String(reply)] ?? 0) + 1;
+    socket.close();
+  }
+  print(answers);
+}
+
 export async function tcpReceive(port: number): Promise<void> {
   print(await receiveTcp(port, () => console.log('listening')));
 }

@@ -30,6 +30,15 @@ export function addToolCommands(program: Command): void {
     .argument('<name>')
     .action(async (name: string) => (await import('./tool-actions.ts')).resolveName(name));
   tool
+    .command('udp-ask')
+    .argument('<host>')
+    .argument('<port>', '', port)
+    .argument('<text>')
+    .option('--count <count>', '', integer(1, 100_000), 1)
+    .action(async (host: string, at: number, text: string, options) => {
+      await (await import('./tool-actions.ts')).udpAsk(host, at, text, options.count);
+    });
+  tool
     .command('tcp-receive')
     .requiredOption('--port <port>', '', port)
     .action(async (options) => (await import('./tool-actions.ts')).tcpReceive(options.port));

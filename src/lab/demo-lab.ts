@@ -1,6 +1,4 @@
 /** The lab of `weft demo`: the default pods on three hosts, and two hosts on which the kernel does the work. */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PodStatus } from '../agent/status.ts';
 import { type Entry, targetEntry } from './exec.ts';
@@ -79,9 +77,4 @@ export async function podProcess(demo: DemoLab, name: string): Promise<number> {
   const pid = pods.find((pod) => pod.name === name)?.containers[0]?.pid ?? 0;
   if (pid === 0) throw new Error(`no process of pod ${name} runs`);
   return pid;
-}
-
-/** Puts one more manifest into the folder that all agents of the lab watch. */
-export function addManifest(lab: LabDir, file: string, text: string): void {
-  writeFileSync(join(lab.manifests, file), text);
 }
