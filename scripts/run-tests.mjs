@@ -18,6 +18,7 @@ import { Parser } from 'tap-parser';
 
 const LIMIT_SECONDS = { unit: 120, e2e: 420, slow: 1800 };
 const KILL_AFTER_MS = 10_000;
+const FAILURE_LINES = 60;
 const colour = process.stdout.isTTY && !process.env.NO_COLOR && !process.env.CI;
 const paint = (code, text) => (colour ? `\x1b[${code}m${text}\x1b[0m` : text);
 
@@ -194,7 +195,7 @@ function endFile(file, ms, tally, failures, chatter = '') {
   console.log(`${bad ? paint(31, 'FAIL') : paint(32, 'pass')} ${file}  ${paint(2, detail)}`);
   if (!bad) return;
   failedFiles.push(file);
-  console.log(failures.map((f) => indent(f)).join('\n\n'));
+  console.log(failures.map((f) => indent(shortened(f))).join('\n\n'));
   if (chatter.trim()) console.log(indent(`what it printed besides:\n${indent(chatter.trimEnd())}`));
 }
 
@@ -208,6 +209,14 @@ function describe(result) {
   }
   if (d.stack) lines.push(String(d.stack).trimEnd());
   return lines.join('\n');
+}
+
+/** Two buffers that differ can fill thousands of lines. */
+function shortened(text) {
+  const lines = text.split('\n');
+  if (lines.length <= FAILURE_LINES) return text;
+  const half = FAILURE_LINES / 2;
+  return [...lines.slice(0, half), `… ${lines.length - FAILURE_LINES} lines more …`, ...lines.slice(-half)].join('\n');
 }
 
 function indent(text) {
