@@ -155,13 +155,13 @@ export class Bench {
     return i;
   }
 
-  /** What the last exchange received and everything until nothing comes for 50 ms, with a copy of the bytes. */
-  receive(): Received[] {
+  /** What the last exchange received and everything until nothing comes for a while, with a copy of the bytes. */
+  receive(whileMs = 50): Received[] {
     const all: Received[] = [];
     do {
       for (let i = 0; i < this.vector.count; i++) all.push(received(this.vector, i));
       this.vector.count = 0;
-    } while (this.io.exchange(this.vector, 50) > 0);
+    } while (this.io.exchange(this.vector, whileMs) > 0);
     return all;
   }
 
