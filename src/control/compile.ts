@@ -103,11 +103,11 @@ export function compile(model: ClusterModel, host: HostContext, previous: Compil
   const toGateway = adjacency({ kind: ADJACENCY_KIND.gateway, port: HOST_PORT, mtu: host.podMtu });
   const nowhere = adjacency({ kind: ADJACENCY_KIND.unreachable, port: HOST_PORT, mtu: host.podMtu });
 
-  // The outside world through the host; of our own ranges, only what is known below.
+  // The outside world through the host; of our own ranges (every podCIDR lies in the cluster's), only what is known
+  // below.
   route({ address: wordsFrom4(0), lengthBits: DEFAULT_ROUTE_BITS }, toHost);
   route(cluster.prefix, nowhere);
   route(service.prefix, nowhere);
-  route(self.podCidr, nowhere);
   hostRoute(self.gateway4, toGateway);
   hostRoute(self.vtepAddress4, toGateway);
   hostRoute(dns4, toHost);

@@ -50,7 +50,10 @@ export type FileReading =
   | { kind: 'failed'; reason: string }
   | { kind: 'absent' };
 
-/** Writes within one tick of the file system's clock leave no trace in the stamp: such a stamp is not settled. */
+/**
+ * Writes within one tick of the file system's clock leave no trace in the stamp: one that young is not settled. The
+ * change time, since the modification time can be set back.
+ */
 const SETTLE_MS = 2000;
 
 /** Reads a file, unless `known`, a settled stamp of an earlier reading, still holds. */
@@ -72,7 +75,7 @@ export async function readManifestFile(file: string, known: string | undefined):
         length += bytesRead;
       }
       const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(0, length));
-      return { kind: 'text', text, stamp, settled: Date.now() - Number(s.mtimeMs) > SETTLE_MS };
+      return { kind: 'text', text, stamp, settled: Date.now() - Number(s.ctimeMs) > SETTLE_MS };
     } finally {
       await handle.close();
     }

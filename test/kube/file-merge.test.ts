@@ -26,6 +26,14 @@ t.test('the last good version stays in force', async (t) => {
   t.same(mergeFiles([file]).problems, []);
 });
 
+t.test('what is retained does not pile up', async (t) => {
+  const half = `${node('x', '10.1.0.0/24')}---\na: [`;
+  let file = read(undefined, `${node('x', '10.1.0.0/24')}---\n${node('y', '10.2.0.0/24')}`);
+  for (let i = 0; i < 5; i++) file = read(file, half);
+  t.equal(file.fresh.length, 1);
+  t.equal(file.retained.length, 1);
+});
+
 t.test('one name in two files', async (t) => {
   const a = read(undefined, node('x', '10.1.0.0/24'));
   const b = read(undefined, node('x', '10.2.0.0/24'), 'b.yaml');
