@@ -19,15 +19,21 @@ import { type AgentOptions, type AgentSettings, agentSettings } from './options.
 import { serveStatus } from './status-server.ts';
 import { weftVersion, writeWeftCommand } from './weft-command.ts';
 
+/** EX_SOFTWARE of sysexits.h: a fault in the program itself. */
+const FAULT = 70;
+const WORKER_END_MS = 500;
+
 /** Runs until a signal ends it; rejects when it cannot start, having changed nothing on the host. */
 export async function runAgent(options: AgentOptions): Promise<void> {
   const settings = agentSettings(options);
   const log = await openLog(settings.logFormat, settings.logLevel, { node: settings.node });
-  catchProgrammingErrors(log);
+  let dataplane: Dataplane | undefined;
+  const leave = (code: number) => leaveAtOnce(dataplane, code);
+  catchProgrammingErrors(log, leave);
   const checks = hostChecks();
   requireChecks(checks);
   const native = loadNativeAddon();
-  const stop = stopRequest(log);
+  const stop = stopRequest(log, leave);
   // The worker starts on its own thread, the manifests are read, while this one tries what the kernel offers.
   const starting = Dataplane.start({
     ...(settings.maxFlows === undefined ? {} : { maxFlows: settings.maxFlows }),
@@ -44,7 +50,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   try {
     const offload = chooseOffload(settings.offload, native.probe());
     log.info(`weft ${weftVersion()}, node ${settings.node}, ${settings.backend}, offload ${offload.mode}: ${offload.detail}`);
-    const [dataplane] = await Promise.all([starting, reading]);
+    [dataplane] = await Promise.all([starting, reading]);
     agent = new HostAgent({ settings, log, native, dataplane, source, offload });
     server = await serveStatus(settings.socketPath, {
       notReady: () => agent.notReady,
@@ -54,7 +60,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
     });
     writeWeftCommand(settings.stateDir);
   } catch (error) {
-    await Promise.allSettled([reading.then(() => source.close()), starting.then((dataplane) => dataplane.stop())]);
+    await Promise.allSettled([reading.then(() => source.close()), starting.then((started) => started.stop())]);
     throw error;
   }
   await agent.start();
@@ -71,14 +77,14 @@ export async function runAgent(options: AgentOptions): Promise<void> {
 }
 
 /** Resolves with the first signal; the second one ends the process at once. */
-function stopRequest(log: Log): Promise<string> {
+function stopRequest(log: Log, leave: (code: number) => void): Promise<string> {
   return new Promise((resolve) => {
     let asked = false;
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.on(signal, () => {
         if (asked) {
           log.error(`${signal} again: ends at once, leaving what is left`);
-          process.exit(1);
+          return leave(1);
         }
         asked = true;
         resolve(signal);
@@ -87,10 +93,19 @@ function stopRequest(log: Log): Promise<string> {
   });
 }
 
-function catchProgrammingErrors(log: Log): void {
+function catchProgrammingErrors(log: Log, leave: (code: number) => void): void {
   process.on('uncaughtException', (error) => {
     log.error(`a fault in weft itself, please report it: ${error.stack ?? String(error)}`);
-    process.exit(70);
+    leave(FAULT);
+  });
+}
+
+/** Waking the worker is what lets process.exit() end it: it would wait for one that waits for packets. */
+function leaveAtOnce(dataplane: Dataplane | undefined, code: number): void {
+  const overdue = setTimeout(() => process.kill(process.pid, 'SIGKILL'), WORKER_END_MS);
+  void Promise.resolve(dataplane?.stop()).finally(() => {
+    clearTimeout(overdue);
+    process.exit(code);
   });
 }
 

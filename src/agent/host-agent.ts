@@ -134,14 +134,14 @@ export class HostAgent {
     const opened = await this.pods.open(plans);
     await this.#publish(model);
     this.pods.start();
-    const answering = await this.#serveDns(model);
     this.#watchPeers(model, node);
+    await this.#serveDns(model);
     if (!this.readyAfterMs) {
       this.readyAfterMs = Math.round(process.uptime() * 1000);
       this.#log.info(`ready after ${this.readyAfterMs} ms, ${plans.size} pods`);
     }
     this.notReady = '';
-    return opened && answering;
+    return opened;
   }
 
   async #placeHost(node: ClusterNode): Promise<void> {
@@ -202,12 +202,12 @@ export class HostAgent {
     this.#routes = compiled.kernelRoutes;
   }
 
-  /** Whether the server stands; where it does not, everything else goes on. */
-  async #serveDns(model: ClusterModel): Promise<boolean> {
+  /** Last, so that a host whose port 53 is taken still forwards; it is not ready until names are answered. */
+  async #serveDns(model: ClusterModel): Promise<void> {
     const { settings } = this;
     const reverse = [settings.clusterCidr, settings.serviceCidr].flatMap((cidr) => parsePrefix(cidr) ?? []);
     this.#records = clusterRecords(model, reverse);
-    if (this.dns) return true;
+    if (this.dns) return;
     this.dns = await DnsServer.start({
       address: settings.clusterDns,
       port: DNS_PORT,
@@ -216,7 +216,6 @@ export class HostAgent {
       upstreams: parseResolvConf(readText('/etc/resolv.conf')).nameservers,
       log: { warn: (fields: object, message: string) => this.#log.debug(message, fields) },
     });
-    return true;
   }
 
   #watchPeers(model: ClusterModel, own: ClusterNode): void {
