@@ -103,7 +103,8 @@ function runFile(file, suite) {
       // Its own process group: what a test leaves behind when it runs out of time ends with it.
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, TAP_TIMEOUT: String(seconds), TAP_RUNNER: 'weft' },
+      // Without colours, as programs that write to a pipe do; in CI some would colour all the same.
+      env: { ...process.env, NO_COLOR: '1', TAP_TIMEOUT: String(seconds) },
     });
     running.add(child);
     let chatter = '';
