@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 
 const LINTERS = [
   ['eslint', 'eslint', '.', '--max-warnings=0'],
-  ['biome', 'biome', 'check', '--max-diagnostics=100', '--error-on-warnings', '.'],
+  ['biome', 'biome', 'check', '--max-diagnostics=20', '--error-on-warnings', '.'],
   ['imports', 'depcruise', 'src', '--config', '.dependency-cruiser.cjs', '--output-type', 'err'],
   ['unused', 'knip', '--no-progress', '--no-config-hints'],
 ];
