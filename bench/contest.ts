@@ -56,9 +56,13 @@ export interface Contest {
   discarded: number;
   /** Of TCP, UDP, ICMP and IP in every namespace. */
   checksumErrors: number;
+  /** Share of the processors that others used before it began. */
+  busyBefore: number;
 }
 
 const STOLEN_AT_MOST = 0.05;
+const BUSY_AT_MOST = 0.1;
+const LISTEN_MS = 1500;
 const SETTLE_MS = 300;
 
 export async function runContest(
@@ -73,7 +77,13 @@ export async function runContest(
     samples: [],
     discarded: 0,
     checksumErrors: 0,
+    busyBefore: await busyShare(LISTEN_MS),
   };
+  if (contest.busyBefore > BUSY_AT_MOST) {
+    options.log(
+      `${(contest.busyBefore * 100).toFixed(0)} % of the processors are in use by others: figures will be off`,
+    );
+  }
   try {
     for (const c of contenders) {
       const description = await c.up();
@@ -118,6 +128,13 @@ async function measureSteadily(
     contest.discarded++;
     log(`  ${(stolen * 100).toFixed(0)} % of the processors' time was stolen: measured again`, true);
   }
+}
+
+async function busyShare(ms: number): Promise<number> {
+  const before = processorTime();
+  await sleep(ms);
+  const after = processorTime();
+  return (after.busy - before.busy) / (after.total - before.total);
 }
 
 /** Seconds since start, of all processors together (/proc/stat, in hundredths). */

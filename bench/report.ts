@@ -114,7 +114,8 @@ function noteOf(contest: Contest): string {
   return (
     `Medians of ${contest.rounds} interleaved rounds; in front the median of the rounds' ratios, with the least and the ` +
     `greatest. Processor seconds are of the whole machine, traffic generators included. Checksum errors in all ` +
-    `namespaces: ${contest.checksumErrors}. Measurements taken again because the hypervisor stole time: ${contest.discarded}.`
+    `namespaces: ${contest.checksumErrors}. Measurements taken again because the hypervisor stole time: ` +
+    `${contest.discarded}. Processors in use by others before the start: ${(contest.busyBefore * 100).toFixed(0)} %.`
   );
 }
 
