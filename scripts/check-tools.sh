@@ -44,14 +44,15 @@ need=$(missing_packages $test_tools)
 if [ "$(id -u)" = 0 ] && [ $column = 2 ]; then
   echo "installing what the tests use: ${need% }"
   export DEBIAN_FRONTEND=noninteractive
+  log=$(mktemp)
   # iperf3 asks whether to run as a daemon, tcpdump pulls little: no recommended packages, no questions.
   # shellcheck disable=SC2086
   { apt-get install -y -qq --no-install-recommends $need || { apt-get update -qq &&
-    apt-get install -y -qq --no-install-recommends $need; }; } >/tmp/weft-apt.$$ 2>&1 </dev/null || {
-    tail -n 5 /tmp/weft-apt.$$ >&2
+    apt-get install -y -qq --no-install-recommends $need; }; } >"$log" 2>&1 </dev/null || {
+    tail -n 5 "$log" >&2
     echo "weft: apt-get could not install ${need% }; tests that need them are skipped and say so" >&2
   }
-  rm -f /tmp/weft-apt.$$
+  rm -f "$log"
 else
   echo "weft: missing: ${need% }; tests that need them are skipped. Install them with: $install ${need% }" >&2
 fi
