@@ -129,9 +129,12 @@ export class HostAgent {
     this.model = model;
     const node = model.nodes.get(settings.node);
     if (!node) throw new Error(`no valid Node ${settings.node} in ${settings.manifests.join(', ')}: it is waited for`);
-    await this.#placeHost(node);
+    const underlay = await this.#findUnderlay(node);
     const plans = this.#planPods(model, node);
-    const opened = await this.pods.open(plans);
+    // Host and pods at once: traffic waits for both when an agent comes back.
+    const [placed, opened] = await Promise.allSettled([this.#placeHost(node, underlay), this.pods.open(plans)]);
+    if (placed.status === 'rejected') throw placed.reason;
+    if (opened.status === 'rejected') throw opened.reason;
     await this.#publish(model);
     this.pods.start();
     this.#watchPeers(model, node);
@@ -141,15 +144,19 @@ export class HostAgent {
       this.#log.info(`ready after ${this.readyAfterMs} ms, ${plans.size} pods`);
     }
     this.notReady = '';
-    return opened;
+    return opened.value;
   }
 
-  async #placeHost(node: ClusterNode): Promise<void> {
+  async #findUnderlay(node: ClusterNode): Promise<Underlay> {
     const { settings } = this;
     const address = formatAddress(node.address);
     if (this.underlay?.address !== address) this.underlay = findUnderlay(await readLinks(), address, node.name);
-    const around = settings.backend === 'vxlan' ? OVERLAY_BYTES : 0;
-    this.podMtu = settings.mtu ?? this.underlay.mtu - around;
+    this.podMtu = settings.mtu ?? this.underlay.mtu - (settings.backend === 'vxlan' ? OVERLAY_BYTES : 0);
+    return this.underlay;
+  }
+
+  async #placeHost(node: ClusterNode, underlay: Underlay): Promise<void> {
+    const { settings } = this;
     const network: HostNetwork = {
       gateway: formatAddress4(node.gateway4),
       podCidr: formatPrefix(node.podCidr),
@@ -159,7 +166,7 @@ export class HostAgent {
       mtu: this.podMtu,
       udpPort: settings.port,
     };
-    await this.#hostPorts.apply({ backend: settings.backend, network, underlay: this.underlay });
+    await this.#hostPorts.apply({ backend: settings.backend, network, underlay });
     this.node = node;
   }
 

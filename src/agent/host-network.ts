@@ -90,7 +90,11 @@ export function writeSysctls(values: Readonly<Record<string, string>>): void {
 /** Returns what could not be had, as sentences; throws where nothing would work without it. */
 export async function applyHostNetwork(host: HostNetwork): Promise<string[]> {
   writeSysctls(hostSysctls());
-  await ipBatch(hostBatch(host));
+  const [problems] = await Promise.all([applyMasquerade(host), ipBatch(hostBatch(host))]);
+  return problems;
+}
+
+async function applyMasquerade(host: HostNetwork): Promise<string[]> {
   if (!findTool('nft')) {
     return ['the program nft is missing, so pods cannot reach the outside world: install the package nftables'];
   }

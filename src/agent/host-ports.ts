@@ -58,19 +58,25 @@ export class HostPorts {
   /** Brings the host to this configuration; does nothing where it is there already. */
   async apply(config: HostConfig): Promise<void> {
     if (!this.#open.has(HOST_PORT)) await this.#openHostPort();
-    const network = JSON.stringify(config.network);
-    if (network !== this.#network) {
-      this.#networkProblems = await applyHostNetwork(config.network);
-      this.#network = network;
-    }
-    const overlay = JSON.stringify([config.backend, config.underlay, config.network.udpPort, config.network.mtu]);
-    if (overlay !== this.#overlay) {
-      await this.#closePort(OVERLAY_TAP_PORT);
-      await this.#closePort(OVERLAY_PORT);
-      this.#overlayProblems = [];
-      if (config.backend === 'vxlan') await this.#openOverlay(config);
-      this.#overlay = overlay;
-    }
+    const done = await Promise.allSettled([this.#applyNetwork(config), this.#applyOverlay(config)]);
+    for (const result of done) if (result.status === 'rejected') throw result.reason;
+  }
+
+  async #applyNetwork({ network }: HostConfig): Promise<void> {
+    const key = JSON.stringify(network);
+    if (key === this.#network) return;
+    this.#networkProblems = await applyHostNetwork(network);
+    this.#network = key;
+  }
+
+  async #applyOverlay(config: HostConfig): Promise<void> {
+    const key = JSON.stringify([config.backend, config.underlay, config.network.udpPort, config.network.mtu]);
+    if (key === this.#overlay) return;
+    await this.#closePort(OVERLAY_TAP_PORT);
+    await this.#closePort(OVERLAY_PORT);
+    this.#overlayProblems = [];
+    if (config.backend === 'vxlan') await this.#openOverlay(config);
+    this.#overlay = key;
   }
 
   async #openHostPort(): Promise<void> {
