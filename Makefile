@@ -16,7 +16,7 @@ FILES ?=
 .PHONY: help build test test-slow e2e demo bench lint format docs clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 build: node_modules/.weft-lock $(ADDON) dist/.built ## install packages, build the addon and the command line
 	@cmp -s package-lock.json node_modules/.weft-lock || { rm -f node_modules/.weft-lock; $(MAKE) node_modules/.weft-lock; }
@@ -53,7 +53,7 @@ demo: build ## a network of three hosts: traffic, failover, throughput, one tabl
 	@sh scripts/check-tools.sh run
 	@node dist/src/cli/main.js demo
 
-bench: build ## Weft beside kernel VXLAN, as root; results go to docs/benchmarks/
+bench: build ## Weft beside kernel VXLAN; results go to docs/benchmarks/
 	@sh scripts/check-tools.sh bench
 	@node dist/bench/run.js $(BENCH)
 
