@@ -68,7 +68,9 @@ bool EngineObject::readMemory(Napi::Env env, const Napi::Object& options, Engine
   void *arena, *descriptors, *stats;
   size_t arenaBytes, words, slots;
   if (!readElements(env, options.Get("arena"), "arena", napi_uint8_array, &arena, &arenaBytes)) return false;
-  if (!readElements(env, options.Get("descriptors"), "descriptors", napi_int32_array, &descriptors, &words)) return false;
+  if (!readElements(env, options.Get("descriptors"), "descriptors", napi_int32_array, &descriptors, &words)) {
+    return false;
+  }
   if (!readElements(env, options.Get("stats"), "stats", napi_float64_array, &stats, &slots)) return false;
   double packets, spare, headroom, receive;
   if (!requireNumber(env, options, "packets", 1, 65536, packets)) return false;

@@ -18,7 +18,10 @@ class SendQueue {
 
   int family() const { return family_; }
 
-  /** Space for `bytes` of headers that must stay until the flush; sends what is queued when it is used up. nullptr: never so much. */
+  /**
+   * Space for `bytes` of headers that must stay until the flush; sends what is queued when it is used up. nullptr when
+   * there never is so much.
+   */
   uint8_t* scratch(uint32_t bytes);
 
   /** Queues one datagram of one or two pieces; the bytes must stay until the flush. */

@@ -12,7 +12,9 @@
 namespace weft {
 namespace {
 
-bool setOffloads(int fd, uint32_t offloads) { return ioctl(fd, TUNSETOFFLOAD, static_cast<unsigned long>(offloads)) == 0; }
+bool setOffloads(int fd, uint32_t offloads) {
+  return ioctl(fd, TUNSETOFFLOAD, static_cast<unsigned long>(offloads)) == 0;
+}
 
 SystemError configure(const TunRequest& request, TunDevice& device) {
   const int fd = device.fd;
