@@ -3,7 +3,7 @@
  * that are gone or changed. What an earlier agent left is taken up when it is still wanted as it was, and removed
  * when not. A pod's slow end never holds up the others; a changed pod begins anew when its old self is gone.
  */
-import { existsSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { basename } from 'node:path';
 import { FIRST_POD_PORT, type LocalPort } from '../control/compile.ts';
 import type { Dataplane } from '../dataplane/handle.ts';
@@ -11,8 +11,8 @@ import { PORT_LIMIT } from '../tables/ports.ts';
 import { describeError } from './agent-error.ts';
 import type { Log } from './log.ts';
 import { LocalPod, type PodEnvironment, removeLeftPod } from './pod.ts';
-import { netnsPath, removePodNetwork } from './pod-network.ts';
-import { type PodPlan, netnsName } from './pod-plan.ts';
+import { isNetns, netnsPath, removePodNetwork } from './pod-network.ts';
+import { netnsName, type PodPlan } from './pod-plan.ts';
 import { type PodState, readPodStates } from './pod-state.ts';
 import type { PodStatus } from './status.ts';
 
@@ -31,7 +31,10 @@ export class LocalPods {
   readonly #changed: () => void;
   readonly #pods = new Map<string, LocalPod>();
   /** On their way out, by key, with the promise of their end once that has begun. */
-  readonly #leaving = new Map<string, { pod: LocalPod | undefined; done: Promise<void> | undefined; end: () => Promise<void> }>();
+  readonly #leaving = new Map<
+    string,
+    { pod: LocalPod | undefined; done: Promise<void> | undefined; end: () => Promise<void> }
+  >();
   readonly #left = new Map<string, Left>();
   readonly #stateDir: string;
   #problems: string[] = [];
@@ -76,12 +79,15 @@ export class LocalPods {
     }
     for (const [key, left] of this.#left) {
       const { state } = left;
-      if (plans.get(key)?.fingerprint === state.fingerprint && (!state.netns || existsSync(netnsPath(state.netns)))) continue;
+      if (plans.get(key)?.fingerprint === state.fingerprint && (!state.netns || isNetns(netnsPath(state.netns))))
+        continue;
       this.#left.delete(key);
       const end = () => removeLeftPod(left.directory, state, state.graceSeconds * 1000);
       this.#leaving.set(key, { pod: undefined, done: undefined, end });
     }
-    const fresh = [...plans.values()].filter((plan) => !this.#leaving.has(plan.key) && !this.#pods.get(plan.key)?.isOpen);
+    const fresh = [...plans.values()].filter(
+      (plan) => !this.#leaving.has(plan.key) && !this.#pods.get(plan.key)?.isOpen,
+    );
     await Promise.all(fresh.map((plan) => this.#openOne(plan)));
     this.#problems = [...this.#pods.values()].flatMap((p) => (p.problem ? [`Pod ${p.plan.key}: ${p.problem}`] : []));
     return this.#problems.length === 0;
@@ -185,7 +191,9 @@ export class LocalPods {
   }
 
   status(): PodStatus[] {
-    const leaving = [...this.#leaving.values()].flatMap(({ pod }) => (pod ? [{ ...pod.status(), message: 'is being ended' }] : []));
+    const leaving = [...this.#leaving.values()].flatMap(({ pod }) =>
+      pod ? [{ ...pod.status(), message: 'is being ended' }] : [],
+    );
     const all = [...[...this.#pods.values()].map((pod) => pod.status()), ...leaving];
     return all.sort((a, b) => (`${a.namespace}/${a.name}` < `${b.namespace}/${b.name}` ? -1 : 1));
   }

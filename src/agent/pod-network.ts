@@ -3,7 +3,7 @@
  * pod's address and its default route, and whose other end is the agent's. The device persists, so that namespace,
  * device and processes outlast an agent that is killed, and the next one takes the device up again.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NativeAddon } from '../io/native-addon.ts';
 import { AgentError, errnoOf } from './agent-error.ts';
@@ -20,6 +20,21 @@ export interface PodDevice {
 
 export function netnsPath(name: string): string {
   return join(NETNS_FOLDER, name);
+}
+
+/** linux/magic.h, NSFS_MAGIC. */
+const NSFS = 0x6e736673;
+
+/**
+ * Whether a namespace is bound at the path. Where /run outlives the namespaces, as in a container that was started
+ * again, what remains of one is an empty file.
+ */
+export function isNetns(path: string): boolean {
+  try {
+    return statfsSync(path).type === NSFS;
+  } catch {
+    return false;
+  }
 }
 
 /** The lines that `ip -batch` gets inside the pod's namespace. */
@@ -44,7 +59,8 @@ export async function openPodNetwork(
   offloads: boolean,
 ): Promise<PodDevice> {
   const path = netnsPath(pod.netns);
-  if (!existsSync(path)) {
+  if (!isNetns(path)) {
+    rmSync(path, { force: true });
     const added = lastAdd.then(() => runTool('ip', ['netns', 'add', pod.netns]));
     lastAdd = added.catch(() => {});
     await added;
