@@ -64,9 +64,10 @@ export function sendIcmpError(c: Context, cause: number, type: number, code: num
   const whole = vector.stride[cause] > 0 ? vector.headerBytes[cause] : vector.length[cause];
   const quoted = Math.min(whole, QUOTE_BYTES);
   const length = ipv4.HEADER_BYTES + icmp.HEADER_BYTES + quoted;
-  const source = type === icmp.TYPE.destinationUnreachable && code === icmp.UNREACHABLE.port
-    ? batch.destination3[cause] >>> 0
-    : c.tables.local.gateway4;
+  const source =
+    type === icmp.TYPE.destinationUnreachable && code === icmp.UNREACHABLE.port
+      ? batch.destination3[cause] >>> 0
+      : c.tables.local.gateway4;
   const i = begin(c, length, ipv4.PROTOCOL.icmp, source, batch.source3[cause] >>> 0);
   if (i < 0) return;
   const o = batch.l4[i];
@@ -161,4 +162,3 @@ export function askMac(c: Context, peer: number, target: number): void {
   arp.writeRequest(vector.arena, vector.offset[i], local.macHigh, local.macLow, local.vtepAddress4, target);
   batch.verdict[i] = encapsulateFrame(c, i, peer, 0xffff, 0xffffffff | 0);
 }
-

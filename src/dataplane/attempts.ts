@@ -94,7 +94,9 @@ export class Attempts {
         const o = forward * FLOW_WORDS;
         // An entry of an attempt that ended is dropped whenever it comes to the front.
         const live =
-          o < w.length && w[o + FLOW.serial] === ring.serial && w[o + FLOW.protocol] !== 0 &&
+          o < w.length &&
+          w[o + FLOW.serial] === ring.serial &&
+          w[o + FLOW.protocol] !== 0 &&
           (w[o + FLOW.state] & STATE.trying) !== 0;
         if (live && ring.deadlineMs > nowMs) break;
         ring.shift();

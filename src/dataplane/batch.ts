@@ -2,7 +2,7 @@
  * What the pipeline knows about each packet of a vector, beside what the ports told: filled once by parse, so that no
  * later stage derives it again. A structure of arrays with the vector's indices.
  */
-import { PacketVector, VECTOR_PACKETS } from '../io/vector.ts';
+import { type PacketVector, VECTOR_PACKETS } from '../io/vector.ts';
 
 /** Verdicts beside drop reasons (which are above 0). */
 export const PENDING = 0;

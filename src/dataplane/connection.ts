@@ -2,7 +2,7 @@
  * What happens to one connection as a whole: its reply key (and with it its translation), the endpoint it is tried
  * on, the routes both directions take. Used by the stages that meet its packets.
  */
-import { NO_VALUE, find } from '../tables/address-map.ts';
+import { find, NO_VALUE } from '../tables/address-map.ts';
 import { lookup } from '../tables/routes.ts';
 import { ENDPOINT, ENDPOINT_WORDS, SERVICE, SERVICE_WORDS, serviceKey } from '../tables/services.ts';
 import { PROTOCOL } from '../wire/ipv4.ts';
@@ -43,7 +43,8 @@ export function pointAt(c: Context, forward: number, service: number, n: number)
   w[o + FLOW_WORDS + FLOW.endpoint] = chosen;
   w[o + FLOW.state] |= STATE.translated | STATE.balanced;
   const port = ends[e + ENDPOINT.port];
-  if (hairpin) return setReply(c, forward, ends[e], ends[e + 1], ends[e + 2], ends[e + 3], port, 0, 0, MAPPED, local.gateway4 | 0);
+  if (hairpin)
+    return setReply(c, forward, ends[e], ends[e + 1], ends[e + 2], ends[e + 3], port, 0, 0, MAPPED, local.gateway4 | 0);
   return setReply(c, forward, ends[e], ends[e + 1], ends[e + 2], ends[e + 3], port, w[o], w[o + 1], w[o + 2], w[o + 3]);
 }
 
@@ -51,7 +52,19 @@ export function pointAt(c: Context, forward: number, service: number, n: number)
  * Gives a connection the reply key (remote address and port → near address, client's port). Where another
  * connection in use has that key, the client's port is changed until it is free. False when none is.
  */
-export function setReply(c: Context, forward: number, r0: number, r1: number, r2: number, r3: number, remotePort: number, n0: number, n1: number, n2: number, n3: number): boolean {
+export function setReply(
+  c: Context,
+  forward: number,
+  r0: number,
+  r1: number,
+  r2: number,
+  r3: number,
+  remotePort: number,
+  n0: number,
+  n1: number,
+  n2: number,
+  n3: number,
+): boolean {
   const flows = c.flows;
   const o = forward * FLOW_WORDS;
   const protocol = flows.words[o + FLOW.protocol];
@@ -106,8 +119,11 @@ export function mayStay(c: Context, forward: number): boolean {
   for (let n = first; n < end; n++) {
     const e = n * ENDPOINT_WORDS;
     if (
-      endpoints[e + 3] === w[r + 3] && endpoints[e + ENDPOINT.port] === w[r + FLOW.ports] >>> 16 &&
-      endpoints[e + 2] === w[r + 2] && endpoints[e + 1] === w[r + 1] && endpoints[e] === w[r]
+      endpoints[e + 3] === w[r + 3] &&
+      endpoints[e + ENDPOINT.port] === w[r + FLOW.ports] >>> 16 &&
+      endpoints[e + 2] === w[r + 2] &&
+      endpoints[e + 1] === w[r + 1] &&
+      endpoints[e] === w[r]
     ) {
       return true;
     }

@@ -5,7 +5,7 @@
 import type { PacketVector } from '../io/vector.ts';
 import { ADJACENCY, ADJACENCY_KIND, ADJACENCY_WORDS } from '../tables/adjacency.ts';
 import { SERVICE, SERVICE_WORDS } from '../tables/services.ts';
-import { type Tables, emptyTables } from '../tables/tables.ts';
+import { emptyTables, type Tables } from '../tables/tables.ts';
 import { Attempts } from './attempts.ts';
 import { Batch } from './batch.ts';
 import { Counters, GAUGE } from './counters.ts';
@@ -47,6 +47,8 @@ export class Context {
   readonly attached: Uint8Array;
   tunnel: TunnelPort | undefined;
   nowMs = 0;
+  /** A packet was for a peer whose MAC is not known. */
+  unresolved = false;
   /** Packets of the vector that came from ports; those behind them are the dataplane's own. */
   received = 0;
   #icmpBudget = ICMP_PER_SECOND;

@@ -2,8 +2,9 @@
  * The dataplane's counters, in memory shared with the control thread: written by the worker alone, read by anyone.
  * Each is a 64-bit float, exact up to 2^53. Packets of a super-packet count as the segments they stand for.
  */
-import { DROP_REASONS } from './drop-reasons.ts';
+
 import { PORT_LIMIT } from '../tables/ports.ts';
+import { DROP_REASONS } from './drop-reasons.ts';
 
 const GAUGES = [
   'generation',

@@ -15,7 +15,7 @@ const REASONS = [
   ['ip-source', 'Its source address can be no sender (zero, loopback, multicast, broadcast).'],
   ['ip-destination', 'Its destination is multicast, broadcast or loopback, which is not forwarded.'],
   ['l4-header', 'Its TCP, UDP or ICMP header is truncated or contradicts its length.'],
-  ['source-spoofed', 'A pod sent from an address that is not its own, or somebody else from a local pod\'s address.'],
+  ['source-spoofed', "A pod sent from an address that is not its own, or somebody else from a local pod's address."],
   // overlay
   ['vtep-unknown', 'It came over the overlay from an address that is no known host.'],
   ['vxlan-header', 'Its VXLAN header is truncated or has no valid VNI flag.'],
@@ -35,10 +35,10 @@ const REASONS = [
   ['service-all-failed', 'No endpoint answered: the client was refused.'],
   // route
   ['no-route', 'No route leads to the destination.'],
-  ['host-unreachable', 'The address belongs to this host\'s range, but no pod has it.'],
+  ['host-unreachable', "The address belongs to this host's range, but no pod has it."],
   ['ttl-expired', 'Its time to live ran out here.'],
   ['too-big', 'It is larger than the next hop carries and may not be fragmented.'],
-  ['neighbour-unresolved', 'The peer\'s MAC address is not known yet; it was asked for.'],
+  ['neighbour-unresolved', "The peer's MAC address is not known yet; it was asked for."],
   ['port-gone', 'Its way out is a port that is not attached.'],
   ['vector-full', 'There was no room left in the vector for one more packet.'],
 ] as const;

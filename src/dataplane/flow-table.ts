@@ -105,7 +105,18 @@ export class FlowTable {
     return this.#nowTicks;
   }
 
-  hash(s0: number, s1: number, s2: number, s3: number, d0: number, d1: number, d2: number, d3: number, ports: number, protocol: number): number {
+  hash(
+    s0: number,
+    s1: number,
+    s2: number,
+    s3: number,
+    d0: number,
+    d1: number,
+    d2: number,
+    d3: number,
+    ports: number,
+    protocol: number,
+  ): number {
     let h = Math.imul(s3 ^ this.#seed, 0x9e3779b1);
     h = Math.imul((h ^ (h >>> 15)) + d3, 0x85ebca77);
     h = Math.imul((h ^ (h >>> 13)) + ports, 0xc2b2ae3d);
@@ -120,7 +131,19 @@ export class FlowTable {
   }
 
   /** The record with this key, or NO_FLOW. `hash` is the key's. */
-  find(hash: number, s0: number, s1: number, s2: number, s3: number, d0: number, d1: number, d2: number, d3: number, ports: number, protocol: number): number {
+  find(
+    hash: number,
+    s0: number,
+    s1: number,
+    s2: number,
+    s3: number,
+    d0: number,
+    d1: number,
+    d2: number,
+    d3: number,
+    ports: number,
+    protocol: number,
+  ): number {
     const w = this.words;
     const buckets = this.#buckets;
     const mask = this.#mask;
@@ -130,8 +153,17 @@ export class FlowTable {
       if (entry === 0) return NO_FLOW;
       const o = (entry - 1) * WORDS;
       if (
-        w[o + 12] === hash && w[o + 3] === s3 && w[o + 7] === d3 && w[o + 8] === ports && w[o + 9] === protocol &&
-        w[o + 2] === s2 && w[o + 6] === d2 && w[o] === s0 && w[o + 1] === s1 && w[o + 4] === d0 && w[o + 5] === d1
+        w[o + 12] === hash &&
+        w[o + 3] === s3 &&
+        w[o + 7] === d3 &&
+        w[o + 8] === ports &&
+        w[o + 9] === protocol &&
+        w[o + 2] === s2 &&
+        w[o + 6] === d2 &&
+        w[o] === s0 &&
+        w[o + 1] === s1 &&
+        w[o + 4] === d0 &&
+        w[o + 5] === d1
       ) {
         return entry - 1;
       }
@@ -143,7 +175,19 @@ export class FlowTable {
    * A new connection with its forward key; the reply record is still without a key (see setReplyKey). Returns the
    * forward record, or NO_FLOW when the table is full of connections in use.
    */
-  create(hash: number, s0: number, s1: number, s2: number, s3: number, d0: number, d1: number, d2: number, d3: number, ports: number, protocol: number): number {
+  create(
+    hash: number,
+    s0: number,
+    s1: number,
+    s2: number,
+    s3: number,
+    d0: number,
+    d1: number,
+    d2: number,
+    d3: number,
+    ports: number,
+    protocol: number,
+  ): number {
     if (this.#free === 0 && !this.#grow() && !this.#evict()) return NO_FLOW;
     const connection = this.#free - 1;
     const forward = connection * 2;
@@ -162,7 +206,20 @@ export class FlowTable {
   }
 
   /** Gives a connection's reply record its key, instead of the one it had. */
-  setReplyKey(forward: number, hash: number, s0: number, s1: number, s2: number, s3: number, d0: number, d1: number, d2: number, d3: number, ports: number, protocol: number): void {
+  setReplyKey(
+    forward: number,
+    hash: number,
+    s0: number,
+    s1: number,
+    s2: number,
+    s3: number,
+    d0: number,
+    d1: number,
+    d2: number,
+    d3: number,
+    ports: number,
+    protocol: number,
+  ): void {
     const reply = forward ^ 1;
     if (this.words[reply * WORDS + FLOW.protocol] !== 0) this.#unlink(reply);
     this.#writeKey(reply, hash, s0, s1, s2, s3, d0, d1, d2, d3, ports, protocol);
@@ -239,7 +296,20 @@ export class FlowTable {
     return TIMEOUT.other;
   }
 
-  #writeKey(record: number, hash: number, s0: number, s1: number, s2: number, s3: number, d0: number, d1: number, d2: number, d3: number, ports: number, protocol: number): void {
+  #writeKey(
+    record: number,
+    hash: number,
+    s0: number,
+    s1: number,
+    s2: number,
+    s3: number,
+    d0: number,
+    d1: number,
+    d2: number,
+    d3: number,
+    ports: number,
+    protocol: number,
+  ): void {
     const w = this.words;
     const o = record * WORDS;
     w[o] = s0;

@@ -7,13 +7,13 @@
  * sends again are appended too, and take the whole way like any other, until none are left.
  */
 import type { PacketVector } from '../io/vector.ts';
+import { ADJACENCY, ADJACENCY_KIND, ADJACENCY_WORDS } from '../tables/adjacency.ts';
+import { PORT_LIMIT } from '../tables/ports.ts';
 import type { Tables } from '../tables/tables.ts';
 import { askMac } from './answers.ts';
 import { moveOn } from './connection.ts';
 import { Context, type ContextOptions } from './context.ts';
 import { GAUGE } from './counters.ts';
-import { ADJACENCY, ADJACENCY_KIND, ADJACENCY_WORDS } from '../tables/adjacency.ts';
-import { PORT_LIMIT } from '../tables/ports.ts';
 import { encap } from './stages/encap.ts';
 import { flow } from './stages/flow.ts';
 import { local } from './stages/local.ts';
@@ -21,6 +21,9 @@ import { parse } from './stages/parse.ts';
 import { route } from './stages/route.ts';
 import { service } from './stages/service.ts';
 import { translate } from './stages/translate.ts';
+
+/** Peers whose MAC is not known are asked for it this often, beside when a packet is for them. */
+const ASK_MS = 1000;
 
 export class Pipeline {
   readonly context: Context;
@@ -82,7 +85,8 @@ export class Pipeline {
   /** Asks peers whose MAC is not known for it, before anything is to be sent to them. */
   #askNeighbours(): void {
     const c = this.context;
-    if (c.nowMs - this.#askedAtMs < 1000) return;
+    if (!c.unresolved && c.nowMs - this.#askedAtMs < ASK_MS) return;
+    c.unresolved = false;
     this.#askedAtMs = c.nowMs;
     const adjacencies = c.tables.adjacencies;
     for (let i = 0; i < c.learns.length; i++) {

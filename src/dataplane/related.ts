@@ -3,10 +3,11 @@
  * client never saw. It is put back into the form in which the client sent it. An unreachable about an endpoint that
  * is being tried moves the connection on instead.
  */
+
+import { setU16, setU32, u16 } from '../wire/bytes.ts';
 import { finish, sum } from '../wire/checksum.ts';
 import * as icmp from '../wire/icmp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
-import { setU16, setU32, u16 } from '../wire/bytes.ts';
 import { moveOn } from './connection.ts';
 import type { Context } from './context.ts';
 import { DROP } from './drop-reasons.ts';
@@ -46,7 +47,8 @@ export function relate(c: Context, i: number): boolean {
     return true;
   }
   const type = icmp.type(b, error);
-  const unreachable = type === icmp.TYPE.destinationUnreachable && icmp.code(b, error) !== icmp.UNREACHABLE.fragmentationNeeded;
+  const unreachable =
+    type === icmp.TYPE.destinationUnreachable && icmp.code(b, error) !== icmp.UNREACHABLE.fragmentationNeeded;
   if (unreachable && (state & STATE.trying) !== 0 && record !== (record & ~1)) {
     moveOn(c, record & ~1, false);
     batch.verdict[i] = DROP.consumed;

@@ -2,8 +2,9 @@
  * The dataplane's worker thread: an endless loop of exchange and process. It never returns to its event loop while it
  * runs; control leaves a message, counts it in shared memory and wakes it.
  */
-import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+
 import type { MessagePort } from 'node:worker_threads';
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { NativeIo } from '../io/native-io.ts';
 import { PacketVector } from '../io/vector.ts';
 import { Counters } from './counters.ts';

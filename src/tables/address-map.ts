@@ -58,7 +58,11 @@ export function find(map: AddressMap, w0: number, w1: number, w2: number, w3: nu
 
 function matches(s: Int32Array, o: number, w0: number, w1: number, w2: number, w3: number, extra: number): boolean {
   return (
-    s[o + 3] === (w3 | 0) && s[o + 4] === (extra | 0) && s[o + 2] === (w2 | 0) && s[o + 1] === (w1 | 0) && s[o] === (w0 | 0)
+    s[o + 3] === (w3 | 0) &&
+    s[o + 4] === (extra | 0) &&
+    s[o + 2] === (w2 | 0) &&
+    s[o + 1] === (w1 | 0) &&
+    s[o] === (w0 | 0)
   );
 }
 

@@ -4,8 +4,8 @@
  */
 import { type AddressMap, buildAddressMap } from './address-map.ts';
 import { buildPorts } from './ports.ts';
-import { type RouteTable, buildRoutes } from './routes.ts';
-import { type ServiceTable, buildServices } from './services.ts';
+import { buildRoutes, type RouteTable } from './routes.ts';
+import { buildServices, type ServiceTable } from './services.ts';
 
 export interface Tables {
   /** Grows by one with every publication; flows remember the one they were decided under. */

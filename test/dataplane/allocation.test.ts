@@ -61,6 +61,9 @@ t.test('established flows allocate nothing per packet', async (t) => {
   observer.disconnect();
   t.equal(forwarded, VECTOR * VECTORS, 'every packet was forwarded');
   const bytesPerPacket = grown / (VECTOR * VECTORS);
-  t.ok(collections <= 2 && bytesPerPacket < 8, `${collections} collections, ${bytesPerPacket.toFixed(3)} bytes a packet`);
+  t.ok(
+    collections <= 2 && bytesPerPacket < 8,
+    `${collections} collections, ${bytesPerPacket.toFixed(3)} bytes a packet`,
+  );
   t.comment(`${(nanoseconds / (VECTOR * VECTORS)).toFixed(0)} ns of processor time a packet, filling included`);
 });

@@ -1,7 +1,7 @@
 /** Packets between pods of one host and of several, through the whole pipeline over ports in memory. */
 import t from 'tap';
 import * as ipv4 from '../../src/wire/ipv4.ts';
-import { TestHost, cluster, settle, underlay, words } from './host.ts';
+import { cluster, settle, TestHost, underlay, words } from './host.ts';
 import { address, echoPacket, payloadOf, read, tcpPacket, udpPacket } from './packets.ts';
 
 t.test('a pod reaches a pod of its own host, one hop away', async (t) => {
@@ -15,7 +15,10 @@ t.test('a pod reaches a pod of its own host, one hop away', async (t) => {
 
 t.test('a pod reaches a pod of another host, two hops away, and is answered', async (t) => {
   const [a, b] = cluster(2) as [TestHost, TestHost];
-  a.send(0, udpPacket({ from: '10.244.1.10', to: '10.244.2.11', fromPort: 4000, toPort: 5000, payload: payloadOf(100) }));
+  a.send(
+    0,
+    udpPacket({ from: '10.244.1.10', to: '10.244.2.11', fromPort: 4000, toPort: 5000, payload: payloadOf(100) }),
+  );
   settle([a, b]);
   t.match(b.at(1), [{ from: '10.244.1.10', toPort: 5000, ttl: 62, length: 128, valid: true }]);
   b.send(1, udpPacket({ from: '10.244.2.11', to: '10.244.1.10', fromPort: 5000, toPort: 4000 }));
@@ -123,7 +126,10 @@ t.test('addresses of ours that nobody has are unreachable at once', async (t) =>
 t.test('what is too big is cut, or its sender told the size', async (t) => {
   const [a, b] = cluster(2) as [TestHost, TestHost];
   const big = payloadOf(3000);
-  a.send(0, udpPacket({ from: '10.244.1.10', to: '10.244.2.10', fromPort: 1, toPort: 2, payload: big, dontFragment: true }));
+  a.send(
+    0,
+    udpPacket({ from: '10.244.1.10', to: '10.244.2.10', fromPort: 1, toPort: 2, payload: big, dontFragment: true }),
+  );
   settle([a, b]);
   const [told] = a.io.sent(16);
   t.match(read(told!.bytes), { from: '10.244.1.1', type: 3, code: 4, valid: true });
@@ -144,7 +150,13 @@ t.test('what is too big is cut, or its sender told the size', async (t) => {
 t.test('a super-packet passes as one, with its checksum still to be done', async (t) => {
   const [a, b] = cluster(2) as [TestHost, TestHost];
   const packet = tcpPacket({
-    from: '10.244.1.10', to: '10.244.2.10', fromPort: 1, toPort: 2, flags: 16, payload: payloadOf(30_000), dontFragment: true,
+    from: '10.244.1.10',
+    to: '10.244.2.10',
+    fromPort: 1,
+    toPort: 2,
+    flags: 16,
+    payload: payloadOf(30_000),
+    dontFragment: true,
   });
   a.io.inject(16, packet, { flags: 1, gsoType: 1, gsoSize: 1398, checksumStart: 20, checksumOffset: 16 });
   settle([a, b]);
@@ -181,7 +193,7 @@ t.test('new tables change the way of connections that go on', async (t) => {
   t.match(host.at(0), [{ type: 3, code: 1 }], 'the pod is gone, and the sender is told');
 });
 
-t.test('a host does not send a peer\'s packet on to another, even when the pod has moved there', async (t) => {
+t.test("a host does not send a peer's packet on to another, even when the pod has moved there", async (t) => {
   const hosts = cluster(3) as [TestHost, TestHost, TestHost];
   const [a, b] = hosts;
   const packet = udpPacket({ from: '10.244.1.10', to: '10.244.2.10', fromPort: 1, toPort: 2 });

@@ -6,10 +6,10 @@
 import t from 'tap';
 import { DROP_REASONS } from '../../src/dataplane/drop-reasons.ts';
 import { u32 } from '../../src/wire/bytes.ts';
-import { Random } from './random.ts';
 import { icmpErrorAbout } from './errors.ts';
 import { OVERLAY_PORT, TestHost, underlay, words } from './host.ts';
 import { address, echoPacket, ipPacket, payloadOf, tcpPacket, udpPacket } from './packets.ts';
+import { Random } from './random.ts';
 
 const ROUNDS = 20_000;
 const SERVICES = [
@@ -19,8 +19,22 @@ const SERVICES = [
   { address: '10.96.0.99', port: 80, endpoints: [] },
 ];
 const TARGETS = [
-  '10.244.1.10', '10.244.1.11', '10.244.1.1', '10.244.1.99', '10.244.2.10', '10.244.2.1', '10.244.9.9',
-  '10.96.0.80', '10.96.0.81', '10.96.0.53', '10.96.0.99', '10.96.0.1', '8.8.8.8', '224.0.0.1', '127.0.0.1', '0.0.0.0',
+  '10.244.1.10',
+  '10.244.1.11',
+  '10.244.1.1',
+  '10.244.1.99',
+  '10.244.2.10',
+  '10.244.2.1',
+  '10.244.9.9',
+  '10.96.0.80',
+  '10.96.0.81',
+  '10.96.0.53',
+  '10.96.0.99',
+  '10.96.0.1',
+  '8.8.8.8',
+  '224.0.0.1',
+  '127.0.0.1',
+  '0.0.0.0',
 ];
 
 /** A well-formed packet of some kind. */
@@ -44,12 +58,36 @@ function packet(r: Random): Uint8Array {
 
 function mutate(r: Random, bytes: Uint8Array): Uint8Array {
   const b = bytes.slice(0, r.chance(0.2) ? r.below(bytes.length + 1) : bytes.length);
-  for (let n = r.below(5); n > 0 && b.length > 0; n--) b[r.below(Math.min(b.length, 80))] = r.pick([0, 0xff, r.below(256)]);
+  for (let n = r.below(5); n > 0 && b.length > 0; n--)
+    b[r.below(Math.min(b.length, 80))] = r.pick([0, 0xff, r.below(256)]);
   return b;
 }
 
 function inOverlay(r: Random, inner: Uint8Array): Uint8Array {
-  const header = [8, 0, 0, 0, 0, 0, 1, 0, 0x0a, 0x58, 172, 31, 0, 11, 0x0a, 0x58, 172, 31, 0, 12, 8, r.chance(0.1) ? 6 : 0];
+  const header = [
+    8,
+    0,
+    0,
+    0,
+    0,
+    0,
+    1,
+    0,
+    0x0a,
+    0x58,
+    172,
+    31,
+    0,
+    11,
+    0x0a,
+    0x58,
+    172,
+    31,
+    0,
+    12,
+    8,
+    r.chance(0.1) ? 6 : 0,
+  ];
   const b = new Uint8Array(header.length + inner.length);
   b.set(header);
   b.set(inner, header.length);
@@ -59,7 +97,10 @@ function inOverlay(r: Random, inner: Uint8Array): Uint8Array {
 t.test('nothing that comes in can break the pipeline', async (t) => {
   const r = new Random(20_261_120);
   const host = new TestHost({ number: 1, hosts: 2, pods: 2, services: SERVICES, maxFlows: 4096 });
-  const own = new Map([[16, address('10.244.1.10')], [17, address('10.244.1.11')]]);
+  const own = new Map([
+    [16, address('10.244.1.10')],
+    [17, address('10.244.1.11')],
+  ]);
   let bad = 0;
   let sent = 0;
   for (let n = 0; n < ROUNDS; n++) {
@@ -69,7 +110,9 @@ t.test('nothing that comes in can break the pipeline', async (t) => {
     if (r.chance(0.7)) p = mutate(r, p);
     const port = overlay ? OVERLAY_PORT : r.pick([0, 16, 17, 40]);
     const meta = overlay ? { peer: words(r.chance(0.9) ? underlay(2) : '9.9.9.9') } : {};
-    const gso = r.chance(0.1) ? { gsoType: r.pick([1, 5]), gsoSize: 1 + r.below(1400), flags: 1, checksumStart: 20, checksumOffset: 16 } : {};
+    const gso = r.chance(0.1)
+      ? { gsoType: r.pick([1, 5]), gsoSize: 1 + r.below(1400), flags: 1, checksumStart: 20, checksumOffset: 16 }
+      : {};
     host.io.inject(port, p, { ...meta, ...gso });
     if (r.chance(0.3)) continue;
     if (r.chance(0.05)) host.io.advance(r.below(3000));

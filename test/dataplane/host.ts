@@ -1,15 +1,16 @@
 /** Hosts of a test: the whole pipeline over ports in memory, with tables as control would compile them. */
+
+import { Pipeline } from '../../src/dataplane/pipeline.ts';
 import { MemoryIo } from '../../src/io/memory-io.ts';
 import { PacketVector } from '../../src/io/vector.ts';
-import { Pipeline } from '../../src/dataplane/pipeline.ts';
-import { ADJACENCY_KIND, type Adjacency, buildAdjacencies } from '../../src/tables/adjacency.ts';
 import { buildAddressMap } from '../../src/tables/address-map.ts';
-import { PORT_KIND, type PortEntry, buildPorts } from '../../src/tables/ports.ts';
-import { type Route, buildRoutes } from '../../src/tables/routes.ts';
+import { ADJACENCY_KIND, type Adjacency, buildAdjacencies } from '../../src/tables/adjacency.ts';
+import { buildPorts, PORT_KIND, type PortEntry } from '../../src/tables/ports.ts';
+import { buildRoutes, type Route } from '../../src/tables/routes.ts';
 import { buildServices } from '../../src/tables/services.ts';
 import type { Tables } from '../../src/tables/tables.ts';
 import { type Words, wordsFrom4 } from '../../src/wire/address.ts';
-import { type Seen, address, read } from './packets.ts';
+import { address, read, type Seen } from './packets.ts';
 
 export const HOST_PORT = 0;
 export const OVERLAY_PORT = 1;

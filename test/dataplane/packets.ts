@@ -1,6 +1,7 @@
 /** Packets as tests write them down, and as tests read them. */
-import { finish, pseudoSum4, sum } from '../../src/wire/checksum.ts';
+
 import { formatAddress4, parseAddress4 } from '../../src/wire/address.ts';
+import { finish, pseudoSum4, sum } from '../../src/wire/checksum.ts';
 import * as icmp from '../../src/wire/icmp.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
 import * as tcp from '../../src/wire/tcp.ts';
@@ -43,7 +44,11 @@ export function udpPacket(o: PacketOptions & { fromPort: number; toPort: number 
   const l4 = new Uint8Array(udp.HEADER_BYTES + payload.length);
   udp.writeHeader(l4, 0, o.fromPort, o.toPort, l4.length);
   l4.set(payload, udp.HEADER_BYTES);
-  udp.setComputedChecksum(l4, 0, finish(sum(l4, 0, l4.length, pseudoSum4(address(o.from), address(o.to), 17, l4.length))));
+  udp.setComputedChecksum(
+    l4,
+    0,
+    finish(sum(l4, 0, l4.length, pseudoSum4(address(o.from), address(o.to), 17, l4.length))),
+  );
   return ipPacket(o, 17, l4);
 }
 

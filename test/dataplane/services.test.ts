@@ -2,7 +2,7 @@
 import t from 'tap';
 import { GAUGE } from '../../src/dataplane/counters.ts';
 import { icmpErrorAbout } from './errors.ts';
-import { TestHost, type TestService, cluster, settle } from './host.ts';
+import { cluster, settle, TestHost, type TestService } from './host.ts';
 import { payloadOf, tcpPacket, udpPacket } from './packets.ts';
 
 const SYN = 2;
@@ -30,7 +30,10 @@ t.test('connections go round the endpoints in turn, and each stays with its own'
   for (let n = 0; n < 9; n++) host.send(0, syn(1000 + n));
   settle([host]);
   const arrived = [1, 2, 3].map((pod) => host.at(pod));
-  t.same(arrived.map((seen) => seen.length), [3, 3, 3]);
+  t.same(
+    arrived.map((seen) => seen.length),
+    [3, 3, 3],
+  );
   t.match(arrived[0]![0], { from: CLIENT, to: '10.244.1.11', toPort: 8080, fromPort: 1000, valid: true });
   host.send(1, tcpPacket({ from: '10.244.1.11', to: CLIENT, fromPort: 8080, toPort: 1000, flags: SYN | ACK }));
   host.send(0, tcpPacket({ from: CLIENT, to: WEB, fromPort: 1000, toPort: 80, flags: ACK, payload: payloadOf(10) }));
@@ -75,13 +78,21 @@ t.test('a pod that is its own endpoint reaches itself through its service', asyn
 
 t.test('UDP is balanced by flow', async (t) => {
   const host = new TestHost({
-    number: 1, pods: 4,
+    number: 1,
+    pods: 4,
     services: [{ address: '10.96.0.53', port: 53, protocol: 17, endpoints: ['10.244.1.11:5353', '10.244.1.12:5353'] }],
   });
-  const ask = (fromPort: number) => host.send(0, udpPacket({ from: CLIENT, to: '10.96.0.53', fromPort, toPort: 53, payload: payloadOf(9) }));
+  const ask = (fromPort: number) =>
+    host.send(0, udpPacket({ from: CLIENT, to: '10.96.0.53', fromPort, toPort: 53, payload: payloadOf(9) }));
   for (const port of [1, 2, 3, 4, 1, 2, 3, 4]) ask(port);
   settle([host]);
-  t.same([host.at(1).map((s) => s.fromPort), host.at(2).map((s) => s.fromPort)], [[1, 3, 1, 3], [2, 4, 2, 4]]);
+  t.same(
+    [host.at(1).map((s) => s.fromPort), host.at(2).map((s) => s.fromPort)],
+    [
+      [1, 3, 1, 3],
+      [2, 4, 2, 4],
+    ],
+  );
   host.send(1, udpPacket({ from: '10.244.1.11', to: CLIENT, fromPort: 5353, toPort: 1 }));
   settle([host]);
   t.match(host.at(0), [{ from: '10.96.0.53', fromPort: 53, toPort: 1, valid: true }]);
@@ -95,10 +106,14 @@ t.test('what cannot be served is refused at once', async (t) => {
   host.send(0, tcpPacket({ from: CLIENT, to: WEB, fromPort: 1, toPort: 81, flags: SYN }));
   host.send(0, udpPacket({ from: CLIENT, to: WEB, fromPort: 1, toPort: 80 }));
   settle([host]);
-  t.match(host.at(0), [
-    { from: WEB, fromPort: 81, flags: RST | ACK, valid: true },
-    { from: WEB, type: 3, code: 3, valid: true },
-  ], 'no such port');
+  t.match(
+    host.at(0),
+    [
+      { from: WEB, fromPort: 81, flags: RST | ACK, valid: true },
+      { from: WEB, type: 3, code: 3, valid: true },
+    ],
+    'no such port',
+  );
   host.publish({ services: [web('10.244.1.11:80')] });
   host.send(0, tcpPacket({ from: CLIENT, to: WEB, fromPort: 9, toPort: 80, flags: ACK, ack: 5 }));
   settle([host]);
@@ -121,7 +136,7 @@ t.test('a refusal moves the connection to the next endpoint, unseen by the clien
   t.equal(host.pipeline.context.attempts.held, 0, 'nothing is held any more');
   host.send(2, tcpPacket({ from: '10.244.1.12', to: CLIENT, fromPort: 80, toPort: 1000, flags: RST }));
   settle([host]);
-  t.match(host.at(0), [{ from: WEB, flags: RST }], 'once answered, a reset is the client\'s');
+  t.match(host.at(0), [{ from: WEB, flags: RST }], "once answered, a reset is the client's");
 });
 
 t.test('silence moves the connection on after 250 ms, 500 ms, 1 s and 2 s; then the client is refused', async (t) => {
@@ -169,7 +184,8 @@ t.test('with every endpoint gone the client is refused, not left to wait', async
 
 t.test('the first datagram moves on when its endpoint is unreachable', async (t) => {
   const host = new TestHost({
-    number: 1, pods: 4,
+    number: 1,
+    pods: 4,
     services: [{ address: WEB, port: 53, protocol: 17, endpoints: ['10.244.1.11:53', '10.244.1.12:53'] }],
   });
   host.send(0, udpPacket({ from: CLIENT, to: WEB, fromPort: 7, toPort: 53, payload: payloadOf(20) }));
@@ -199,7 +215,8 @@ t.test('ports that are used again are a new connection', async (t) => {
   const host = oneHost('10.244.1.11:80', '10.244.1.12:80');
   host.send(0, syn(1000));
   settle([host]);
-  const answer = (flags: number) => host.send(1, tcpPacket({ from: '10.244.1.11', to: CLIENT, fromPort: 80, toPort: 1000, flags }));
+  const answer = (flags: number) =>
+    host.send(1, tcpPacket({ from: '10.244.1.11', to: CLIENT, fromPort: 80, toPort: 1000, flags }));
   answer(SYN | ACK);
   host.send(0, tcpPacket({ from: CLIENT, to: WEB, fromPort: 1000, toPort: 80, flags: FIN | ACK }));
   answer(FIN | ACK);
@@ -213,7 +230,8 @@ t.test('ports that are used again are a new connection', async (t) => {
 
 t.test('two connections of one client that would look alike to an endpoint are kept apart', async (t) => {
   const host = new TestHost({
-    number: 1, pods: 4,
+    number: 1,
+    pods: 4,
     services: [web('10.244.1.11:80'), { address: '10.96.0.81', port: 80, endpoints: ['10.244.1.11:80'] }],
   });
   host.send(0, syn(1000));
@@ -223,15 +241,24 @@ t.test('two connections of one client that would look alike to an endpoint are k
   const seen = host.at(1);
   t.equal(new Set(seen.map((s) => s.fromPort)).size, 3);
   t.ok(seen.every((s) => s.valid));
-  for (const s of seen) host.send(1, tcpPacket({ from: '10.244.1.11', to: CLIENT, fromPort: 80, toPort: s.fromPort, flags: SYN | ACK }));
+  for (const s of seen)
+    host.send(1, tcpPacket({ from: '10.244.1.11', to: CLIENT, fromPort: 80, toPort: s.fromPort, flags: SYN | ACK }));
   settle([host]);
-  t.same(host.at(0).map((s) => [s.from, s.toPort]), [[WEB, 1000], ['10.96.0.81', 1000], ['10.244.1.11', 1000]]);
+  t.same(
+    host.at(0).map((s) => [s.from, s.toPort]),
+    [
+      [WEB, 1000],
+      ['10.96.0.81', 1000],
+      ['10.244.1.11', 1000],
+    ],
+  );
 });
 
-t.test('established connections outlive their endpoint\'s place in the service; datagrams move', async (t) => {
+t.test("established connections outlive their endpoint's place in the service; datagrams move", async (t) => {
   const endpoints = ['10.244.1.11:80', '10.244.1.12:80'];
   const udp = (list: string[], epoch: number): TestService[] => [
-    { ...web(...list), epoch }, { address: WEB, port: 80, protocol: 17, endpoints: list, epoch },
+    { ...web(...list), epoch },
+    { address: WEB, port: 80, protocol: 17, endpoints: list, epoch },
   ];
   const host = new TestHost({ number: 1, pods: 4, services: udp(endpoints, 1) });
   host.send(0, syn(1000));

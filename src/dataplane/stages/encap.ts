@@ -11,7 +11,6 @@ import * as ethernet from '../../wire/ethernet.ts';
 import * as ipv4 from '../../wire/ipv4.ts';
 import * as udp from '../../wire/udp.ts';
 import * as vxlan from '../../wire/vxlan.ts';
-import { askMac } from '../answers.ts';
 import { FORWARDED, PENDING } from '../batch.ts';
 import type { Context } from '../context.ts';
 import { DROP } from '../drop-reasons.ts';
@@ -48,7 +47,8 @@ export function encapsulate(c: Context, i: number, peer: number): void {
   const high = c.macs[peer * 2];
   const low = c.macs[peer * 2 + 1];
   if ((high | low) === 0) {
-    askMac(c, peer, c.tables.adjacencies[peer * ADJACENCY_WORDS + ADJACENCY.nextHop + 3] >>> 0);
+    // Asked for at the end of the vector.
+    c.unresolved = true;
     batch.verdict[i] = DROP['neighbour-unresolved'];
     return;
   }
@@ -68,7 +68,9 @@ function wrap(c: Context, original: number, peer: number, high: number, low: num
   const tunnel = c.tunnel;
   // One path for all packets of a flow, so that they stay in order; what does not fit a frame cannot take the TAP.
   const framed =
-    tunnel !== undefined && batch.protocol[original] === ipv4.PROTOCOL.tcp && type === ethernet.ETHERTYPE.ipv4 &&
+    tunnel !== undefined &&
+    batch.protocol[original] === ipv4.PROTOCOL.tcp &&
+    type === ethernet.ETHERTYPE.ipv4 &&
     vector.length[original] + TUNNEL_BYTES <= 0xffff;
   let i = original;
   if (batch.fromPeer[original] >= 0) {
@@ -114,7 +116,13 @@ function writeOuter(c: Context, o: number, length: number, peer: number, udpPort
   const l4 = ip + ipv4.HEADER_BYTES;
   const packet = length - ethernet.HEADER_BYTES;
   ethernet.writeHeader(
-    b, o, tunnel.macHigh, tunnel.macLow, OUTER_SOURCE_HIGH, OUTER_SOURCE_LOW, ethernet.ETHERTYPE.ipv4,
+    b,
+    o,
+    tunnel.macHigh,
+    tunnel.macLow,
+    OUTER_SOURCE_HIGH,
+    OUTER_SOURCE_LOW,
+    ethernet.ETHERTYPE.ipv4,
   );
   ipv4.writePlainHeader(b, ip, packet, ipv4.PROTOCOL.udp, c.tables.local.outer[3] >>> 0, peer, OUTER_TTL);
   // A source port by flow lets the underlay spread flows over paths and queues (RFC 7348, 5).
@@ -129,4 +137,3 @@ function leave(c: Context, i: number, port: number): void {
   const length = vector.length[i];
   c.counters.sent(port, size > 0 ? ((length + size - 1) / size) | 0 : 1, length);
 }
-

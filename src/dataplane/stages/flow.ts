@@ -10,8 +10,8 @@ import { mayStay, moveOn, refresh } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { DROP } from '../drop-reasons.ts';
 import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from '../flow-table.ts';
-import { relate } from '../related.ts';
 import { refuse } from '../refuse.ts';
+import { relate } from '../related.ts';
 
 export function flow(c: Context, from: number, to: number): void {
   const { batch } = c;
@@ -27,13 +27,30 @@ export function flow(c: Context, from: number, to: number): void {
 export function findFlow(c: Context, i: number): number {
   const b = c.batch;
   const hash = c.flows.hash(
-    b.source0[i], b.source1[i], b.source2[i], b.source3[i],
-    b.destination0[i], b.destination1[i], b.destination2[i], b.destination3[i], b.ports[i], b.protocol[i],
+    b.source0[i],
+    b.source1[i],
+    b.source2[i],
+    b.source3[i],
+    b.destination0[i],
+    b.destination1[i],
+    b.destination2[i],
+    b.destination3[i],
+    b.ports[i],
+    b.protocol[i],
   );
   c.vector.hash[i] = hash;
   return c.flows.find(
-    hash, b.source0[i], b.source1[i], b.source2[i], b.source3[i],
-    b.destination0[i], b.destination1[i], b.destination2[i], b.destination3[i], b.ports[i], b.protocol[i],
+    hash,
+    b.source0[i],
+    b.source1[i],
+    b.source2[i],
+    b.source3[i],
+    b.destination0[i],
+    b.destination1[i],
+    b.destination2[i],
+    b.destination3[i],
+    b.ports[i],
+    b.protocol[i],
   );
 }
 

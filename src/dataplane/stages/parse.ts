@@ -3,8 +3,9 @@
  * VXLAN (RFC 7348) from what the overlay brought, after checking that a known host sent it in our network; checks
  * IPv4 (RFC 791; RFC 1812, 5.2.2) and the header behind it; checks that no pod sends from another's address.
  */
+
+import { find, NO_VALUE } from '../../tables/address-map.ts';
 import { ADJACENCY_KIND, ADJACENCY_WORDS } from '../../tables/adjacency.ts';
-import { NO_VALUE, find } from '../../tables/address-map.ts';
 import { PORT, PORT_KIND, PORT_WORDS } from '../../tables/ports.ts';
 import { lookup4 } from '../../tables/routes.ts';
 import * as arp from '../../wire/arp.ts';

@@ -3,8 +3,9 @@
  * traceroute shows each), size. What cannot go on is answered with the ICMP error that tells its sender why (RFC 792,
  * RFC 1191, RFC 1812 5.3). Quotes in errors come before translation, in the stage after this one.
  */
-import { ADJACENCY, ADJACENCY_KIND, ADJACENCY_WORDS } from '../../tables/adjacency.ts';
+
 import { GSO_TCPV4 } from '../../io/vector.ts';
+import { ADJACENCY, ADJACENCY_KIND, ADJACENCY_WORDS } from '../../tables/adjacency.ts';
 import * as icmp from '../../wire/icmp.ts';
 import * as ipv4 from '../../wire/ipv4.ts';
 import * as tcp from '../../wire/tcp.ts';

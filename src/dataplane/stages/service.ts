@@ -3,8 +3,9 @@
  * service's connection is given an endpoint, round robin, and its first packet is held until the endpoint answers.
  * Every connection gets its two records here.
  */
+
+import { find, NO_VALUE } from '../../tables/address-map.ts';
 import { ADJACENCY_KIND, ADJACENCY_WORDS } from '../../tables/adjacency.ts';
-import { NO_VALUE, find } from '../../tables/address-map.ts';
 import { lookup } from '../../tables/routes.ts';
 import { SERVICE, SERVICE_WORDS, serviceKey } from '../../tables/services.ts';
 import { PROTOCOL } from '../../wire/ipv4.ts';
@@ -29,7 +30,12 @@ export function service(c: Context, from: number, to: number): void {
     }
     const b = batch;
     const virtual = find(
-      tables.services.byAddress, b.destination0[i], b.destination1[i], b.destination2[i], b.destination3[i], 0,
+      tables.services.byAddress,
+      b.destination0[i],
+      b.destination1[i],
+      b.destination2[i],
+      b.destination3[i],
+      0,
     );
     if (batch.fromPeer[i] >= 0) {
       batch.verdict[i] = admitFromPeer(c, i, virtual !== NO_VALUE);
@@ -58,8 +64,17 @@ function direct(c: Context, i: number): void {
   const forward = begin(c, i);
   if (forward === NO_FLOW) return;
   const made = setReply(
-    c, forward, b.destination0[i], b.destination1[i], b.destination2[i], b.destination3[i], b.ports[i] & 0xffff,
-    b.source0[i], b.source1[i], b.source2[i], b.source3[i],
+    c,
+    forward,
+    b.destination0[i],
+    b.destination1[i],
+    b.destination2[i],
+    b.destination3[i],
+    b.ports[i] & 0xffff,
+    b.source0[i],
+    b.source1[i],
+    b.source2[i],
+    b.source3[i],
   );
   adopt(c, i, forward, made);
 }
@@ -74,7 +89,11 @@ function balance(c: Context, i: number): void {
     return;
   }
   const s = find(
-    tables.services.byKey, b.destination0[i], b.destination1[i], b.destination2[i], b.destination3[i],
+    tables.services.byKey,
+    b.destination0[i],
+    b.destination1[i],
+    b.destination2[i],
+    b.destination3[i],
     serviceKey(protocol, b.ports[i] & 0xffff),
   );
   if (s === NO_VALUE) return refuse(c, i, DROP['service-no-port']);
@@ -100,8 +119,17 @@ function balance(c: Context, i: number): void {
 function begin(c: Context, i: number): number {
   const b = c.batch;
   const forward = c.flows.create(
-    c.vector.hash[i], b.source0[i], b.source1[i], b.source2[i], b.source3[i],
-    b.destination0[i], b.destination1[i], b.destination2[i], b.destination3[i], b.ports[i], b.protocol[i],
+    c.vector.hash[i],
+    b.source0[i],
+    b.source1[i],
+    b.source2[i],
+    b.source3[i],
+    b.destination0[i],
+    b.destination1[i],
+    b.destination2[i],
+    b.destination3[i],
+    b.ports[i],
+    b.protocol[i],
   );
   if (forward === NO_FLOW) b.verdict[i] = DROP['flow-table-full'];
   return forward;

@@ -4,7 +4,7 @@
  * device, its field holds the pseudo-header's sum alone, uncomplemented: addresses count there, ports do not.
  */
 import { PACKET_FLAG } from '../../io/vector.ts';
-import { u16, u32, setU16, setU32 } from '../../wire/bytes.ts';
+import { setU16, setU32, u16, u32 } from '../../wire/bytes.ts';
 import { adjust32, partialAdjust32 } from '../../wire/checksum.ts';
 import * as ipv4 from '../../wire/ipv4.ts';
 import * as tcp from '../../wire/tcp.ts';
@@ -39,7 +39,9 @@ function rewrite(c: Context, i: number, twin: number): void {
   const oldSource = ipv4.source(b, l3);
   const oldDestination = ipv4.destination(b, l3);
   ipv4.setHeaderChecksum(
-    b, l3, adjust32(adjust32(ipv4.headerChecksum(b, l3), oldSource, source), oldDestination, destination),
+    b,
+    l3,
+    adjust32(adjust32(ipv4.headerChecksum(b, l3), oldSource, source), oldDestination, destination),
   );
   ipv4.setSource(b, l3, source);
   ipv4.setDestination(b, l3, destination);
