@@ -2,7 +2,7 @@
  * `weft agent`: one process per host, from its options to its end. Checks the host, starts the dataplane's worker and
  * the HostAgent, serves the status interface, and on SIGTERM or SIGINT leaves the host as it was found.
  */
-import { rmSync, rmdirSync } from 'node:fs';
+import { rmdirSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { Dataplane } from '../dataplane/handle.ts';
@@ -11,8 +11,8 @@ import { FolderSource } from '../kube/folder-source.ts';
 import { describeError } from './agent-error.ts';
 import { buildStatus } from './agent-status.ts';
 import { agentChecks } from './doctor.ts';
-import { hostChecks, requireChecks } from './host-checks.ts';
 import { HostAgent } from './host-agent.ts';
+import { hostChecks, requireChecks } from './host-checks.ts';
 import { type Log, openLog } from './log.ts';
 import { chooseOffload } from './offload.ts';
 import { type AgentOptions, type AgentSettings, agentSettings } from './options.ts';
@@ -49,7 +49,9 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   let server: Server;
   try {
     const offload = chooseOffload(settings.offload, native.probe());
-    log.info(`weft ${weftVersion()}, node ${settings.node}, ${settings.backend}, offload ${offload.mode}: ${offload.detail}`);
+    log.info(
+      `weft ${weftVersion()}, node ${settings.node}, ${settings.backend}, offload ${offload.mode}: ${offload.detail}`,
+    );
     [dataplane] = await Promise.all([starting, reading]);
     agent = new HostAgent({ settings, log, native, dataplane, source, offload });
     server = await serveStatus(settings.socketPath, {

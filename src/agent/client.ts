@@ -27,7 +27,13 @@ export function agentProbe(socketPath: string, host?: string, options?: AskOptio
   return ask(socketPath, 'POST', '/probe', body, { timeoutMs: 60_000, ...options }) as Promise<PeerStatus[]>;
 }
 
-function ask(socketPath: string, method: string, path: string, body?: string, options: AskOptions = {}): Promise<unknown> {
+function ask(
+  socketPath: string,
+  method: string,
+  path: string,
+  body?: string,
+  options: AskOptions = {},
+): Promise<unknown> {
   return new Promise((done, fail) => {
     const timeoutMs = options.timeoutMs ?? 5000;
     const outgoing = request({ socketPath, method, path, agent: false, timeout: timeoutMs }, (response) => {
@@ -48,7 +54,9 @@ function ask(socketPath: string, method: string, path: string, body?: string, op
         }
       });
     });
-    outgoing.on('timeout', () => outgoing.destroy(new AgentError('agent-silent', `the agent at ${socketPath} did not answer in ${timeoutMs} ms`)));
+    outgoing.on('timeout', () =>
+      outgoing.destroy(new AgentError('agent-silent', `the agent at ${socketPath} did not answer in ${timeoutMs} ms`)),
+    );
     outgoing.on('error', (error) => fail(error instanceof AgentError ? error : unreachable(socketPath, error)));
     outgoing.end(body);
   });
@@ -57,8 +65,18 @@ function ask(socketPath: string, method: string, path: string, body?: string, op
 function unreachable(socketPath: string, error: Error): AgentError {
   const code = errnoOf(error);
   if (code === 'ENOENT' || code === 'ECONNREFUSED') {
-    return new AgentError('no-agent', `no agent answers at ${socketPath}`, 'start one with weft agent, or name its socket', error);
+    return new AgentError(
+      'no-agent',
+      `no agent answers at ${socketPath}`,
+      'start one with weft agent, or name its socket',
+      error,
+    );
   }
   const remedy = code === 'EACCES' ? 'run it as the user that the agent runs as' : '';
-  return new AgentError('no-agent', `the agent at ${socketPath} cannot be asked (${code || error.message})`, remedy, error);
+  return new AgentError(
+    'no-agent',
+    `the agent at ${socketPath} cannot be asked (${code || error.message})`,
+    remedy,
+    error,
+  );
 }

@@ -56,7 +56,9 @@ export function runTool(name: string, args: readonly string[], input = ''): Prom
     });
     // A tool that fails early closes its input; its exit code says more than EPIPE.
     child.stdin.on('error', () => {});
-    child.on('error', (error) => fail(new AgentError('tool-failed', `${name} ${args.join(' ')}`, error.message, error)));
+    child.on('error', (error) =>
+      fail(new AgentError('tool-failed', `${name} ${args.join(' ')}`, error.message, error)),
+    );
     child.on('close', (code, signal) => {
       if (code === 0) return done(out);
       const said = err.trim().split('\n').slice(0, 4).join('; ') || `ended with ${signal ?? `code ${code}`}`;

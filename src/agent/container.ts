@@ -172,7 +172,6 @@ export async function endGroup(pgid: number, graceMs: number): Promise<void> {
   }
 }
 
-
 /** The shell that starts a command says by its exit code why it could not; a command that ran may use them too. */
 function hint(code: number | null, startedAtMs: number): string {
   const why = code === null ? undefined : START_FAILURES[code];

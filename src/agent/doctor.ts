@@ -3,7 +3,7 @@
  * what is not. Without an agent it can check the host; an agent adds what it knows and asks its peers.
  */
 import { readFileSync } from 'node:fs';
-import { type Problem, formatProblem } from '../kube/problem.ts';
+import { formatProblem, type Problem } from '../kube/problem.ts';
 import { describeError } from './agent-error.ts';
 import { hostChecks } from './host-checks.ts';
 import type { AgentStatus, Check, PeerStatus } from './status.ts';
@@ -42,7 +42,13 @@ function problemCheck(problem: Problem): Check {
 function podCheck(pod: AgentStatus['pods'][number]): Check {
   const detail = pod.message || pod.containers.map((c) => `${c.name}: ${c.reason || c.state}`).join('; ');
   const log = pod.containers[0]?.log;
-  return { name: `pod ${pod.namespace}/${pod.name}`, ok: false, detail, remedy: log ? `see ${log}` : '', optional: true };
+  return {
+    name: `pod ${pod.namespace}/${pod.name}`,
+    ok: false,
+    detail,
+    remedy: log ? `see ${log}` : '',
+    optional: true,
+  };
 }
 
 function peerCheck(peer: PeerStatus): Check {
@@ -52,7 +58,9 @@ function peerCheck(peer: PeerStatus): Check {
   return {
     name: `peer ${peer.node}`,
     ok: peer.problems.length === 0,
-    detail: peer.problems.join('; ') || `underlay ${rtt(underlay?.rttMs?.median)}${mtu}, overlay ${rtt(overlay?.rttMs?.median)}`,
+    detail:
+      peer.problems.join('; ') ||
+      `underlay ${rtt(underlay?.rttMs?.median)}${mtu}, overlay ${rtt(overlay?.rttMs?.median)}`,
     remedy: '',
   };
 }

@@ -13,21 +13,21 @@
  */
 import { readFileSync } from 'node:fs';
 import { type CompileMemory, compile, emptyMemory } from '../control/compile.ts';
-import { type ClusterModel, type ClusterNode, buildModel } from '../control/model.ts';
+import { buildModel, type ClusterModel, type ClusterNode } from '../control/model.ts';
 import type { KernelRoute } from '../control/overlay-backend.ts';
 import type { Dataplane } from '../dataplane/handle.ts';
 import { type ClusterRecords, clusterRecords } from '../dns/cluster-records.ts';
 import { parseResolvConf } from '../dns/resolv-conf.ts';
 import { DnsServer } from '../dns/server.ts';
 import type { NativeAddon } from '../io/native-addon.ts';
-import { type Problem, formatProblem } from '../kube/problem.ts';
+import { formatProblem, type Problem } from '../kube/problem.ts';
 import type { ObjectSource } from '../kube/source.ts';
 import { formatAddress, formatAddress4 } from '../wire/address.ts';
 import { formatPrefix, parsePrefix } from '../wire/prefix.ts';
 import { describeError } from './agent-error.ts';
 import { findTools } from './container-command.ts';
 import { boundLogs } from './container-logs.ts';
-import { type HostNetwork, changeKernelRoutes, removeHostNetwork } from './host-network.ts';
+import { changeKernelRoutes, type HostNetwork, removeHostNetwork } from './host-network.ts';
 import { HostPorts } from './host-ports.ts';
 import { LocalPods } from './local-pods.ts';
 import { type Log, OnceLog } from './log.ts';
@@ -36,7 +36,8 @@ import { type AgentSettings, OVERLAY_BYTES } from './options.ts';
 import { PeerProbes } from './peers.ts';
 import { type PodPlan, planPod } from './pod-plan.ts';
 import { Reconciler } from './reconciler.ts';
-import { type Underlay, findUnderlay, readLinks } from './underlay.ts';
+import { findUnderlay, readLinks, type Underlay } from './underlay.ts';
+import { UnderlayWatch } from './underlay-watch.ts';
 
 const LOG_CHECK_MS = 10_000;
 const DNS_PORT = 53;
@@ -72,6 +73,7 @@ export class HostAgent {
   readonly #hostPorts: HostPorts;
   readonly #reconciler: Reconciler;
   readonly #problemLog: OnceLog;
+  readonly #underlayWatch: UnderlayWatch;
   #memory: CompileMemory = emptyMemory();
   #compileProblems: readonly Problem[] = [];
   #routes: readonly KernelRoute[] = [];
@@ -96,6 +98,16 @@ export class HostAgent {
     const again = () => void this.#reconciler.request();
     this.pods = new LocalPods(environment, dataplane, settings.stateDir, log, again);
     this.peers = new PeerProbes(() => this.#noteProblems());
+    this.#underlayWatch = new UnderlayWatch({
+      lost: () => this.#noteProblems(),
+      back: () => {
+        // The device may be another one now, and the routes through the old one went with it.
+        this.underlay = undefined;
+        this.#routes = [];
+        this.#noteProblems();
+        again();
+      },
+    });
     this.#reconciler = new Reconciler(() => this.#reconcile());
   }
 
@@ -147,11 +159,16 @@ export class HostAgent {
     return opened.value;
   }
 
+  get #overlayBytes(): number {
+    return this.settings.backend === 'vxlan' ? OVERLAY_BYTES : 0;
+  }
+
   async #findUnderlay(node: ClusterNode): Promise<Underlay> {
     const { settings } = this;
     const address = formatAddress(node.address);
     if (this.underlay?.address !== address) this.underlay = findUnderlay(await readLinks(), address, node.name);
-    this.podMtu = settings.mtu ?? this.underlay.mtu - (settings.backend === 'vxlan' ? OVERLAY_BYTES : 0);
+    this.#underlayWatch.follow(address);
+    this.podMtu = settings.mtu ?? this.underlay.mtu - this.#overlayBytes;
     return this.underlay;
   }
 
@@ -234,8 +251,8 @@ export class HostAgent {
         gateway: formatAddress4(node.gateway4),
         podCidr: formatPrefix(node.podCidr),
       }));
-    const around = this.settings.backend === 'vxlan' ? OVERLAY_BYTES : 0;
-    this.peers.update(peers, { neededMtu: this.podMtu + around, udpPort: this.settings.port });
+    const overlayBytes = this.#overlayBytes;
+    this.peers.update(peers, { neededMtu: this.podMtu + overlayBytes, overlayBytes, udpPort: this.settings.port });
   }
 
   #noteProblems(): void {
@@ -246,6 +263,7 @@ export class HostAgent {
       ...this.#source.problems(),
       ...(this.model?.problems ?? []),
       ...this.#compileProblems,
+      ...own('error', this.#underlayWatch.problem() ? [this.#underlayWatch.problem()] : []),
       ...own('warning', this.#hostPorts.problems),
       ...own('error', this.pods.problems),
       ...own('warning', this.pods.notes()),
@@ -258,6 +276,7 @@ export class HostAgent {
   async stop(keepPods: boolean): Promise<void> {
     clearInterval(this.#logTimer);
     this.peers.close();
+    this.#underlayWatch.close();
     await this.#source.close();
     await this.#reconciler.stop();
     if (keepPods) this.pods.release();

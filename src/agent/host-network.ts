@@ -114,7 +114,10 @@ export async function changeKernelRoutes(from: readonly KernelRoute[], to: reado
   await ipBatch(add);
 }
 
-export function routeChanges(from: readonly KernelRoute[], to: readonly KernelRoute[]): { remove: string[]; add: string[] } {
+export function routeChanges(
+  from: readonly KernelRoute[],
+  to: readonly KernelRoute[],
+): { remove: string[]; add: string[] } {
   const wanted = new Set(to.map((r) => r.destination));
   const had = new Set(from.map((r) => `${r.destination} ${r.via}`));
   return {

@@ -8,10 +8,18 @@ import type { Dataplane } from '../dataplane/handle.ts';
 import type { NativeAddon } from '../io/native-addon.ts';
 import { AgentError, errnoOf } from './agent-error.ts';
 import { ipBatch } from './command.ts';
-import { GSO_DEVICE, HOST_DEVICE, type HostNetwork, applyHostNetwork, gsoBatch, gsoSysctls, writeSysctls } from './host-network.ts';
+import {
+  applyHostNetwork,
+  GSO_DEVICE,
+  gsoBatch,
+  gsoSysctls,
+  HOST_DEVICE,
+  type HostNetwork,
+  writeSysctls,
+} from './host-network.ts';
 import type { Offload } from './offload.ts';
 import type { BackendName } from './options.ts';
-import { type Underlay, isSameMachine } from './underlay.ts';
+import { isSameMachine, type Underlay } from './underlay.ts';
 
 /** Asked of the kernel for the overlay's socket: less, and bursts of super-packets are lost. */
 export const RECEIVE_BUFFER_BYTES = 16 * 1024 * 1024;
@@ -87,7 +95,12 @@ export class HostPorts {
       'stop that one first',
     );
     this.#open.set(HOST_PORT, { id: HOST_PORT, fd: device.fd });
-    await this.#dataplane.attach({ id: HOST_PORT, fd: device.fd, kind: 'tun', vnetHeaderBytes: device.vnetHeaderBytes });
+    await this.#dataplane.attach({
+      id: HOST_PORT,
+      fd: device.fd,
+      kind: 'tun',
+      vnetHeaderBytes: device.vnetHeaderBytes,
+    });
   }
 
   async #openOverlay(config: HostConfig): Promise<void> {

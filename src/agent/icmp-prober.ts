@@ -5,8 +5,9 @@
  *
  * raw-socket is an optional dependency and not made for several threads: it is loaded when first needed, here only.
  */
-import { createRequire } from 'node:module';
+
 import type { EventEmitter } from 'node:events';
+import { createRequire } from 'node:module';
 import { isIPv4 } from 'node:net';
 import { AgentError } from './agent-error.ts';
 import type { ProbeResult } from './status.ts';
@@ -84,7 +85,12 @@ export class IcmpProber {
       socket.setOption(IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
       return new IcmpProber(socket);
     } catch (error) {
-      throw new AgentError('no-raw-socket', 'a raw ICMP socket was refused', 'CAP_NET_RAW is needed: run it as root', error);
+      throw new AgentError(
+        'no-raw-socket',
+        'a raw ICMP socket was refused',
+        'CAP_NET_RAW is needed: run it as root',
+        error,
+      );
     }
   }
 
@@ -104,7 +110,8 @@ export class IcmpProber {
       rttMs: reachable
         ? { min: times[0] as number, median: times[times.length >> 1] as number, max: times.at(-1) as number }
         : undefined,
-      pathMtu: reachable && options.wantedMtu ? await this.#pathMtu(address, options.wantedMtu, options.timeoutMs) : undefined,
+      pathMtu:
+        reachable && options.wantedMtu ? await this.#pathMtu(address, options.wantedMtu, options.timeoutMs) : undefined,
     };
   }
 

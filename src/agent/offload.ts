@@ -24,12 +24,18 @@ export interface Offload {
 }
 
 export function chooseOffload(requested: OffloadRequest, probe: Probe): Offload {
-  const has = { 'tunnel-gso': probe.tunnelGso && probe.udpGro, 'udp-gso': probe.udpSegment && probe.udpGro, batched: true };
-  const mode = requested === 'auto' ? (Object.keys(has) as OffloadMode[]).find((m) => has[m]) ?? 'batched' : requested;
+  const has = {
+    'tunnel-gso': probe.tunnelGso && probe.udpGro,
+    'udp-gso': probe.udpSegment && probe.udpGro,
+    batched: true,
+  };
+  const mode =
+    requested === 'auto' ? ((Object.keys(has) as OffloadMode[]).find((m) => has[m]) ?? 'batched') : requested;
   const found =
     `kernel offers tunnel GSO: ${yes(probe.tunnelGso)}, UDP GSO: ${yes(probe.udpSegment)}, ` +
     `UDP GRO: ${yes(probe.udpGro)}; checksums by ${probe.checksum}`;
-  if (!has[mode]) throw new AgentError('offload-missing', `--offload ${mode} is not to be had (${found})`, 'use --offload auto');
+  if (!has[mode])
+    throw new AgentError('offload-missing', `--offload ${mode} is not to be had (${found})`, 'use --offload auto');
   const full = mode !== 'batched';
   return { mode, gso: full && probe.udpSegment, gro: full, tun: full, detail: found };
 }

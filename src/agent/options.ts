@@ -56,7 +56,11 @@ export function agentSettings(options: AgentOptions): AgentSettings {
     throw new AgentError('bad-option', `--node ${node} cannot name a Node`, 'use lower-case letters, digits, - and .');
   }
   if (options.manifests.length === 0) {
-    throw new AgentError('bad-option', 'no manifests given', 'name a file or folder of Kubernetes YAML: --manifests PATH');
+    throw new AgentError(
+      'bad-option',
+      'no manifests given',
+      'name a file or folder of Kubernetes YAML: --manifests PATH',
+    );
   }
   const stateDir = resolve(options.stateDir ?? join('/run/weft', node));
   const socketPath = resolve(options.socketPath ?? join(stateDir, 'agent.sock'));

@@ -1,11 +1,10 @@
 /**
- * What this host knows of the way to the others: probed when they appear, again while something is wrong, and on
- * demand. Two questions per peer: does the host answer on the underlay, and with which path MTU; does its gateway
- * answer through the overlay.
+ * What this host knows of the way to the others: probed when they appear, from time to time, more often while something
+ * is wrong, and on demand. Two questions per peer: does the host answer on the underlay, and with which path MTU; does
+ * its gateway answer through the overlay.
  */
 import { describeError } from './agent-error.ts';
 import { IcmpProber } from './icmp-prober.ts';
-import { OVERLAY_BYTES } from './options.ts';
 import type { PeerStatus, ProbeResult } from './status.ts';
 
 export interface Peer {
@@ -18,21 +17,29 @@ export interface Peer {
 export interface PeerContext {
   /** IP packets on the underlay that pods' packets of full size make. */
   neededMtu: number;
+  /** Of those, what the backend puts around each. */
+  overlayBytes: number;
   udpPort: number;
 }
 
-/** Waits before a peer with a problem is asked again. */
-const RETRY_MS = [1000, 3000, 10_000, 30_000, 60_000];
+/** Waits before all are asked again while one has a problem. */
+const RETRY_MS = [1000, 3000];
+/** And while none has: this long, or a second per peer, so that the hosts of a large lab leave each other alone. */
+const WATCH_MS = 10_000;
+const WATCH_MS_PER_PEER = 1000;
+/** One silence may be an accident. */
+const LASTING_FAILURES = 2;
 const PROBE = { count: 3, timeoutMs: 400 };
-/** Unasked for, one echo each: a cluster that starts has better to do. */
+/** Of a peer that was well so far, one echo: a cluster that starts has better to do. */
 const QUIET_PROBE = { count: 1, timeoutMs: 400 };
 
 export class PeerProbes {
   readonly #results = new Map<string, PeerStatus>();
-  readonly #attempts = new Map<string, number>();
+  /** Probes in a row that found a problem, by node. */
+  readonly #failures = new Map<string, number>();
   readonly #changed: () => void;
   #peers: readonly Peer[] = [];
-  #context: PeerContext = { neededMtu: 0, udpPort: 0 };
+  #context: PeerContext = { neededMtu: 0, overlayBytes: 0, udpPort: 0 };
   #prober: IcmpProber | undefined;
   #timer: NodeJS.Timeout | undefined;
   #unavailable = '';
@@ -48,7 +55,7 @@ export class PeerProbes {
     this.#peers = peers;
     this.#context = context;
     if (same) return;
-    this.#attempts.clear();
+    this.#failures.clear();
     const names = new Set(peers.map((p) => p.node));
     for (const name of this.#results.keys()) if (!names.has(name)) this.#results.delete(name);
     this.#schedule(0);
@@ -60,7 +67,7 @@ export class PeerProbes {
 
   /** What stands in the way of pods' packets, once it has been seen twice. */
   problems(): string[] {
-    const lasting = this.status().filter((status) => (this.#attempts.get(status.node) ?? 0) > 1);
+    const lasting = this.status().filter((status) => this.#failuresOf(status) >= LASTING_FAILURES);
     return [...(this.#unavailable ? [this.#unavailable] : []), ...lasting.flatMap((status) => status.problems)];
   }
 
@@ -89,17 +96,20 @@ export class PeerProbes {
   }
 
   async #round(): Promise<void> {
-    const due = this.#peers.filter((p) => {
-      const known = this.#results.get(p.node);
-      return !known || known.problems.length > 0 || !this.#attempts.has(p.node);
-    });
-    if (due.length === 0) return;
+    if (this.#peers.length === 0) return;
     const before = JSON.stringify(this.problems());
     const prober = this.#open();
-    await Promise.all(due.map((peer) => this.#ask(prober, peer, QUIET_PROBE)));
+    await Promise.all(
+      this.#peers.map((peer) => this.#ask(prober, peer, this.#failuresOf(peer) > 0 ? PROBE : QUIET_PROBE)),
+    );
     if (JSON.stringify(this.problems()) !== before) this.#changed();
-    const tries = Math.max(...due.map((p) => this.#attempts.get(p.node) ?? 1));
-    this.#schedule(RETRY_MS[Math.min(tries, RETRY_MS.length) - 1] as number);
+    const worst = Math.max(...this.#peers.map((peer) => this.#failuresOf(peer)));
+    const watch = Math.max(WATCH_MS, this.#peers.length * WATCH_MS_PER_PEER);
+    this.#schedule(worst === 0 ? watch : (RETRY_MS[worst - 1] ?? watch));
+  }
+
+  #failuresOf({ node }: { node: string }): number {
+    return this.#failures.get(node) ?? 0;
   }
 
   async #ask(prober: IcmpProber, peer: Peer, options: { count: number; timeoutMs: number }): Promise<PeerStatus> {
@@ -110,7 +120,7 @@ export class PeerProbes {
     const problems = peerProblems(peer, underlay, overlay, this.#context);
     const status = { ...emptyStatus(peer), underlay, overlay, problems, probedAt: new Date().toISOString() };
     this.#results.set(peer.node, status);
-    this.#attempts.set(peer.node, (this.#attempts.get(peer.node) ?? 0) + 1);
+    this.#failures.set(peer.node, problems.length === 0 ? 0 : this.#failuresOf(peer) + 1);
     return status;
   }
 
@@ -137,7 +147,7 @@ export function peerProblems(peer: Peer, underlay: ProbeResult, overlay: ProbeRe
   if (pathMtu !== undefined && pathMtu < context.neededMtu) {
     problems.push(
       `the path to ${name} takes packets of ${pathMtu} bytes, full packets of pods need ${context.neededMtu}: ` +
-        `raise the MTU on the way, or start every agent with --mtu ${pathMtu - OVERLAY_BYTES}`,
+        `raise the MTU on the way, or start every agent with --mtu ${pathMtu - context.overlayBytes}`,
     );
   }
   if (!overlay.reachable) {

@@ -62,7 +62,14 @@ const POD_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const NAME_BYTES = 200;
 
 /** Fields of a container that promise something this agent does not do. */
-const IGNORED_FIELDS = ['livenessProbe', 'readinessProbe', 'startupProbe', 'lifecycle', 'volumeMounts', 'envFrom'] as const;
+const IGNORED_FIELDS = [
+  'livenessProbe',
+  'readinessProbe',
+  'startupProbe',
+  'lifecycle',
+  'volumeMounts',
+  'envFrom',
+] as const;
 
 /** `weft-default-web-0`. The suffix tells a/b-c from a-b/c. */
 export function netnsName(namespace: string, name: string): string {
@@ -102,11 +109,13 @@ export function planPod(pod: ClusterPod, context: PodPlanContext): PodPlan {
   };
   const containers = spec.containers.map((container, i) => {
     const place = `spec.containers[${i}]`;
-    for (const field of IGNORED_FIELDS) if (container[field] !== undefined) notes.push(`${place}.${field} is not supported`);
+    for (const field of IGNORED_FIELDS)
+      if (container[field] !== undefined) notes.push(`${place}.${field} is not supported`);
     return planContainer(container, place, pod, fields, context, notes);
   });
   if (spec.initContainers?.length) notes.push('spec.initContainers is not supported: they do not run');
-  if (spec.hostPID || spec.hostIPC) notes.push('spec.hostPID and hostIPC make no difference: pods share those of the host');
+  if (spec.hostPID || spec.hostIPC)
+    notes.push('spec.hostPID and hostIPC make no difference: pods share those of the host');
 
   const resolv = podResolvConf({
     ...(spec.dnsPolicy ? { dnsPolicy: spec.dnsPolicy } : {}),
@@ -137,7 +146,9 @@ export function planPod(pod: ClusterPod, context: PodPlanContext): PodPlan {
     : podEtcHosts({
         address,
         hostname: pod.hostname,
-        ...(pod.subdomain ? { fqdn: `${pod.hostname}.${pod.subdomain}.${namespace}.svc.${context.clusterDomain}` } : {}),
+        ...(pod.subdomain
+          ? { fqdn: `${pod.hostname}.${pod.subdomain}.${namespace}.svc.${context.clusterDomain}` }
+          : {}),
         hostAliases: spec.hostAliases ?? [],
       });
   return { ...plan, resolvConf: resolv.text, etcHosts, fingerprint: digest(JSON.stringify(plan)), notes };
@@ -157,12 +168,13 @@ function planContainer(
     HOSTNAME: pod.hostname,
   };
   (container.env ?? []).forEach((variable, i) => {
-    const value = valueOf(variable, fields);
+    const value = variableValue(variable, fields);
     if (value === undefined) notes.push(`${place}.env[${i}] ${variable.name}: its valueFrom is not supported`);
     else env[variable.name] = expand(value, env);
   });
   const command = container.command ?? [];
-  const argv = command.length > 0 ? [...command, ...(container.args ?? [])].map((word) => expand(word, env)) : undefined;
+  const argv =
+    command.length > 0 ? [...command, ...(container.args ?? [])].map((word) => expand(word, env)) : undefined;
   return {
     name: container.name,
     argv,
@@ -172,7 +184,7 @@ function planContainer(
   };
 }
 
-function valueOf(variable: EnvVar, fields: Readonly<Record<string, string>>): string | undefined {
+function variableValue(variable: EnvVar, fields: Readonly<Record<string, string>>): string | undefined {
   if (!variable.valueFrom) return variable.value ?? '';
   const path = variable.valueFrom.fieldRef?.fieldPath;
   return path === undefined ? undefined : fields[path];

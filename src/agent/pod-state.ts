@@ -51,7 +51,10 @@ export function newContainerState(name: string): ContainerState {
 }
 
 /** All pods that an earlier agent left here, with the folder of each; unreadable ones count as `damaged`. */
-export function readPodStates(stateDir: string): { found: { directory: string; state: PodState }[]; damaged: string[] } {
+export function readPodStates(stateDir: string): {
+  found: { directory: string; state: PodState }[];
+  damaged: string[];
+} {
   const root = join(stateDir, 'pods');
   const found: { directory: string; state: PodState }[] = [];
   const damaged: string[] = [];

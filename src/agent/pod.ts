@@ -10,10 +10,10 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NativeAddon } from '../io/native-addon.ts';
 import { ContainerProcess, endGroup } from './container.ts';
-import { ETC_HOSTS, RESOLV_CONF, type Tools, startCommand } from './container-command.ts';
-import { type PodDevice, netnsPath, openPodNetwork, removePodNetwork } from './pod-network.ts';
+import { ETC_HOSTS, RESOLV_CONF, startCommand, type Tools } from './container-command.ts';
+import { netnsPath, openPodNetwork, type PodDevice, removePodNetwork } from './pod-network.ts';
 import type { PodPlan } from './pod-plan.ts';
-import { POD_STATE_FILE, type PodState, newContainerState } from './pod-state.ts';
+import { newContainerState, POD_STATE_FILE, type PodState } from './pod-state.ts';
 import { isRunning } from './process-table.ts';
 import { writeState } from './state-file.ts';
 import type { ContainerStatus, PodPhase, PodStatus } from './status.ts';
@@ -52,14 +52,14 @@ export class LocalPod {
       netns: plan.netns,
       fingerprint: plan.fingerprint,
       graceSeconds: plan.graceSeconds,
-      containers: plan.containers.map(
-        (c) => earlier?.containers.find((state) => state.name === c.name) ?? newContainerState(c.name),
-      ),
+      containers: [],
     };
-    this.#containers = plan.containers.map((container, i) => {
+    this.#containers = plan.containers.map((container) => {
+      const state = earlier?.containers.find((c) => c.name === container.name) ?? newContainerState(container.name);
+      this.#state.containers.push(state);
       const command = container.argv ? startCommand(plan, container, env.tools) : undefined;
       const log = join(plan.directory, `${container.name}.log`);
-      return new ContainerProcess(container, this.#state.containers[i] as never, command, plan.restartPolicy, log, {
+      return new ContainerProcess(container, state, command, plan.restartPolicy, log, {
         changed: () => this.#save(),
         ended: (message) => env.report(plan.key, `container ${container.name} ${message}`),
       });
@@ -167,7 +167,7 @@ function containerStatus(container: ContainerProcess): ContainerStatus {
 
 /** Ends what an earlier agent left of a pod that is no longer wanted as it was. */
 export async function removeLeftPod(directory: string, state: PodState, graceMs: number): Promise<void> {
-  await Promise.all(state.containers.map((c) => (isRunning(c) ? endGroup(c.pid, graceMs) : undefined)));
+  await Promise.all(state.containers.filter(isRunning).map((c) => endGroup(c.pid, graceMs)));
   if (state.netns) await removePodNetwork(state.netns);
   rmSync(directory, { recursive: true, force: true });
 }

@@ -2,7 +2,7 @@
  * Which processes there are, from /proc: whether the one that an earlier agent started still runs (a process id
  * comes round again, together with its start time it does not), and which belong to a network namespace.
  */
-import { readFileSync, readdirSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 
 export interface ProcessId {
   pid: number;

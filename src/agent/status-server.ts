@@ -6,7 +6,7 @@
  *   GET /status    AgentStatus                        POST /probe   {"host": "NODE or address"} to PeerStatus
  */
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
-import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createConnection } from 'node:net';
 import { dirname } from 'node:path';
 import { AgentError, describeError } from './agent-error.ts';
@@ -26,7 +26,11 @@ const BODY_BYTES = 4096;
 export async function serveStatus(socketPath: string, source: StatusSource): Promise<Server> {
   mkdirSync(dirname(socketPath), { recursive: true, mode: 0o755 });
   if (await isServed(socketPath)) {
-    throw new AgentError('agent-runs', `another agent answers at ${socketPath}`, 'stop it first, or give this one another --state-dir');
+    throw new AgentError(
+      'agent-runs',
+      `another agent answers at ${socketPath}`,
+      'stop it first, or give this one another --state-dir',
+    );
   }
   rmSync(socketPath, { force: true });
   const server = createServer((request, response) => {

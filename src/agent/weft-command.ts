@@ -23,7 +23,9 @@ export function writeWeftCommand(stateDir: string): void {
   const folder = join(stateDir, 'bin');
   mkdirSync(folder, { recursive: true, mode: 0o755 });
   const main = join(packageRoot(), 'dist/src/cli/main.js');
-  writeFileSync(join(folder, 'weft'), `#!/bin/sh\nexec ${quoted(process.execPath)} ${quoted(main)} "$@"\n`, { mode: 0o755 });
+  writeFileSync(join(folder, 'weft'), `#!/bin/sh\nexec ${quoted(process.execPath)} ${quoted(main)} "$@"\n`, {
+    mode: 0o755,
+  });
 }
 
 function quoted(text: string): string {

@@ -1,6 +1,6 @@
 /** The waits between a container's ends and its starts. */
 import t from 'tap';
-import { FIRST_RESTART_MS, MAX_WAIT_MS, isRestarted, newBackOff, nextStart } from '../../src/agent/back-off.ts';
+import { FIRST_RESTART_MS, isRestarted, MAX_WAIT_MS, newBackOff, nextStart } from '../../src/agent/back-off.ts';
 
 t.test('the first restart is quick, then 10 s doubling to 300 s after each end', async (t) => {
   let state = newBackOff();

@@ -78,7 +78,10 @@ t.test('a command that cannot be started is an end like another', async (t) => {
 
 t.test('end() takes the whole group, and by force what will not go', async (t) => {
   const marker = join(folder, 'grandchild');
-  const { process, messages } = container(`trap '' TERM; sh -c 'trap "" TERM; echo > ${marker}; sleep 60' & sleep 60`, 'Always');
+  const { process, messages } = container(
+    `trap '' TERM; sh -c 'trap "" TERM; echo > ${marker}; sleep 60' & sleep 60`,
+    'Always',
+  );
   process.begin();
   const group = process.state.pid;
   await until('the grandchild', () => existsSync(marker));

@@ -57,7 +57,12 @@ t.test('the underlay is the device with the InternalIP', async (t) => {
     { ifname: 'eth0', mtu: 1500, addr_info: [{ family: 'inet', local: '192.0.2.7' }] },
     { ifname: 'up', mtu: 9000, linkinfo: { info_kind: 'veth' }, addr_info: [{ family: 'inet', local: '172.31.0.11' }] },
   ];
-  t.same(findUnderlay(links, '172.31.0.11', 'hosta'), { address: '172.31.0.11', device: 'up', mtu: 9000, linkKind: 'veth' });
+  t.same(findUnderlay(links, '172.31.0.11', 'hosta'), {
+    address: '172.31.0.11',
+    device: 'up',
+    mtu: 9000,
+    linkKind: 'veth',
+  });
   t.ok(isSameMachine(findUnderlay(links, '172.31.0.11', 'hosta')));
   t.notOk(isSameMachine(findUnderlay(links, '192.0.2.7', 'hosta')));
   t.throws(() => findUnderlay(links, '172.31.0.99', 'hosta'), {

@@ -26,7 +26,13 @@ function setup(stateDir = join(root, `${++states}`)) {
   const env = { native, tools: { nsenter: '', unshare: '', sh: '' }, offloads: false, report: () => {} };
   let gone = 0;
   const lines: string[] = [];
-  const pods = new LocalPods(env, dataplane, stateDir, plainLog('info', (l) => lines.push(l)), () => gone++);
+  const pods = new LocalPods(
+    env,
+    dataplane,
+    stateDir,
+    plainLog('info', (l) => lines.push(l)),
+    () => gone++,
+  );
   const plan = (name: string, fingerprint = 'f'): PodPlan => ({
     key: `default/${name}`,
     namespace: 'default',
@@ -56,7 +62,10 @@ t.test('new ones get their files, the same ones stay, gone ones are removed', as
   await pods.recover();
   t.equal(await pods.open(set(plan('a'), plan('b'))), true);
   pods.start();
-  t.same(pods.status().map((p) => `${p.name} ${p.phase}`), ['a Pending', 'b Pending']);
+  t.same(
+    pods.status().map((p) => `${p.name} ${p.phase}`),
+    ['a Pending', 'b Pending'],
+  );
   t.same(pods.notes(), ['Pod default/a: no command', 'Pod default/b: no command']);
   t.equal(readFileSync(join(plan('a').directory, 'resolv.conf'), 'utf8'), 'nameserver 10.96.0.10\n');
 
@@ -66,7 +75,10 @@ t.test('new ones get their files, the same ones stay, gone ones are removed', as
   await settled();
   t.notOk(existsSync(plan('a').directory));
   t.equal(gone(), 1);
-  t.same(pods.status().map((p) => p.name), ['b']);
+  t.same(
+    pods.status().map((p) => p.name),
+    ['b'],
+  );
   await pods.stop();
   t.notOk(existsSync(plan('b').directory));
 });
@@ -76,13 +88,19 @@ t.test('a changed one begins anew only when its old self is gone', async (t) => 
   await pods.open(set(plan('a')));
   pods.start();
   await pods.open(set(plan('a', 'other')));
-  t.same(pods.status().map((p) => p.message), ['is being ended']);
+  t.same(
+    pods.status().map((p) => p.message),
+    ['is being ended'],
+  );
   pods.start();
   await settled();
   t.equal(gone(), 1, 'it asks to be called again');
   await pods.open(set(plan('a', 'other')));
   pods.start();
-  t.same(pods.status().map((p) => p.message), ['']);
+  t.same(
+    pods.status().map((p) => p.message),
+    [''],
+  );
   t.equal(JSON.parse(readFileSync(join(plan('a').directory, 'pod.json'), 'utf8')).fingerprint, 'other');
   await pods.stop();
 });
@@ -92,7 +110,10 @@ t.test("files change in place when only the host's names do", async (t) => {
   await pods.open(set(plan('a')));
   await pods.open(set({ ...plan('a'), resolvConf: 'nameserver 192.0.2.1\n' }));
   t.equal(readFileSync(join(plan('a').directory, 'resolv.conf'), 'utf8'), 'nameserver 192.0.2.1\n');
-  t.same(pods.status().map((p) => p.message), ['']);
+  t.same(
+    pods.status().map((p) => p.message),
+    [''],
+  );
   await pods.stop();
 });
 
@@ -118,13 +139,24 @@ t.test('the next agent takes up what is still wanted and removes the rest', asyn
   t.notOk(existsSync(join(first.stateDir, 'pods', 'default_broken')));
   await second.pods.open(second.set(second.plan('same'), second.plan('changed', 'other')));
   const status = second.pods.status();
-  t.same(status.map((p) => `${p.name} ${p.containers[0]?.restarts}`), ['changed 0', 'same 5']);
+  t.same(
+    status.map((p) => `${p.name} ${p.containers[0]?.restarts}`),
+    ['changed 0', 'same 5'],
+  );
   await second.pods.stop();
   t.same(readPodStates(first.stateDir), { found: [], damaged: [] });
 });
 
 t.test('what is read back is checked field by field', async (t) => {
-  const good = { version: 1, namespace: 'a', name: 'b', netns: '', fingerprint: 'f', graceSeconds: 1, containers: [newContainerState('c')] };
+  const good = {
+    version: 1,
+    namespace: 'a',
+    name: 'b',
+    netns: '',
+    fingerprint: 'f',
+    graceSeconds: 1,
+    containers: [newContainerState('c')],
+  };
   t.ok(isPodState(JSON.parse(JSON.stringify(good))));
   const bad: unknown[] = [
     null,

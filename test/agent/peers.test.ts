@@ -1,12 +1,12 @@
 /** Probing: the packets of it, what is concluded from answers, and the real thing on the loopback device. */
 import t from 'tap';
 import { AgentError } from '../../src/agent/agent-error.ts';
-import { IcmpProber, echoRequest, parseEchoReply } from '../../src/agent/icmp-prober.ts';
+import { echoRequest, IcmpProber, parseEchoReply } from '../../src/agent/icmp-prober.ts';
 import { PeerProbes, peerProblems } from '../../src/agent/peers.ts';
 import type { ProbeResult } from '../../src/agent/status.ts';
 
 const PEER = { node: 'hostb', address: '172.31.0.12', gateway: '10.244.2.1', podCidr: '10.244.2.0/24' };
-const CONTEXT = { neededMtu: 1500, udpPort: 4789 };
+const CONTEXT = { neededMtu: 1500, overlayBytes: 50, udpPort: 4789 };
 const result = (reachable: boolean, pathMtu?: number): ProbeResult => ({
   address: '',
   reachable,
@@ -27,7 +27,8 @@ t.test('an echo request has a true checksum, also of odd length', async (t) => {
 });
 
 t.test('replies are told from everything else a raw socket sees', async (t) => {
-  const packet = (icmp: Buffer, header = Buffer.from([0x45, ...new Array(19).fill(0)])) => Buffer.concat([header, icmp]);
+  const packet = (icmp: Buffer, header = Buffer.from([0x45, ...new Array(19).fill(0)])) =>
+    Buffer.concat([header, icmp]);
   const reply = echoRequest(7, 9, 8);
   reply[0] = 0;
   t.same(parseEchoReply(packet(reply)), { id: 7, sequence: 9 });
@@ -39,11 +40,15 @@ t.test('replies are told from everything else a raw socket sees', async (t) => {
 
 t.test('what stands in the way is named with what to do', async (t) => {
   t.same(peerProblems(PEER, result(true, 1500), result(true), CONTEXT), []);
-  t.match(peerProblems(PEER, result(false), result(false), CONTEXT), [/^Node hostb \(172\.31\.0\.12\) does not answer: /]);
+  t.match(peerProblems(PEER, result(false), result(false), CONTEXT), [
+    /^Node hostb \(172\.31\.0\.12\) does not answer: /,
+  ]);
   t.match(peerProblems(PEER, result(true, 1400), result(true), CONTEXT), [
     /takes packets of 1400 bytes, full packets of pods need 1500: raise the MTU on the way, or start every agent with --mtu 1350/,
   ]);
-  t.match(peerProblems(PEER, result(true, 1500), result(false), CONTEXT), [/gateway 10\.244\.2\.1 does not through the overlay: .*UDP port 4789/]);
+  t.match(peerProblems(PEER, result(true, 1500), result(false), CONTEXT), [
+    /gateway 10\.244\.2\.1 does not through the overlay: .*UDP port 4789/,
+  ]);
   t.same(peerProblems(PEER, result(false), result(true), CONTEXT), [], 'ICMP may be filtered where the overlay works');
 });
 
@@ -64,9 +69,14 @@ t.test('the loopback device answers, and its MTU is found', async (t) => {
 
   const probes = new PeerProbes(() => {});
   const here = { node: 'me', address: '127.0.0.1', gateway: '127.0.0.2', podCidr: '' };
-  probes.update([here], { neededMtu: 1500, udpPort: 4789 });
+  probes.update([here], { neededMtu: 1500, overlayBytes: 50, udpPort: 4789 });
   const [status] = await probes.probe('me');
-  t.match(status, { node: 'me', underlay: { reachable: true, pathMtu: 1500 }, overlay: { reachable: true }, problems: [] });
+  t.match(status, {
+    node: 'me',
+    underlay: { reachable: true, pathMtu: 1500 },
+    overlay: { reachable: true },
+    problems: [],
+  });
   t.same(await probes.probe('somebody'), []);
   probes.close();
 });

@@ -1,9 +1,8 @@
 /** From a pod's object to what is run: names, environment, files, and what is said to be left out. */
 import { Buffer } from 'node:buffer';
 import t from 'tap';
-import { type PodPlanContext, expand, netnsName, planPod, podDirectory } from '../../src/agent/pod-plan.ts';
+import { expand, netnsName, type PodPlanContext, planPod, podDirectory } from '../../src/agent/pod-plan.ts';
 import type { ClusterPod } from '../../src/control/model.ts';
-import type { Pod } from '../../src/kube/objects.ts';
 import { parseAddress } from '../../src/wire/address.ts';
 
 const CONTEXT: PodPlanContext = {
@@ -31,7 +30,7 @@ function pod(spec: object, more: Partial<ClusterPod> = {}): ClusterPod {
       kind: 'Pod',
       metadata: { name: 'web-0', namespace: 'default' },
       spec: { containers: [{ name: 'web', command: ['sleep', 'infinity'] }], ...spec },
-    } as Pod,
+    },
     ...more,
   };
 }
@@ -40,7 +39,10 @@ t.test('names of namespaces and folders are unique and short enough', async (t) 
   t.equal(netnsName('default', 'web-0'), 'weft-default-web-0');
   t.not(netnsName('a', 'b-c'), netnsName('a-b', 'c'));
   t.match(netnsName('a-b', 'c'), /^weft-a-b-c-[0-9a-f]{8}$/);
-  const long = [netnsName('n'.repeat(63), 'p'.repeat(253)), podDirectory('/run/weft/hosta', 'n'.repeat(63), 'p'.repeat(253))];
+  const long = [
+    netnsName('n'.repeat(63), 'p'.repeat(253)),
+    podDirectory('/run/weft/hosta', 'n'.repeat(63), 'p'.repeat(253)),
+  ];
   for (const path of long) t.ok(Buffer.byteLength(path.split('/').at(-1) as string) <= 200);
   t.equal(podDirectory('/s', 'default', 'web-0'), '/s/pods/default_web-0');
 });
@@ -69,7 +71,13 @@ t.test('command, arguments and environment', async (t) => {
   const plan = planPod(pod({ containers: [container] }), CONTEXT);
   const [web] = plan.containers;
   t.same(web?.argv, ['weft', 'netexec', '--name', 'web-0', '$(NOBODY)']);
-  t.match(web?.env, { WHO: 'web-0', IP: '10.244.1.5', HOST_IP: '172.31.0.11', BOTH: 'web-0@10.244.1.5', HOSTNAME: 'web-0' });
+  t.match(web?.env, {
+    WHO: 'web-0',
+    IP: '10.244.1.5',
+    HOST_IP: '172.31.0.11',
+    BOTH: 'web-0@10.244.1.5',
+    HOSTNAME: 'web-0',
+  });
   t.match(web?.env.PATH, /^\/run\/weft\/hosta\/bin:/);
   t.equal(web?.env.SECRET, undefined);
   t.equal(web?.workingDir, '/tmp');
@@ -77,7 +85,15 @@ t.test('command, arguments and environment', async (t) => {
 });
 
 t.test('a container without a command is named, the others go on', async (t) => {
-  const plan = planPod(pod({ containers: [{ name: 'a', image: 'nginx' }, { name: 'b', command: ['true'] }] }), CONTEXT);
+  const plan = planPod(
+    pod({
+      containers: [
+        { name: 'a', image: 'nginx' },
+        { name: 'b', command: ['true'] },
+      ],
+    }),
+    CONTEXT,
+  );
   t.equal(plan.containers[0]?.argv, undefined);
   t.equal(plan.containers[0]?.problem, 'spec.containers[0]: image nginx is not known; give a command');
   t.same(plan.containers[1]?.argv, ['true']);

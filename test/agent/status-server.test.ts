@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import t from 'tap';
 import { AgentError } from '../../src/agent/agent-error.ts';
 import { agentDoctor, agentProbe, agentReady, agentStatus } from '../../src/agent/client.ts';
-import { type StatusSource, serveStatus } from '../../src/agent/status-server.ts';
 import type { AgentStatus, PeerStatus } from '../../src/agent/status.ts';
+import { type StatusSource, serveStatus } from '../../src/agent/status-server.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'weft-status-'));
 t.teardown(() => rmSync(folder, { recursive: true, force: true }));
