@@ -57,7 +57,7 @@ export class Dataplane {
     const start: WorkerStart = {
       counters: this.#counters.buffer,
       native: this.#native.buffer as SharedArrayBuffer,
-      mail: this.#mail.buffer as SharedArrayBuffer,
+      mail: this.#mail.buffer,
       waker: this.#waker,
       maxFlows: options.maxFlows,
     };
@@ -65,7 +65,7 @@ export class Dataplane {
     this.#worker = new Worker(file, { workerData: start, name: 'dataplane' });
     this.#worker.on('message', (answer: FromWorker) => this.#settle(answer));
     this.#ended = new Promise((resolve) => {
-      this.#worker.once('error', (error) => this.#end(error as Error, options.onEnd));
+      this.#worker.once('error', (error) => this.#end(error, options.onEnd));
       this.#worker.once('exit', () => {
         this.#end(new DataplaneError('the dataplane ended', 'WEFT_DATAPLANE_ENDED'), options.onEnd);
         this.#addon.closeFd(this.#waker);
@@ -121,7 +121,7 @@ export class Dataplane {
     return new Promise((resolve, reject) => {
       const ticket = ++this.#ticket;
       this.#waiting.set(ticket, { resolve, reject });
-      this.#worker.postMessage({ ...request, ticket } as ToWorker);
+      this.#worker.postMessage({ ...request, ticket });
       Atomics.add(this.#mail, 0, 1);
       this.#addon.wake(this.#waker);
     });
