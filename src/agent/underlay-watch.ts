@@ -1,0 +1,52 @@
+/**
+ * Notices when the underlay's address leaves this host (a container taken off its network, a cable's device gone) and
+ * when it comes back. The kernel forgets with a device the routes through it, so that they are wanted anew then.
+ */
+import { networkInterfaces } from 'node:os';
+
+const LOOK_MS = 1000;
+
+export class UnderlayWatch {
+  readonly #lost: () => void;
+  readonly #back: () => void;
+  readonly #addresses: () => readonly string[];
+  #address = '';
+  #isGone = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** `lost` and `back` are called once each time it goes and comes. */
+  constructor(events: { lost: () => void; back: () => void }, addresses = ownAddresses) {
+    this.#lost = events.lost;
+    this.#back = events.back;
+    this.#addresses = addresses;
+  }
+
+  /** From now on, this address, which is there. */
+  follow(address: string): void {
+    if (address !== this.#address) this.#isGone = false;
+    this.#address = address;
+    this.#timer ??= setInterval(() => this.look(), LOOK_MS).unref();
+  }
+
+  look(): void {
+    const gone = !this.#addresses().includes(this.#address);
+    if (gone === this.#isGone) return;
+    this.#isGone = gone;
+    if (gone) this.#lost();
+    else this.#back();
+  }
+
+  /** As a sentence; '' while it is there. */
+  problem(): string {
+    if (!this.#isGone) return '';
+    return `the InternalIP ${this.#address} has left this host: its pods reach no other host until it is back`;
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+}
+
+function ownAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map((each) => each.address));
+}
