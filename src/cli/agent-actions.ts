@@ -1,14 +1,14 @@
 /** What `weft agent`, `status`, `ping` and `doctor` do. */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import colors from 'picocolors';
 import { runAgent } from '../agent/agent.ts';
-import { AgentError } from '../agent/agent-error.ts';
 import { agentDoctor, agentProbe, agentStatus } from '../agent/client.ts';
 import { hostChecks } from '../agent/host-checks.ts';
 import type { AgentOptions } from '../agent/options.ts';
 import type { Check, ProbeResult } from '../agent/status.ts';
 import { agentStatusText } from '../observe/agent-status-text.ts';
 import { table } from '../observe/table.ts';
+import { socketOf, sockets } from './agent-socket.ts';
 
 interface Asking {
   socket?: string;
@@ -70,22 +70,4 @@ export async function doctor(options: Asking): Promise<number> {
     }
   }
   return checks.every((check) => check.ok || check.optional) ? 0 : 1;
-}
-
-function socketOf(options: Asking): string {
-  if (options.socket !== undefined) return options.socket;
-  const [only, ...more] = sockets();
-  if (only === undefined)
-    throw new AgentError('no-agent', 'no agent runs here', 'start one with weft agent, or say --socket');
-  if (more.length > 0)
-    throw new AgentError('no-agent', 'several agents run here', `say --socket, one of ${[only, ...more].join(', ')}`);
-  return only;
-}
-
-function sockets(): string[] {
-  const root = '/run/weft';
-  if (!existsSync(root)) return [];
-  return readdirSync(root)
-    .map((node) => `${root}/${node}/agent.sock`)
-    .filter((path) => existsSync(path));
 }

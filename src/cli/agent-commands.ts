@@ -1,4 +1,4 @@
-/** The words of `weft agent`, `status`, `ping` and `doctor`; what they do is imported when called. */
+/** The words of `weft agent`, `status`, `exec`, `ping` and `doctor`; what they do is imported when called. */
 import { type Command, Option } from 'commander';
 import { integer, port } from './numbers.ts';
 
@@ -11,6 +11,20 @@ export function addAgentCommands(program: Command): void {
     .addOption(new Option('-o, --output <format>', 'how to print it').choices(['table', 'json']).default('table'))
     .addHelpText('after', '\nExamples:\n  weft status\n  weft status -o json --socket /run/weft/hosta/agent.sock')
     .action(async (options) => (await import('./agent-actions.ts')).status(options));
+  program
+    .command('exec')
+    .description('run a command in a pod of this host; a shell where none is given')
+    .argument('<target>', 'POD or namespace/POD')
+    .argument('[command...]', 'the command, after --')
+    .addOption(socketOption())
+    .passThroughOptions()
+    .addHelpText(
+      'after',
+      "\nExits with the command's exit code.\n\nExamples:\n  weft exec client-0 -- curl -s http://web/hostname\n  weft exec default/web-0",
+    )
+    .action(async (target: string, command: string[], options: { socket?: string }) => {
+      process.exitCode = await (await import('./exec.ts')).exec(target, command, options);
+    });
   program
     .command('ping')
     .description('probe another host from this one: reachable, round trip, path MTU, by the underlay and the overlay')
