@@ -58,7 +58,7 @@ export class PeerProbes {
     this.#failures.clear();
     const names = new Set(peers.map((p) => p.node));
     for (const name of this.#results.keys()) if (!names.has(name)) this.#results.delete(name);
-    this.#schedule(0);
+    this.#schedule(FIRST_PROBE_MS);
   }
 
   status(): PeerStatus[] {
