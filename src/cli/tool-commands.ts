@@ -50,4 +50,11 @@ export function addToolCommands(program: Command): void {
     .action(async (address: string, options) => {
       await (await import('./tool-actions.ts')).tcpSend(address, options.port, options.seconds);
     });
+  tool
+    .command('host-manifests')
+    .requiredOption('--hosts <count>', '', integer(1, 200))
+    .requiredOption('--cidr <prefix>', 'of the underlay')
+    .option('--beside <path...>', 'manifests whose Nodes and Pods are there already')
+    .option('--example-pods', 'also the two pods of the example, on hosts that run none')
+    .action(async (options) => (await import('./host-manifests.ts')).hostManifests(options));
 }

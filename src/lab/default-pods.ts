@@ -26,8 +26,14 @@ spec:
       port: 8081
 `,
   ];
-  hosts.forEach((host, i) => {
-    documents.push(`apiVersion: v1
+  documents.push(...hosts.flatMap(exampleHostPods));
+  return documents.join('---\n');
+}
+
+/** The two pods of the example on one host. */
+export function exampleHostPods(host: LabHost, i: number): string[] {
+  return [
+    `apiVersion: v1
 kind: Pod
 metadata:
   name: web-${i}
@@ -45,8 +51,8 @@ spec:
         - name: udp
           protocol: UDP
           containerPort: 8081
-`);
-    documents.push(`apiVersion: v1
+`,
+    `apiVersion: v1
 kind: Pod
 metadata:
   name: client-${i}
@@ -58,9 +64,8 @@ spec:
     - name: client
       image: weft
       command: [sleep, infinity]
-`);
-  });
-  return documents.join('---\n');
+`,
+  ];
 }
 
 /** Node objects of hosts. */
