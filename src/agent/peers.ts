@@ -22,6 +22,8 @@ export interface PeerContext {
   udpPort: number;
 }
 
+/** Hosts that start together get this long to be there. */
+const FIRST_PROBE_MS = 500;
 /** Waits before all are asked again while one has a problem. */
 const RETRY_MS = [1000, 3000];
 /** And while none has: this long, or a second per peer, so that the hosts of a large lab leave each other alone. */
