@@ -17,12 +17,11 @@ export async function load(url: string, options: LoadOptions): Promise<void> {
     requests,
     concurrency,
     timeoutMs: timeout,
-    onProgress: async (done) => {
-      if (done !== pauseAfter) return;
+    ...(pauseAfter === undefined ? {} : { pauseAfter }),
+    pause: async () => {
       console.log('paused');
       await once(process.stdin, 'data');
-      process.stdin.unref?.();
-      process.stdin.pause();
+      process.stdin.destroy();
     },
   });
   print(result);

@@ -2,8 +2,9 @@
  * The hosts of a lab that manifests do not name: Node objects for them, and the example's pods where nobody has placed
  * any. For labs whose hosts are started one by one (containers, machines): each works out the same from the same files.
  */
-import { listManifests, readManifestFile } from '../kube/manifest-files.ts';
+
 import { parseManifest } from '../kube/manifest.ts';
+import { listManifests, readManifestFile } from '../kube/manifest-files.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { exampleHostPods, nodeManifests } from './default-pods.ts';
 import type { LabHost } from './topology.ts';

@@ -2,7 +2,7 @@
  * Asks a URL many times, each time over a connection of its own, and counts who answered and what failed. Runs inside
  * a pod; the demo and the tests read its JSON.
  */
-import { get } from 'node:http';
+import { connect } from 'node:net';
 
 export interface HttpLoadOptions {
   url: string;
@@ -11,8 +11,9 @@ export interface HttpLoadOptions {
   concurrency: number;
   /** A connection or an answer that takes longer has failed. */
   timeoutMs: number;
-  /** Called between two requests, when that many are done. */
-  onProgress?: (done: number) => Promise<void> | void;
+  /** After that many, `pause` is awaited, with no request in work. */
+  pauseAfter?: number;
+  pause?: () => Promise<void>;
 }
 
 export interface HttpLoadResult {
@@ -30,27 +31,29 @@ export interface HttpLoadResult {
 
 export async function httpLoad(options: HttpLoadOptions): Promise<HttpLoadResult> {
   const began = performance.now();
+  const url = new URL(options.url);
   const answers = new Map<string, number>();
   const failures = new Map<string, number>();
   const times: number[] = [];
   let started = 0;
-  let done = 0;
-  const worker = async (): Promise<void> => {
-    while (started < options.requests) {
+  const work = async (until: number): Promise<void> => {
+    while (started < until) {
       started++;
       const at = performance.now();
       try {
-        const text = await ask(options.url, options.timeoutMs);
+        const text = await ask(url, options.timeoutMs);
         answers.set(text, (answers.get(text) ?? 0) + 1);
         times.push(performance.now() - at);
       } catch (error) {
         const message = (error as NodeJS.ErrnoException).code ?? (error as Error).message;
         failures.set(message, (failures.get(message) ?? 0) + 1);
       }
-      await options.onProgress?.(++done);
     }
   };
-  await Promise.all(Array.from({ length: options.concurrency }, worker));
+  for (const until of [options.pauseAfter ?? options.requests, options.requests]) {
+    await Promise.all(Array.from({ length: options.concurrency }, () => work(until)));
+    if (until === options.pauseAfter) await options.pause?.();
+  }
   times.sort((a, b) => a - b);
   const total = [...failures.values()].reduce((sum, count) => sum + count, 0);
   return {
@@ -64,24 +67,22 @@ export async function httpLoad(options: HttpLoadOptions): Promise<HttpLoadResult
   };
 }
 
-function ask(url: string, timeoutMs: number): Promise<string> {
+/** As little as it takes, so that a client measures the network and not itself: the server ends the connection. */
+function ask(url: URL, timeoutMs: number): Promise<string> {
   return new Promise((done, fail) => {
-    const request = get(url, { agent: false, headers: { connection: 'close' } }, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => {
-        text += chunk;
-      });
-      response.once('error', fail);
-      response.once('end', () => {
-        clearTimeout(timer);
-        if (response.statusCode === 200) done(text);
-        else fail(new Error(`status ${response.statusCode}`));
-      });
+    const socket = connect({ host: url.hostname, port: Number(url.port || 80), family: 4 });
+    socket.setEncoding('latin1');
+    socket.setTimeout(timeoutMs, () => socket.destroy(new Error(`no answer within ${timeoutMs} ms`)));
+    let text = '';
+    socket.on('data', (chunk: string) => {
+      text += chunk;
     });
-    const timer = setTimeout(() => request.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
-    request.once('error', (error) => {
-      clearTimeout(timer);
-      fail(error);
+    socket.once('error', fail);
+    socket.once('end', () => {
+      const status = /^HTTP\/1\.\d (\d+)/.exec(text)?.[1];
+      if (status === '200') done(text.slice(text.indexOf('\r\n\r\n') + 4));
+      else fail(new Error(status === undefined ? 'no answer' : `status ${status}`));
     });
+    socket.write(`GET ${url.pathname}${url.search} HTTP/1.0\r\nHost: ${url.host}\r\n\r\n`);
   });
 }

@@ -14,6 +14,7 @@ import { logFiles, tail } from './logs.ts';
 import type { Topology } from './topology.ts';
 
 const POLL_MS = 40;
+const STEADY_MS = 300;
 /** An agent that died this often before it was ready will not be. */
 const HOPELESS_STARTS = 3;
 const TAIL_LINES = 15;
@@ -30,6 +31,7 @@ export async function waitUntilUp(
   const seconds = (): string => `${((Date.now() - began) / 1000).toFixed(1)} s`;
   await holderRuns(lab, holder, began + timeoutMs);
   let agentsReady = false;
+  let steady = false;
   let waitsFor = '';
   while (Date.now() < began + timeoutMs) {
     if (holder.exitCode !== null || holder.signalCode !== null) throw holderFailed(lab);
@@ -47,11 +49,16 @@ export async function waitUntilUp(
         pods,
         agents.flatMap((agent) => agent?.status ?? []),
       );
-      if (waiting.length === 0) {
+      if (waiting.length === 0 && steady) {
         report(`${pods.length} pods run after ${seconds()}`);
         return;
       }
-      waitsFor = `pod ${waiting[0]}`;
+      if (waiting.length > 0) waitsFor = `pod ${waiting[0]}`;
+      else {
+        // What starts and falls over at once shall not pass for running.
+        steady = true;
+        await sleep(STEADY_MS);
+      }
     } else {
       waitsFor = `agent ${unready?.name}: ${unready?.status?.notReady || 'does not answer'}`;
       if (unready)

@@ -11,7 +11,7 @@ import t from 'tap';
 import { findTool } from '../../src/agent/command.ts';
 import { takeDown } from '../../src/lab/down.ts';
 import { labEntry, targetEntry } from '../../src/lab/exec.ts';
-import { LabDir, listLabs } from '../../src/lab/lab-dir.ts';
+import { type LabDir, listLabs } from '../../src/lab/lab-dir.ts';
 import { type LabStatus, readLab } from '../../src/lab/lab-status.ts';
 import { checkMachine } from '../../src/lab/preflight.ts';
 import { mustRun, type RunOptions, type RunResult, run } from '../../src/lab/run.ts';

@@ -3,6 +3,7 @@ import t from 'tap';
 import { parseManifest } from '../../src/kube/manifest.ts';
 import { formatProblem } from '../../src/kube/problem.ts';
 import { defaultPods, nodeManifests } from '../../src/lab/default-pods.ts';
+import { parseLabFile } from '../../src/lab/lab-file.ts';
 import { resolveTopology } from '../../src/lab/topology.ts';
 
 const { hosts } = resolveTopology({}).topology;
@@ -23,6 +24,15 @@ t.test('they are valid objects: two pods a host and a service', (t) => {
     const nodes = parseManifest(nodeManifests(topology.hosts), 'nodes.yaml');
     t.same(nodes.problems.map(formatProblem), []);
     t.equal(nodes.objects.length, count);
+  }
+  t.end();
+});
+
+t.test('the lab files in examples/ are good', (t) => {
+  for (const file of ['examples/host-gw.yaml', 'examples/jumbo.yaml']) {
+    const { lab, problems } = parseLabFile(readFileSync(file, 'utf8'), file);
+    t.same(problems.map(formatProblem), []);
+    t.same(resolveTopology(lab, {}, file).problems.map(formatProblem), []);
   }
   t.end();
 });

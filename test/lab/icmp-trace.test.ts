@@ -1,0 +1,26 @@
+import t from 'tap';
+import { echoRequest } from '../../src/agent/icmp-prober.ts';
+import { readAnswer } from '../../src/lab/icmp-trace.ts';
+
+const ip = (protocol: number): Buffer => {
+  const header = Buffer.alloc(20);
+  header[0] = 0x45;
+  header[9] = protocol;
+  return header;
+};
+
+t.test('an echo reply, and errors that quote our echo', (t) => {
+  const request = echoRequest(0x1234, 7, 16);
+  const reply = Buffer.from(request);
+  reply[0] = 0;
+  t.same(readAnswer(Buffer.concat([ip(1), reply])), { type: 0, id: 0x1234, sequence: 7 });
+  for (const type of [11, 3]) {
+    const error = Buffer.concat([ip(1), Buffer.from([type, 0, 0, 0, 0, 0, 0, 0]), ip(1), request]);
+    t.same(readAnswer(error), { type, id: 0x1234, sequence: 7 });
+    for (let length = 0; length < 20 + 8 + 20 + 8; length++) {
+      t.equal(readAnswer(error.subarray(0, length)), undefined, `cut to ${length} bytes`);
+    }
+  }
+  t.equal(readAnswer(Buffer.concat([ip(1), request])), undefined, 'a request is no answer');
+  t.end();
+});
