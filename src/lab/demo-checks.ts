@@ -1,7 +1,7 @@
 /** What `weft demo` tries, one function each: the outcome in a few words, and whether it is what it should be. */
 import type { ProbeResult } from '../agent/status.ts';
 import { checksumErrors } from './checksum-errors.ts';
-import { addressOf, type DemoLab, enter, podProcess } from './demo-lab.ts';
+import { addressOf, type DemoLab, enter, killCommand, podProcess } from './demo-lab.ts';
 import { type Entry, labEntry } from './exec.ts';
 import type { HttpLoadResult } from './http-load.ts';
 import type { Hop } from './icmp-trace.ts';
@@ -67,7 +67,9 @@ export async function balance(demo: DemoLab): Promise<CheckResult> {
     `${REQUESTS}`,
   ]);
   const counts = Object.values(load.answers);
-  const even = counts.length === 3 && counts.every((count) => count === REQUESTS / 3);
+  // On a busy machine an answer may take longer than an endpoint is given, and its connection moves on to the next.
+  const slack = load.maxMs < 250 ? 0 : REQUESTS / 20;
+  const even = counts.length === 3 && counts.every((count) => Math.abs(count - REQUESTS / 3) <= slack);
   return {
     check: `${REQUESTS} HTTP requests through the service`,
     ok: load.failed === 0 && even,
@@ -85,7 +87,7 @@ export async function failOver(demo: DemoLab): Promise<CheckResult> {
     onOutput: (text, child) => {
       if (killed !== undefined || !text.includes('paused')) return;
       killed = podProcess(demo, 'web-1')
-        .then((pid) => mustRun(labEntry(demo.lab), ['kill', '-9', `${pid}`]))
+        .then((pid) => mustRun(labEntry(demo.lab), killCommand(pid)))
         .finally(() => child.stdin?.end('go on\n'));
     },
   });

@@ -78,3 +78,11 @@ export async function podProcess(demo: DemoLab, name: string): Promise<number> {
   if (pid === 0) throw new Error(`no process of pod ${name} runs`);
   return pid;
 }
+
+/**
+ * Kills a process and waits until it is gone: it takes a moment to die, in which its kernel goes on accepting for it,
+ * and a connection that it accepted ends with it on any network.
+ */
+export function killCommand(pid: number): string[] {
+  return ['sh', '-c', 'kill -9 "$1" && while kill -0 "$1" 2>/dev/null; do sleep 0.005; done', 'kill', `${pid}`];
+}

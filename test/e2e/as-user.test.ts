@@ -25,6 +25,8 @@ if [ "$(stat -c %a /dev/net/tun)" != 666 ]; then
   chmod 666 "$home/dev/tun"
   mount --bind "$home/dev/tun" /dev/net/tun
 fi
+# Set by tap for its children: it would write into a folder that is not the user's.
+unset NODE_OPTIONS
 exec setpriv --reuid ${USER} --regid ${USER} --clear-groups -- "$@"
 `;
 

@@ -3,6 +3,7 @@
  * middle. None may fail, and the agent must be as small and as idle afterwards as it was before.
  */
 import t from 'tap';
+import { killCommand } from '../../src/lab/demo-lab.ts';
 import type { HttpLoadResult } from '../../src/lab/http-load.ts';
 import { weftCommand } from '../../src/lab/weft-command.ts';
 import { endpointsOf } from './manifests.ts';
@@ -78,6 +79,6 @@ async function killServer(lab: TestLab): Promise<number> {
   const pods = (await lab.status()).hosts.flatMap((host) => host.status?.pods ?? []);
   const pid = pods.find((pod) => pod.name === 'web-1')?.containers[0]?.pid ?? 0;
   if (pid === 0) throw new Error('web-1 does not run');
-  await lab.inside(['kill', '-9', `${pid}`]);
+  await lab.inside(killCommand(pid));
   return 0;
 }

@@ -1,6 +1,7 @@
 /** End to end, in network namespaces: what pods, hosts and services see of the network of a default lab. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
+import type { Problem } from '../../src/kube/problem.ts';
 import { checksumErrors } from '../../src/lab/checksum-errors.ts';
 import { targetEntry } from '../../src/lab/exec.ts';
 import type { HttpLoadResult } from '../../src/lab/http-load.ts';
@@ -82,7 +83,11 @@ t.test('network', { skip, timeout: 400_000 }, async (t) => {
       ...['http-load', 'http://web/hostname', '--requests', '3000', '--concurrency', '100'],
     ]);
     t.equal(many.failed, 0, '3000 requests, 100 at once');
-    t.same(Object.values(many.answers), [1000, 1000, 1000]);
+    // Where the machine is busy, an answer may take longer than an endpoint is given, and the connection moves on.
+    t.ok(
+      Object.values(many.answers).every((count) => count > 900 && count < 1100),
+      `evenly: ${JSON.stringify(many.answers)}`,
+    );
     const own = await lab.tool<HttpLoadResult>('web-0', ['http-load', 'http://web/clientip', '--requests', '9']);
     t.equal(own.failed, 0, 'a server reaches its own service, itself included');
     t.match(
@@ -185,7 +190,8 @@ t.test('network', { skip, timeout: 400_000 }, async (t) => {
   );
 
   t.test('a bad manifest is reported, the good ones stay', async (t) => {
-    const problems = async () => (await lab.status()).hosts.map((host) => JSON.stringify(host.status?.problems ?? []));
+    const problems = async () =>
+      (await lab.status()).hosts.map((host) => JSON.stringify(host.status?.problems.filter(isError)));
     const service = (port: number) =>
       `apiVersion: v1\nkind: Service\nmetadata: {name: faulty}\nspec:\n  selector: {app: web}\n  ports: [{port: ${port}, targetPort: 80}]\n`;
     lab.manifest('faulty.yaml', service(99_999));
@@ -200,7 +206,10 @@ t.test('network', { skip, timeout: 400_000 }, async (t) => {
     t.equal(load.failed, 0, 'the good ones stay');
     lab.manifest('faulty.yaml', service(80));
     lab.manifest('not.yaml', undefined);
-    await until('no host has a problem', 8000, async () => (await problems()).every((text) => text === '[]'));
+    await until('no host has a problem', 8000, async () => {
+      const now = await problems();
+      return now.every((text) => text === '[]') || now.join('; ');
+    });
     await until('the service works', 8000, async () => (await lab.serviceAddress('faulty')) !== '');
     t.equal(
       (await lab.tool<HttpLoadResult>('client-0', ['http-load', 'http://faulty/hostname', '--requests', '3'])).failed,
@@ -220,13 +229,8 @@ t.test('network', { skip, timeout: 400_000 }, async (t) => {
       // The machine may be busy with something else for a moment: the best of five counts.
       for (let attempt = 0; attempt < 5 && best > 2000; attempt++) {
         const before = await agent();
-        await lab.inside(['kill', '-9', `${before?.agentPid}`]);
-        const killed = Date.now();
-        await until('traffic flows again', 20_000, async () => {
-          const { code } = await lab.run('client-0', ['ping', '-n', '-c', '1', '-W', '0.2', web1]);
-          return code === 0;
-        });
-        best = Math.min(best, Date.now() - killed);
+        const took = await lab.must('client-0', ['sh', '-c', KILL_AND_PING, 'kill', `${before?.agentPid}`, web1]);
+        best = Math.min(best, Number(took));
         await until('the agent answers', 20_000, async () => (await agent())?.status?.ready === true);
         t.same(pids(await agent()), pids(before), 'the same processes run on');
         t.equal((await agent())?.starts, (before?.starts ?? 0) + 1);
@@ -244,3 +248,15 @@ t.test('network', { skip, timeout: 400_000 }, async (t) => {
     }
   });
 });
+
+/** Without root, receive buffers are smaller than wanted: a warning that stays. */
+function isError({ severity }: Problem): boolean {
+  return severity === 'error';
+}
+
+/** Kills process $1 and pings $2 until it answers; prints how many milliseconds that took. */
+const KILL_AND_PING = `
+kill -9 "$1"
+began=$(date +%s%N)
+until ping -n -c 1 -W 0.1 "$2" >/dev/null; do :; done
+echo $((($(date +%s%N) - began) / 1000000))`;

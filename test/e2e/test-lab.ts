@@ -121,11 +121,13 @@ export class TestLab {
   }
 }
 
-/** Polls until a test holds; fails with what was waited for. */
-export async function until(what: string, timeoutMs: number, holds: () => Promise<boolean>): Promise<void> {
+/** Polls until a test holds; fails with what was waited for, and with what the test says instead of true. */
+export async function until(what: string, timeoutMs: number, holds: () => Promise<boolean | string>): Promise<void> {
   const deadline = Date.now() + timeoutMs;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`waited ${timeoutMs} ms until ${what}`);
+  for (;;) {
+    const state = await holds();
+    if (state === true) return;
+    if (Date.now() > deadline) throw new Error(`waited ${timeoutMs} ms until ${what}${state ? `: ${state}` : ''}`);
     await sleep(50);
   }
 }
