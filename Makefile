@@ -13,10 +13,10 @@ TS_SOURCES := $(shell find src test bench -name '*.ts' 2>/dev/null) $(wildcard t
 # Arguments for the tests: make test FILES='test/wire test/io/native-engine.test.ts'
 FILES ?=
 
-.PHONY: help build test test-slow e2e demo bench lint format docs clean
+.PHONY: help build test test-slow test-compose e2e demo compose compose-demo compose-down bench lint format docs clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 build: node_modules/.weft-lock $(ADDON) dist/.built ## install packages, build the addon and the command line
 	@cmp -s package-lock.json node_modules/.weft-lock || { rm -f node_modules/.weft-lock; $(MAKE) node_modules/.weft-lock; }
@@ -48,6 +48,18 @@ e2e: build ## the end-to-end tests alone, in network namespaces
 test-slow: build ## what takes minutes: test/**/*.slow.test.ts
 	@sh scripts/check-tools.sh test
 	@node scripts/run-tests.mjs slow
+
+test-compose: build ## the compose lab from an empty machine; installs and starts Docker where root may
+	@node scripts/run-tests.mjs compose
+
+compose: ## three hosts as containers: builds the image, brings them up, says what to try
+	@sh compose/up.sh
+
+compose-demo: build ## every check against the hosts that `make compose` brought up
+	@node dist/test/compose/demo.js
+
+compose-down: ## take the containers and their network down
+	@sh compose/down.sh
 
 demo: build ## a network of three hosts: traffic, failover, throughput, one table
 	@sh scripts/check-tools.sh run

@@ -5,6 +5,7 @@
  *
  *   node scripts/run-tests.mjs unit e2e          the suites of `make test`, one after the other
  *   node scripts/run-tests.mjs slow              test/**\/*.slow.test.ts alone
+ *   node scripts/run-tests.mjs compose           test/compose/ alone: the lab as containers
  *   node scripts/run-tests.mjs test/wire x.test.ts   some folders or files
  *
  * Every file is a process of its own. Suite e2e (test/e2e/) runs one file at a time, for its tests own the machine's
@@ -16,7 +17,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Parser } from 'tap-parser';
 
-const LIMIT_SECONDS = { unit: 120, e2e: 420, slow: 1800 };
+const LIMIT_SECONDS = { unit: 120, e2e: 420, slow: 1800, compose: 900 };
 const KILL_AFTER_MS = 10_000;
 const FAILURE_LINES = 60;
 const colour = process.stdout.isTTY && !process.env.NO_COLOR && !process.env.CI;
@@ -52,10 +53,12 @@ function chooseSuites(wanted) {
   const all = testFiles('test');
   const isSlow = (f) => f.endsWith('.slow.test.ts');
   const isE2e = (f) => f.startsWith('test/e2e/');
+  const isCompose = (f) => f === 'test/compose/compose.test.ts';
   const named = {
-    unit: all.filter((f) => !isSlow(f) && !isE2e(f)),
+    unit: all.filter((f) => !isSlow(f) && !isE2e(f) && !isCompose(f)),
     e2e: all.filter((f) => !isSlow(f) && isE2e(f)),
     slow: all.filter(isSlow),
+    compose: all.filter(isCompose),
   };
   const chosen = [];
   for (const argument of wanted.length > 0 ? wanted : ['unit', 'e2e']) {
@@ -75,7 +78,7 @@ function chooseSuites(wanted) {
       console.error(`no test file matches ${argument}`);
       process.exit(2);
     }
-    for (const name of ['unit', 'e2e', 'slow']) {
+    for (const name of ['unit', 'e2e', 'slow', 'compose']) {
       const part = files.filter((f) => named[name].includes(f));
       if (part.length > 0) chosen.push({ name, files: part });
     }

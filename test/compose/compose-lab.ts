@@ -1,0 +1,104 @@
+/**
+ * The compose lab seen from outside: its containers by `docker-compose exec -T`, its pods by `weft exec` inside of
+ * them, what its agents say and log. For the checks of `make compose-demo` and `make test-compose`.
+ */
+import { join } from 'node:path';
+import type { AgentStatus, PodStatus } from '../../src/agent/status.ts';
+import type { Entry } from '../../src/lab/exec.ts';
+import { mustRun, type RunOptions, run } from '../../src/lab/run.ts';
+import { ROOT } from '../house/rooms.ts';
+
+export class ComposeLab {
+  readonly env: NodeJS.ProcessEnv;
+  hosts: readonly string[] = [];
+  readonly #containers = new Map<string, string>();
+  readonly #pods = new Map<string, { host: string; pod: PodStatus }>();
+  service = '';
+
+  constructor(env: NodeJS.ProcessEnv = process.env) {
+    this.env = env;
+  }
+
+  /** Reads which hosts and pods there are; throws while an agent does not answer. */
+  async read(): Promise<void> {
+    const services = (await this.compose(['config', '--services'])).trim().split('\n').sort();
+    this.#containers.clear();
+    for (const host of services) {
+      // Of services that WEFT_HOSTS leaves out there is no container; older versions list them all the same.
+      const id = (await run(this.#compose(), ['ps', '-q', host])).stdout.trim();
+      if (id !== '') this.#containers.set(host, id);
+    }
+    this.hosts = [...this.#containers.keys()];
+    this.#pods.clear();
+    for (const host of this.hosts) {
+      const { pods, services } = await this.status(host);
+      for (const pod of pods) this.#pods.set(pod.name, { host, pod });
+      this.service = services.find(({ name }) => name === 'web')?.clusterIps[0] ?? '';
+    }
+  }
+
+  compose(args: readonly string[], options?: RunOptions): Promise<string> {
+    return mustRun(this.#compose(), args, { timeoutMs: 120_000, ...options });
+  }
+
+  docker(args: readonly string[]): Promise<string> {
+    return mustRun({ file: 'docker', args: [], env: this.env }, args);
+  }
+
+  container(host: string): string {
+    const id = this.#containers.get(host);
+    if (id === undefined) throw new Error(`there is no container of ${host}`);
+    return id;
+  }
+
+  inHost(host: string): Entry {
+    return { ...this.#compose(), args: [...this.#compose().args, 'exec', '-T', host] };
+  }
+
+  inPod(name: string): Entry {
+    const entry = this.inHost(this.#pod(name).host);
+    return { ...entry, args: [...entry.args, 'weft', 'exec', name, '--'] };
+  }
+
+  /** One of our small programs, in a pod; its JSON. */
+  async tool<T>(pod: string, words: readonly string[], timeoutMs = 60_000): Promise<T> {
+    const output = await mustRun(this.inPod(pod), ['weft', 'tool', ...words], { timeoutMs });
+    return JSON.parse(output.trim().split('\n').at(-1) ?? '') as T;
+  }
+
+  pods(prefix: string): string[] {
+    return [...this.#pods.keys()].filter((name) => name.startsWith(prefix)).sort();
+  }
+
+  address(pod: string): string {
+    return this.#pod(pod).pod.address;
+  }
+
+  async status(host: string): Promise<AgentStatus> {
+    const words = ['exec', this.container(host), 'weft', 'status', '-o', 'json'];
+    return JSON.parse(await this.docker(words)) as AgentStatus;
+  }
+
+  /** What a host's agent logged since then, without timestamps; `since` as an ISO date. */
+  async logs(host: string, since: string): Promise<string[]> {
+    const entry = { file: 'docker', args: [], env: this.env };
+    const { stdout, stderr } = await run(entry, ['logs', '--since', since, this.container(host)]);
+    return `${stdout}${stderr}`.split('\n').filter((line) => line !== '');
+  }
+
+  /** The network's name, as the engine knows it. */
+  async network(): Promise<string> {
+    const format = '{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}';
+    return (await this.docker(['inspect', '--format', format, this.container(this.hosts[0] ?? '')])).trim();
+  }
+
+  #compose(): Entry {
+    return { file: 'sh', args: [join(ROOT, 'compose/compose.sh')], env: this.env };
+  }
+
+  #pod(name: string): { host: string; pod: PodStatus } {
+    const found = this.#pods.get(name);
+    if (found === undefined) throw new Error(`there is no pod ${name}`);
+    return found;
+  }
+}

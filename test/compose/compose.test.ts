@@ -1,0 +1,121 @@
+/**
+ * The compose lab from an empty machine: an engine, the image, three hosts and a fourth, every check of
+ * `make compose-demo`, host-gw in place of VXLAN, and nothing left behind. Needs an engine or root; says so otherwise.
+ */
+import { join } from 'node:path';
+import t from 'tap';
+import { mustRun, run } from '../../src/lab/run.ts';
+import { ROOT } from '../house/rooms.ts';
+import { CHECKS } from './checks.ts';
+import { ComposeLab } from './compose-lab.ts';
+import { findEngine } from './engine.ts';
+
+const PROJECT = `weft-test-${process.pid}`;
+const IMAGE = `${PROJECT}:latest`;
+const UP_WITHIN_MS = 20_000;
+const IMAGE_BYTES = 300e6;
+/** What an agent, or a lab inside one container, needs to be allowed. */
+const ALLOWED = ['--cap-add', 'NET_ADMIN', '--cap-add', 'SYS_ADMIN', '--device', '/dev/net/tun'];
+
+const engine = await findEngine();
+if (typeof engine === 'string') t.plan(0, engine);
+else await testWith(engine.env, engine.stop);
+
+async function testWith(engineEnv: NodeJS.ProcessEnv, stop: () => Promise<void>): Promise<void> {
+  const settings = { WEFT_IMAGE: IMAGE, WEFT_NETWORK: '172.31.240', WEFT_HOSTS: '4' };
+  const env = { ...engineEnv, ...settings, COMPOSE_PROJECT_NAME: PROJECT };
+  const docker = { file: 'docker', args: [], env };
+  const sh = { file: 'sh', args: [], env };
+  const down = async (): Promise<void> => {
+    await run(sh, [join(ROOT, 'compose/down.sh')], { timeoutMs: 60_000 });
+    await run(docker, ['image', 'rm', '-f', IMAGE]);
+    await stop();
+  };
+  t.teardown(down);
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => void down().then(() => process.exit(1)));
+  }
+
+  await t.test('the image is built, small, and without what only building needs', async (t) => {
+    const began = Date.now();
+    await mustRun(sh, [join(ROOT, 'compose/build-image.sh')], { timeoutMs: 480_000 });
+    t.comment(`built in ${((Date.now() - began) / 1000).toFixed(0)} s`);
+    const size = async (name: string) =>
+      Number(await mustRun(docker, ['image', 'inspect', '--format', '{{.Size}}', name]));
+    const over = (await size(IMAGE)) - (await size(process.env.WEFT_BASE_IMAGE ?? 'node:20-bookworm-slim'));
+    t.ok(over < IMAGE_BYTES, `${(over / 1e6).toFixed(0)} MB over the base`);
+    const look =
+      'command -v g++ c++ gcc cc make python3; ls -d /opt/weft/node_modules/typescript /opt/weft/node_modules/tap';
+    const found = await run(docker, ['run', '--rm', '--network', 'none', '--entrypoint', 'sh', IMAGE, '-c', look]);
+    t.equal(found.stdout, '', 'no compiler, no development package');
+    t.match(await mustRun(docker, ['run', '--rm', '--network', 'none', IMAGE, 'version']), /^weft \d/);
+  });
+
+  await t.test('the image also runs a whole lab', async (t) => {
+    const script = 'weft lab up --hosts 2 && weft lab exec client-0 -- curl -s http://web/hostname && weft lab down';
+    const words = ['run', '--rm', '--init', '--network', 'none', ...ALLOWED, '--security-opt', 'apparmor=unconfined'];
+    const said = await mustRun(docker, [...words, '--entrypoint', 'sh', IMAGE, '-c', script], { timeoutMs: 90_000 });
+    t.match(said, /web-\d/);
+    t.match(said, /lab default is down/);
+  });
+
+  const lab = new ComposeLab(env);
+  await t.test('three hosts and a fourth are up soon', async (t) => {
+    const began = Date.now();
+    await lab.compose(['up', '-d', '--no-build']);
+    await untilAllAnswer(lab);
+    const ms = Date.now() - began;
+    t.ok(ms < UP_WITHIN_MS, `every pod answers every other after ${(ms / 1000).toFixed(1)} s`);
+    t.same(lab.hosts, ['hosta', 'hostb', 'hostc', 'hostd']);
+    t.match((await lab.status('hostd')).underlay.address, '172.31.240.14');
+    const capabilities = await lab.docker([
+      'inspect',
+      '--format',
+      '{{.HostConfig.Privileged}}',
+      lab.container('hosta'),
+    ]);
+    t.match(capabilities, 'false');
+  });
+
+  for (const [name, check] of CHECKS) {
+    await t.test(name, async (t) => {
+      const { ok, check: what, result, figure } = await check(lab);
+      t.ok(ok, `${what}: ${result}${figure === '' ? '' : `; ${figure}`}`);
+    });
+  }
+
+  await t.test('nothing is left of a lab that was taken down', async (t) => {
+    await mustRun(sh, [join(ROOT, 'compose/down.sh')]);
+    const filter = ['--filter', `label=com.docker.compose.project=${PROJECT}`, '-q'];
+    t.equal(await mustRun(docker, ['ps', '-a', ...filter]), '');
+    t.equal(await mustRun(docker, ['network', 'ls', ...filter]), '');
+    t.equal(await mustRun(docker, ['volume', 'ls', ...filter]), '');
+  });
+
+  await t.test('host-gw, another VNI and manifests of one’s own', async (t) => {
+    const own = { WEFT_BACKEND: 'host-gw', WEFT_VNI: '77', WEFT_HOSTS: '3', WEFT_MANIFESTS: './compose/manifests' };
+    const lab = new ComposeLab({ ...env, ...own });
+    await lab.compose(['up', '-d', '--no-build']);
+    await untilAllAnswer(lab);
+    t.match(await lab.status('hostb'), { backend: 'host-gw', vni: 77 });
+    t.equal(lab.hosts.length, 3);
+    for (const [name, check] of CHECKS.filter(([name]) => ['service', 'partition'].includes(name))) {
+      const { ok, check: what, result, figure } = await check(lab);
+      t.ok(ok, `${name}: ${what}: ${result}${figure === '' ? '' : `; ${figure}`}`);
+    }
+  });
+}
+
+/** Until every client pod is answered by every server pod. */
+async function untilAllAnswer(lab: ComposeLab): Promise<void> {
+  const [, ping] = CHECKS[0] ?? [];
+  const deadline = Date.now() + 60_000;
+  for (;;) {
+    const done = await lab
+      .read()
+      .then(() => ping?.(lab))
+      .catch(() => undefined);
+    if (done?.ok) return;
+    if (Date.now() > deadline) throw new Error(`not every pod answers after a minute: ${done?.result}`);
+  }
+}
