@@ -3,10 +3,11 @@
  * and services and pods reach the host and the world; routes; source NAT as nftables masquerade; sysctls. The plans
  * are pure and tested as text; applying them takes few spawns, since a restarted agent must be quick.
  */
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import type { KernelRoute } from '../control/overlay-backend.ts';
-import { AgentError } from './agent-error.ts';
-import { findTool, ipBatch, runTool } from './command.ts';
+import { AgentError, errnoOf } from './agent-error.ts';
+import { findTool, ipBatch, requireTool, runTool } from './command.ts';
 
 export const HOST_DEVICE = 'weft0';
 export const GSO_DEVICE = 'weft-gso';
@@ -79,11 +80,22 @@ export function writeSysctls(values: Readonly<Record<string, string>>): void {
   for (const [name, value] of Object.entries(values)) {
     const path = `/proc/sys/${name}`;
     try {
-      if (readFileSync(path, 'latin1').trim() !== value) writeFileSync(path, value);
+      if (readFileSync(path, 'latin1').trim() !== value) writeSysctl(path, value);
     } catch (error) {
       const remedy = `write it yourself: sysctl -w ${name.replaceAll('/', '.')}=${value}`;
       throw new AgentError('sysctl-refused', `${path} cannot be set to ${value}`, remedy, error);
     }
+  }
+}
+
+function writeSysctl(path: string, value: string): void {
+  try {
+    writeFileSync(path, value);
+  } catch (error) {
+    if (errnoOf(error) !== 'EROFS') throw error;
+    // A container's engine mounts it read-only, in the container alone; who may make namespaces may change that.
+    spawnSync(requireTool('mount'), ['-o', 'remount,rw,bind', '/proc/sys'], { stdio: 'ignore' });
+    writeFileSync(path, value);
   }
 }
 
