@@ -1,5 +1,6 @@
 /** `weft lab status` for people: the lab, its hosts, pods and services, and whatever is wrong. */
 import colors from 'picocolors';
+import type { ServiceStatus } from '../agent/status.ts';
 import { formatProblem } from '../kube/problem.ts';
 import type { HostStatus, LabStatus } from '../lab/lab-status.ts';
 import { table } from './table.ts';
@@ -14,17 +15,7 @@ export function labStatusText(lab: LabStatus): string {
   parts.push(hostTable(lab.hosts), podTable(lab.hosts));
   const services = lab.hosts.find((host) => host.status)?.status?.services ?? [];
   if (services.length > 0) {
-    parts.push(
-      table(
-        ['SERVICE', 'ADDRESS', 'PORTS', 'ENDPOINTS'],
-        services.map((service) => [
-          `${service.namespace}/${service.name}`,
-          service.clusterIps.join(',') || 'headless',
-          service.ports.map((port) => `${port.port}/${port.protocol}`).join(','),
-          [...new Set(service.ports.flatMap((port) => port.targets))].join(' ') || colors.yellow('none'),
-        ]),
-      ),
-    );
+    parts.push(table(['SERVICE', 'ADDRESS', 'PORT', 'ENDPOINTS'], services.flatMap(serviceRows)));
   }
   const problems = problemLines(lab.hosts);
   if (problems.length > 0) parts.push([colors.yellow('PROBLEMS'), ...problems].join('\n'));
@@ -60,6 +51,16 @@ function podTable(hosts: readonly HostStatus[]): string {
       ]),
     ),
   );
+}
+
+/** A row a port: endpoints may differ from port to port. */
+function serviceRows(service: ServiceStatus): string[][] {
+  return service.ports.map(({ port, protocol, targets }, i) => [
+    i === 0 ? `${service.namespace}/${service.name}` : '',
+    i === 0 ? service.clusterIps.join(',') || 'headless' : '',
+    `${port}/${protocol}`,
+    targets.join(' ') || colors.yellow('none'),
+  ]);
 }
 
 /** Each problem once, however many hosts see it. */

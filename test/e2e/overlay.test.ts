@@ -138,7 +138,7 @@ t.test('overlay', { skip, timeout: 400_000 }, async (t) => {
       ]);
       const enter = ['nsenter', '--net=/run/netns/outside', '--'];
       lab.background([...enter, ...weftCommand(), 'netexec', '--http-port', '80', '--address', OUTSIDE]);
-      lab.background([...enter, 'node', fileURLToPath(new URL('fake-resolver.js', import.meta.url)), OUTSIDE]);
+      lab.background([...enter, 'node', fileURLToPath(new URL('./fake-resolver.js', import.meta.url)), OUTSIDE]);
       const ask = () => lab.run('client-0', ['curl', '-sS', '-m', '5', `http://${OUTSIDE}/clientip`]);
       await until('the server listens', 10_000, async () => (await ask()).code === 0);
       t.match((await ask()).stdout, new RegExp(`^${HOSTA}:`), 'a pod comes from the address of its host');

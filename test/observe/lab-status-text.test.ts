@@ -1,0 +1,82 @@
+import { stripVTControlCharacters } from 'node:util';
+import t from 'tap';
+import type { AgentStatus } from '../../src/agent/status.ts';
+import { resolveTopology } from '../../src/lab/topology.ts';
+import { labStatusText } from '../../src/observe/lab-status-text.ts';
+
+const problem = { place: 'web.yaml:3', message: 'Service default/web: spec: is wrong', severity: 'error' } as const;
+
+function agent(node: string): AgentStatus {
+  return {
+    node,
+    pid: 7,
+    ready: true,
+    notReady: '',
+    startedAt: '',
+    readyAfterMs: 1,
+    versions: { weft: '', node: '', kernel: '' },
+    backend: 'vxlan',
+    vni: 1,
+    udpPort: 4789,
+    offload: { mode: 'udp-gso', requested: 'auto', detail: '' },
+    underlay: { address: '', device: '', mtu: 1500 },
+    podMtu: 1450,
+    podCidr: '',
+    gateway: '',
+    generation: 1,
+    pods: [
+      {
+        ...{ namespace: 'default', name: `web-${node}`, address: '10.244.1.9', hostNetwork: false, hostname: '' },
+        ...{ phase: 'Pending', ready: false, netns: '', directory: '', port: 16, message: 'no command', notes: [] },
+        containers: [
+          {
+            ...{ name: 'c', state: 'waiting', pid: 0, restarts: 4, exitCode: 1, reason: '', startedAt: '', env: {} },
+            ...{ workingDir: '', log: '' },
+          },
+        ],
+      },
+    ],
+    services: [
+      {
+        namespace: 'default',
+        name: 'web',
+        type: 'ClusterIP',
+        clusterIps: ['10.96.0.7'],
+        ports: [
+          { name: 'a', protocol: 'TCP', port: 80, targets: ['10.244.1.9:80', '10.244.2.9:80'] },
+          { name: 'b', protocol: 'UDP', port: 53, targets: [] },
+        ],
+      },
+    ],
+    peers: [],
+    problems: [problem],
+    counters: { drops: {}, ports: {}, flows: {}, gauges: {}, native: {}, dns: {} },
+    rssBytes: 98_400_000,
+  };
+}
+
+t.test('hosts, pods, services by port, and each problem once', (t) => {
+  const { topology } = resolveTopology({}, { hosts: 2 });
+  const hosts = topology.hosts.map((host, i) => ({
+    ...host,
+    starts: i + 1,
+    agentPid: 9,
+    lastEnd: 'SIGKILL',
+    status: i === 0 ? agent(host.name) : undefined,
+  }));
+  const text = stripVTControlCharacters(
+    labStatusText({ name: 'x', directory: '/x', up: true, rootless: true, topology, hosts }),
+  );
+  t.match(text, 'lab x: up, vxlan over 172.31.0.0/24 (mtu 1500), without root');
+  t.match(text, /hosta +172\.31\.0\.11 +10\.244\.1\.0\/24 +ready +1 +udp-gso +98 MB/);
+  t.match(text, /hostb +172\.31\.0\.12 +10\.244\.2\.0\/24 +SIGKILL +2$/m, 'an agent that does not answer');
+  t.match(text, /default\/web-hosta +hosta +10\.244\.1\.9 +Pending +4 +no command/);
+  t.match(text, /default\/web +10\.96\.0\.7 +80\/TCP +10\.244\.1\.9:80 10\.244\.2\.9:80\n +53\/UDP +none/);
+  t.match(text, /PROBLEMS\nweb\.yaml:3: Service default\/web: spec: is wrong \(hosta\)$/);
+  const all = labStatusText({
+    ...{ name: 'x', directory: '/x', up: false, rootless: false, topology },
+    hosts: hosts.map((host) => ({ ...host, status: agent(host.name) })),
+  });
+  t.equal(all.split('spec: is wrong').length, 2, 'a problem that all hosts see is told once');
+  t.end();
+});
