@@ -8,7 +8,7 @@ import { mustRun, run } from '../../src/lab/run.ts';
 import { ROOT } from '../house/rooms.ts';
 import { CHECKS } from './checks.ts';
 import { ComposeLab } from './compose-lab.ts';
-import { findEngine } from './engine.ts';
+import { type Engine, findEngine } from './engine.ts';
 
 const PROJECT = `weft-test-${process.pid}`;
 const IMAGE = `${PROJECT}:latest`;
@@ -19,17 +19,17 @@ const ALLOWED = ['--cap-add', 'NET_ADMIN', '--cap-add', 'SYS_ADMIN', '--device',
 
 const engine = await findEngine();
 if (typeof engine === 'string') t.plan(0, engine);
-else await testWith(engine.env, engine.stop);
+else await testWith(engine);
 
-async function testWith(engineEnv: NodeJS.ProcessEnv, stop: () => Promise<void>): Promise<void> {
+async function testWith(engine: Engine): Promise<void> {
   const settings = { WEFT_IMAGE: IMAGE, WEFT_NETWORK: '172.31.240', WEFT_HOSTS: '4' };
-  const env = { ...engineEnv, ...settings, COMPOSE_PROJECT_NAME: PROJECT };
+  const env = { ...engine.env, ...settings, COMPOSE_PROJECT_NAME: PROJECT };
   const docker = { file: 'docker', args: [], env };
   const sh = { file: 'sh', args: [], env };
   const down = async (): Promise<void> => {
     await run(sh, [join(ROOT, 'compose/down.sh')], { timeoutMs: 60_000 });
     await run(docker, ['image', 'rm', '-f', IMAGE]);
-    await stop();
+    await engine.stop();
   };
   t.teardown(down);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -50,6 +50,8 @@ async function testWith(engineEnv: NodeJS.ProcessEnv, stop: () => Promise<void>)
     t.equal(found.stdout, '', 'no compiler, no development package');
     t.match(await mustRun(docker, ['run', '--rm', '--network', 'none', IMAGE, 'version']), /^weft \d/);
   });
+
+  await engine.isolate();
 
   await t.test('the image also runs a whole lab', async (t) => {
     const script = 'weft lab up --hosts 2 && weft lab exec client-0 -- curl -s http://web/hostname && weft lab down';

@@ -1,33 +1,41 @@
 /**
  * A Docker engine for a test: the one that answers, or one of our own, which is started where root may and gone
- * without a trace afterwards: its files in a temporary folder, no bridge and no packet filter of its own in the host.
+ * without a trace afterwards: its files in a temporary folder, its networks in a namespace (compose/engine.sh).
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findTool } from '../../src/agent/command.ts';
+import { ROOT } from '../house/rooms.ts';
 
 export interface Engine {
   /** What docker and docker-compose must be run with. */
   env: NodeJS.ProcessEnv;
+  /** After builds, before containers have networks: an engine of our own moves to a network namespace of its own. */
+  isolate(): Promise<void>;
   stop(): Promise<void>;
 }
 
 const START_MS = 60_000;
-const STOP_MS = 20_000;
 const PACKAGES = ['docker.io', 'docker-compose', 'mmdebstrap'];
 
 /** An engine, or why there is none. */
 export async function findEngine(): Promise<Engine | string> {
-  if (answers(process.env) && hasCompose()) return { env: process.env, stop: async () => {} };
+  if (answers(process.env) && hasCompose()) return foreign();
   if (process.getuid?.() !== 0) return 'no Docker engine and docker-compose answer, and only root can start one';
   const missing = installMissing();
   if (missing !== '') return missing;
   // Where a service manager runs, the packages have started one.
-  if (answers(process.env)) return { env: process.env, stop: async () => {} };
+  if (answers(process.env)) return foreign();
   return startEngine();
+}
+
+function foreign(): Engine {
+  return { env: process.env, isolate: async () => {}, stop: async () => {} };
 }
 
 function answers(env: NodeJS.ProcessEnv): boolean {
@@ -56,55 +64,49 @@ function installMissing(): string {
   return `apt-get cannot install ${PACKAGES.join(', ')}: ${done.stderr.trim().split('\n').at(-1)}`;
 }
 
+/** One in the host's network, so that builds reach what the host reaches. */
 async function startEngine(): Promise<Engine | string> {
   const folder = mkdtempSync(join(tmpdir(), 'weft-docker-'));
-  const socket = `unix://${join(folder, 'docker.sock')}`;
-  const log = join(folder, 'dockerd.log');
-  const out = openSync(log, 'w');
-  const words = [
-    ...['--data-root', join(folder, 'data'), '--exec-root', join(folder, 'exec')],
-    ...['--pidfile', join(folder, 'dockerd.pid'), '--host', socket],
-    // The lab's own bridge is all it needs; rules of a packet filter would outlive the engine.
-    ...['--bridge=none', '--iptables=false', '--ip-forward=false', '--ip-masq=false', '--userland-proxy=false'],
-  ];
-  const path = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`;
-  const daemon = spawn('dockerd', words, {
-    env: { ...process.env, PATH: path },
-    stdio: ['ignore', out, out],
+  const env = { ...process.env, DOCKER_HOST: `unix://${join(folder, 'docker.sock')}`, WEFT_BUILD_NETWORK: 'host' };
+  let keeper = await start(folder, 'host', env);
+  if (keeper === undefined) {
+    const last = readFileSync(join(folder, 'dockerd.log'), 'utf8').trim().split('\n').at(-1) ?? '';
+    rmSync(folder, { recursive: true, force: true });
+    return `dockerd does not start here: ${last}`;
+  }
+  return {
+    env,
+    isolate: async () => {
+      if (keeper !== undefined) await stop(keeper, 'keep\n');
+      keeper = await start(folder, 'apart', env);
+      if (keeper === undefined) throw new Error(`dockerd does not start in a network namespace: see ${folder}`);
+    },
+    stop: async () => {
+      if (keeper !== undefined) await stop(keeper, '');
+    },
+  };
+}
+
+/** The engine's keeper once it answers; undefined where it does not. */
+async function start(folder: string, network: string, env: NodeJS.ProcessEnv): Promise<ChildProcess | undefined> {
+  // A group of its own: what ends this test must not end the keeper, which cleans up after it.
+  const keeper = spawn('sh', [join(ROOT, 'compose/engine.sh'), folder, network], {
+    stdio: ['pipe', 'pipe', 'ignore'],
     detached: true,
   });
-  daemon.on('error', () => {});
-  // Containers reach no registry over a bridge without address translation: an image is built on the host's network.
-  const env = { ...process.env, DOCKER_HOST: socket, WEFT_BUILD_NETWORK: 'host' };
+  const [said] = (await once(keeper.stdout as Readable, 'data')) as [Buffer];
+  const daemon = Number(String(said));
   const deadline = Date.now() + START_MS;
-  while (daemon.exitCode === null && daemon.pid !== undefined && Date.now() < deadline) {
-    if (answers(env)) return { env, stop: () => stopEngine(daemon, folder) };
+  while (existsSync(`/proc/${daemon}`) && Date.now() < deadline) {
+    if (answers(env)) return keeper;
     await sleep(250);
   }
-  const last = readFileSync(log, 'utf8').trim().split('\n').at(-1) ?? '';
-  await stopEngine(daemon, folder);
-  return `dockerd does not start here: ${last}`;
+  await stop(keeper, 'keep\n');
+  return undefined;
 }
 
-async function stopEngine(daemon: ChildProcess, folder: string): Promise<void> {
-  const ended = new Promise<void>((done) => {
-    if (daemon.exitCode !== null || daemon.pid === undefined) done();
-    daemon.once('exit', () => done());
-  });
-  daemon.kill('SIGTERM');
-  const late = setTimeout(() => daemon.kill('SIGKILL'), STOP_MS);
+async function stop(keeper: ChildProcess, word: string): Promise<void> {
+  const ended = once(keeper, 'exit');
+  keeper.stdin?.end(word);
   await ended;
-  clearTimeout(late);
-  // Its containerd ends with it, but may hold the folder for another moment.
-  for (const point of mountsBelow(folder)) spawnSync('umount', ['-l', point], { stdio: 'ignore' });
-  rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
-}
-
-/** Innermost first. */
-function mountsBelow(folder: string): string[] {
-  return readFileSync('/proc/self/mounts', 'utf8')
-    .split('\n')
-    .map((line) => line.split(' ')[1] ?? '')
-    .filter((point) => point.startsWith(`${folder}/`))
-    .reverse();
 }
