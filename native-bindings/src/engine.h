@@ -32,6 +32,7 @@ struct Port {
   uint32_t mtu = 0;
   bool trustPartial = false;
   bool polled = false;
+  uint32_t errorsInRow = 0;
   std::unique_ptr<SendQueue> queue;
 };
 

@@ -17,6 +17,7 @@ namespace {
 constexpr uint32_t kTurnPackets = 64;
 constexpr uint32_t kTurnBytes = 256 * 1024;
 constexpr uint32_t kTurnBuffers = 16;
+constexpr uint32_t kErrorsInRow = 64;
 
 }  // namespace
 
@@ -70,11 +71,17 @@ bool Engine::receiveTun(Port& port) {
     stats_.add(kSyscallsRead);
     if (bytes < 0) {
       if (errno == EAGAIN || errno == EINTR) return false;
-      // EBADFD and EFAULT: the device was deleted; EIO: it is going. Polling it further would spin.
+      // EINVAL is about one packet, which the vnet header cannot describe and which is gone; anything else, and many
+      // of those in a row, about the device: it was deleted or is going. Polling it further would spin.
+      if (errno == EINVAL && port.errorsInRow++ < kErrorsInRow) {
+        stats_.add(kRxErrors);
+        continue;
+      }
       stats_.add(kPortGone);
       retire(port);
       return false;
     }
+    port.errorsInRow = 0;
     const uint32_t length = static_cast<uint32_t>(bytes) - port.vnetHeaderBytes;
     if (bytes <= static_cast<ssize_t>(port.vnetHeaderBytes) || length > kMaxPacketBytes) {
       stats_.add(kRxTruncated);

@@ -59,7 +59,7 @@ export function sendIcmpError(c: Context, cause: number, type: number, code: num
   const l3 = batch.l3[cause];
   if (batch.kind[cause] === KIND.icmpError) return;
   if (batch.kind[cause] === KIND.fragment && ipv4.fragmentOffsetBytes(b, l3) !== 0) return;
-  if (c.tables.local.gateway4 === 0 || !c.allowIcmp()) return;
+  if (c.tables.local.gateway4 === 0 || !c.allowIcmp(vector.inPort[cause])) return;
   // Of a super-packet as receive offload leaves it, only the header is in one piece with what follows.
   const whole = vector.stride[cause] > 0 ? vector.headerBytes[cause] : vector.length[cause];
   const quoted = Math.min(whole, QUOTE_BYTES);
@@ -111,6 +111,10 @@ export function answerEcho(c: Context, i: number): void {
   const b = vector.arena;
   const l3 = batch.l3[i];
   const l4 = batch.l4[i];
+  if (!icmp.checksumValid(b, l4, vector.length[i] - (l4 - l3))) {
+    batch.verdict[i] = DROP['l4-header'];
+    return;
+  }
   const source = ipv4.source(b, l3);
   ipv4.setSource(b, l3, ipv4.destination(b, l3));
   ipv4.setDestination(b, l3, source);

@@ -16,6 +16,9 @@ export const ATTEMPT_MS = [250, 500, 1000, 2000] as const;
 const HELD_BYTES = 2048;
 const SMALLEST_SLOTS = 256;
 const MOST_SLOTS = 8192;
+/** Datagrams may hold this many of them: many are never answered, and wait for nothing but an ICMP error. */
+const MOST_DATAGRAMS = MOST_SLOTS / 4;
+const UDP = 17;
 /** Entries of a timer ring: an attempt that ended keeps its entry until the deadline. */
 const RING = 65_536;
 const META = 8;
@@ -32,6 +35,7 @@ export class Attempts {
   #resendHead = 0;
   #resendTail = 0;
   held = 0;
+  #heldDatagrams = 0;
 
   constructor(flows: FlowTable) {
     this.#flows = flows;
@@ -42,6 +46,9 @@ export class Attempts {
   /** Keeps a copy of packet `i`, which is contiguous from `l3`, for a connection; false when there is no room. */
   hold(forward: number, vector: PacketVector, i: number): boolean {
     const length = vector.length[i];
+    const o = forward * FLOW_WORDS;
+    const datagram = this.#flows.words[o + FLOW.protocol] === UDP;
+    if (datagram && this.#heldDatagrams >= MOST_DATAGRAMS) return false;
     if (length > HELD_BYTES || vector.gsoSize[i] !== 0 || vector.stride[i] !== 0) return false;
     if (this.#free === 0 && !this.#grow()) return false;
     const slot = this.#free - 1;
@@ -55,11 +62,11 @@ export class Attempts {
     const from = vector.offset[i];
     const to = slot * HELD_BYTES;
     for (let n = 0; n < length; n++) this.#bytes[to + n] = vector.arena[from + n];
-    const o = forward * FLOW_WORDS;
     this.#flows.words[o + FLOW.state] |= STATE.trying;
     this.#flows.words[o + FLOW_WORDS + FLOW.held] = slot + 1;
     this.#flows.trying++;
     this.held++;
+    if (datagram) this.#heldDatagrams++;
     return true;
   }
 
@@ -68,18 +75,23 @@ export class Attempts {
     const o = forward * FLOW_WORDS;
     const w = this.#flows.words;
     if ((w[o + FLOW.state] & STATE.trying) === 0) return;
-    w[o + FLOW.state] &= ~STATE.trying;
+    w[o + FLOW.state] &= ~(STATE.trying | STATE.moving);
     const slot = w[o + FLOW_WORDS + FLOW.held] - 1;
     w[o + FLOW_WORDS + FLOW.held] = 0;
     this.#meta[slot * META + 7] = this.#free;
     this.#free = slot + 1;
     this.#flows.trying--;
     this.held--;
+    if (w[o + FLOW.protocol] === UDP) this.#heldDatagrams--;
   }
 
-  /** Gives the connection's current attempt its time limit. False when the ring is full: it has none then. */
+  /**
+   * Gives the connection's current attempt its time limit; a datagram the longest, after which its endpoint is taken
+   * to be well. False when the ring is full: it has none then.
+   */
   setTimer(forward: number, attempt: number, nowMs: number): boolean {
-    const kind = Math.min(attempt, ATTEMPT_MS.length - 1);
+    const datagram = this.#flows.words[forward * FLOW_WORDS + FLOW.protocol] === UDP;
+    const kind = datagram ? ATTEMPT_MS.length - 1 : Math.min(attempt, ATTEMPT_MS.length - 1);
     const serial = this.#flows.words[forward * FLOW_WORDS + FLOW.serial];
     return this.#timers[kind].push(forward, serial, nowMs + ATTEMPT_MS[kind]);
   }
@@ -118,6 +130,7 @@ export class Attempts {
 
   /** Queues the held packet of a connection to go through the pipeline again. */
   queueResend(forward: number): void {
+    this.#flows.words[forward * FLOW_WORDS + FLOW.state] |= STATE.moving;
     this.#resends[this.#resendTail & (this.#resends.length - 1)] = forward;
     this.#resendTail = (this.#resendTail + 1) | 0;
   }
@@ -130,11 +143,15 @@ export class Attempts {
       const o = forward * FLOW_WORDS;
       const w = this.#flows.words;
       if (o < w.length && (w[o + FLOW.state] & STATE.trying) !== 0) {
+        w[o + FLOW.state] &= ~STATE.moving;
         const slot = w[o + FLOW_WORDS + FLOW.held] - 1;
         const m = slot * META;
         const length = this.#meta[m + 1];
         const i = vector.append(length);
-        if (i < 0) return appended;
+        if (i < 0) {
+          w[o + FLOW.state] |= STATE.moving;
+          return appended;
+        }
         vector.inPort[i] = this.#meta[m];
         vector.flags[i] = this.#meta[m + 2];
         vector.checksumStart[i] = this.#meta[m + 3];

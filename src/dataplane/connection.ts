@@ -104,12 +104,41 @@ export function refresh(c: Context, forward: number): void {
   w[r + FLOW.generation] = generation;
 }
 
-/** True when a service's connection may stay with its endpoint under new tables. */
-export function mayStay(c: Context, forward: number): boolean {
+/**
+ * Brings a connection that was decided under earlier tables to those in force. False when it may not go on as it is
+ * and was removed: its next packet begins anew.
+ */
+export function renew(c: Context, record: number): boolean {
+  const { flows, tables } = c;
+  const w = flows.words;
+  const forward = record & ~1;
+  const o = forward * FLOW_WORDS;
+  const before = w[o + FLOW.generation];
+  if (before === tables.generation) return true;
+  const state = w[o + FLOW.state];
+  let stays = true;
+  if ((state & STATE.balanced) !== 0) {
+    // Established TCP drains; everything else follows the service's endpoints.
+    const established = w[o + FLOW.protocol] === PROTOCOL.tcp && (state & STATE.answered) !== 0;
+    stays = established || endpointListed(c, forward);
+  } else {
+    // A service has come to stand at the address since.
+    stays = find(tables.services.byAddress, w[o + 4], w[o + 5], w[o + 6], w[o + 7], 0) === NO_VALUE;
+  }
+  if (!stays && record === forward) {
+    flows.remove(forward);
+    return false;
+  }
+  refresh(c, forward);
+  // An answer still passes, but the question comes up again with the next packet of the other direction.
+  if (!stays) w[o + FLOW.generation] = before;
+  return true;
+}
+
+/** True when the endpoint of a service's connection is still one of the service's. */
+export function endpointListed(c: Context, forward: number): boolean {
   const w = c.flows.words;
   const o = forward * FLOW_WORDS;
-  const established = w[o + FLOW.protocol] === PROTOCOL.tcp && (w[o + FLOW.state] & STATE.answered) !== 0;
-  if (established) return true;
   const service = serviceOf(c, forward);
   if (service === NO_VALUE) return false;
   const { services, endpoints } = c.tables.services;
@@ -138,6 +167,7 @@ export function mayStay(c: Context, forward: number): boolean {
 export function moveOn(c: Context, forward: number, silent: boolean): void {
   const { flows, attempts, counters } = c;
   const o = forward * FLOW_WORDS;
+  if ((flows.words[o + FLOW.state] & STATE.moving) !== 0) return;
   const made = ++flows.words[o + FLOW_WORDS + FLOW.attempts];
   const service = serviceOf(c, forward);
   const count = service === NO_VALUE ? 0 : c.tables.services.services[service * SERVICE_WORDS + SERVICE.count];
@@ -146,7 +176,7 @@ export function moveOn(c: Context, forward: number, silent: boolean): void {
   const next = flows.words[o + FLOW_WORDS + FLOW.endpoint] + 1;
   if (count > 0 && made < most && pointAt(c, forward, service, next)) {
     counters.gauges[GAUGE.attemptsMoved]++;
-    if (flows.words[o + FLOW.protocol] === PROTOCOL.tcp) attempts.setTimer(forward, made, c.nowMs);
+    attempts.setTimer(forward, made, c.nowMs);
   } else {
     counters.gauges[GAUGE.attemptsFailed]++;
     flows.words[o + FLOW.state] |= STATE.failed;

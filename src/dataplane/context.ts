@@ -27,6 +27,8 @@ export interface ContextOptions {
 
 /** ICMP errors sent at most in a second; more are counted and not sent (RFC 1812, 4.3.2.8). */
 const ICMP_PER_SECOND = 1000;
+/** Of those, for packets of one port: no pod can use up what the others need. */
+const ICMP_PER_PORT = 250;
 
 export class Context {
   readonly batch: Batch;
@@ -47,12 +49,14 @@ export class Context {
   readonly attached: Uint8Array;
   tunnel: TunnelPort | undefined;
   nowMs = 0;
+  /** IPv4 identification of the next frame that leaves by tunnel GSO. */
+  outerId = 0;
   /** A packet was for a peer whose MAC is not known. */
   unresolved = false;
   /** Packets of the vector that came from ports; those behind them are the dataplane's own. */
   received = 0;
-  #icmpBudget = ICMP_PER_SECOND;
-  #icmpAtMs = 0;
+  readonly #icmpAll = new Budgets(1, ICMP_PER_SECOND);
+  readonly #icmpByPort: Budgets;
 
   constructor(vector: PacketVector, portLimit: number, options: ContextOptions = {}) {
     this.vector = vector;
@@ -61,6 +65,7 @@ export class Context {
     this.flows = new FlowTable(options.maxFlows, options.seed);
     this.attempts = new Attempts(this.flows);
     this.attached = new Uint8Array(portLimit);
+    this.#icmpByPort = new Budgets(portLimit, ICMP_PER_PORT);
   }
 
   /** Puts new tables in force: flows stay, and are decided anew when their next packet comes. */
@@ -97,19 +102,32 @@ export class Context {
     this.counters.gauges[GAUGE.generation] = tables.generation;
   }
 
-  /** True when one more ICMP error may be sent now. */
-  allowIcmp(): boolean {
-    const passed = this.nowMs - this.#icmpAtMs;
-    if (passed > 0) {
-      this.#icmpBudget = Math.min(ICMP_PER_SECOND, this.#icmpBudget + (passed * ICMP_PER_SECOND) / 1000);
-      this.#icmpAtMs = this.nowMs;
-    }
-    if (this.#icmpBudget < 1) {
-      this.counters.gauges[GAUGE.icmpLimited]++;
-      return false;
-    }
-    this.#icmpBudget--;
-    this.counters.gauges[GAUGE.icmpSent]++;
+  /** True when one more ICMP error may be sent now about a packet of this port. */
+  allowIcmp(port: number): boolean {
+    const allowed = this.#icmpByPort.take(Math.max(port, 0), this.nowMs) && this.#icmpAll.take(0, this.nowMs);
+    this.counters.gauges[allowed ? GAUGE.icmpSent : GAUGE.icmpLimited]++;
+    return allowed;
+  }
+}
+
+/** Token buckets: each refills at its rate a second, and holds a second's worth. */
+class Budgets {
+  readonly #rate: number;
+  readonly #left: Float64Array;
+  readonly #atMs: Float64Array;
+
+  constructor(count: number, perSecond: number) {
+    this.#rate = perSecond;
+    this.#left = new Float64Array(count).fill(perSecond);
+    this.#atMs = new Float64Array(count);
+  }
+
+  take(i: number, nowMs: number): boolean {
+    const refilled = this.#left[i] + ((nowMs - this.#atMs[i]) * this.#rate) / 1000;
+    this.#atMs[i] = nowMs;
+    this.#left[i] = Math.min(this.#rate, refilled);
+    if (this.#left[i] < 1) return false;
+    this.#left[i]--;
     return true;
   }
 }

@@ -44,6 +44,8 @@ export const STATE = {
   failed: 64,
   /** A connection to a service's address. */
   balanced: 128,
+  /** It was moved to another endpoint, and its held packet is about to go there: others change nothing until then. */
+  moving: 256,
 } as const;
 
 const TICK_MS = 100;
@@ -79,8 +81,10 @@ export class FlowTable {
   readonly #seed: number;
   #buckets: Int32Array;
   #mask: number;
-  /** First free connection + 1; the next one stands in its word 0. */
+  /** First free connection + 1; the next one stands where a forward record has its serial. */
   #free: number;
+  /** The same for connections removed in this vector: packets of it may still go by what their records say. */
+  #limbo = 0;
   #sweepAt = 0;
   #serial = 0;
   #nowTicks = 0;
@@ -193,7 +197,7 @@ export class FlowTable {
     const forward = connection * 2;
     const w = this.words;
     const o = forward * WORDS;
-    this.#free = w[o];
+    this.#free = w[o + FLOW.serial];
     w.fill(0, o, o + 2 * WORDS);
     this.#writeKey(forward, hash, s0, s1, s2, s3, d0, d1, d2, d3, ports, protocol);
     w[o + FLOW.lastSeen] = this.#nowTicks;
@@ -233,6 +237,11 @@ export class FlowTable {
     return serial;
   }
 
+  /** True when the connection has been idle for as long as one that was never answered may be. */
+  stale(forward: number): boolean {
+    return this.#nowTicks - this.words[forward * WORDS + FLOW.lastSeen] > TIMEOUT.tcpNew;
+  }
+
   /** True when the connection has ended and a new one may take its ports. */
   closed(record: number): boolean {
     const state = this.words[(record & ~1) * WORDS + FLOW.state];
@@ -247,14 +256,28 @@ export class FlowTable {
     const w = this.words;
     this.#unlink(forward);
     if (w[(forward + 1) * WORDS + FLOW.protocol] !== 0) this.#unlink(forward + 1);
-    w.fill(0, forward * WORDS, (forward + 2) * WORDS);
-    w[forward * WORDS] = this.#free;
-    this.#free = (forward >> 1) + 1;
+    const o = forward * WORDS;
+    w[o + FLOW.protocol] = 0;
+    w[o + WORDS + FLOW.protocol] = 0;
+    w[o + FLOW.serial] = this.#limbo;
+    this.#limbo = (forward >> 1) + 1;
     this.size--;
+  }
+
+  /** Between two vectors: what was removed may be used again. */
+  reclaim(): void {
+    while (this.#limbo !== 0) {
+      const o = (this.#limbo - 1) * 2 * WORDS + FLOW.serial;
+      const next = this.words[o];
+      this.words[o] = this.#free;
+      this.#free = this.#limbo;
+      this.#limbo = next;
+    }
   }
 
   /** Moves the clock, and forgets what has been idle for too long: a share of the table a tick, all of it in 5 s. */
   advance(nowMs: number): void {
+    this.reclaim();
     const ticks = Math.floor(nowMs / TICK_MS);
     const passed = ticks - this.#nowTicks;
     if (passed <= 0) return;
@@ -351,7 +374,7 @@ export class FlowTable {
   /** Puts connections from..to-1 on the free list, lowest first. */
   #link(from: number, to: number): void {
     for (let c = to - 1; c >= from; c--) {
-      this.words[c * 2 * WORDS] = this.#free;
+      this.words[c * 2 * WORDS + FLOW.serial] = this.#free;
       this.#free = c + 1;
     }
   }
@@ -381,6 +404,7 @@ export class FlowTable {
 
   /** After a full sweep: a table that is nearly empty goes back to a smaller one, unless attempts are pending. */
   #shrink(): void {
+    this.reclaim();
     if (this.capacity === SMALLEST || this.trying > 0 || this.size * 8 > this.capacity) return;
     const words = this.words;
     const before = this.capacity;
@@ -415,7 +439,12 @@ export class FlowTable {
       }
     }
     if (worst < 0) return false;
+    // Idle for some time, it has no packet in this vector: it may be used again at once.
     this.remove(worst);
+    const o = worst * WORDS + FLOW.serial;
+    this.#limbo = this.words[o];
+    this.words[o] = this.#free;
+    this.#free = (worst >> 1) + 1;
     this.evicted++;
     return true;
   }

@@ -27,7 +27,8 @@ export function fragment(c: Context, i: number, mtu: number): boolean {
   translatePacket(c, i);
   if ((vector.flags[i] & PACKET_FLAG.checksumPartial) !== 0) {
     const start = vector.offset[i] + vector.checksumStart[i];
-    setU16(b, start + vector.checksumOffset[i], finish(sum(b, start, vector.offset[i] + total - start)));
+    // A UDP checksum of 0 would say that there is none; for TCP 0xffff is the same number.
+    setU16(b, start + vector.checksumOffset[i], finish(sum(b, start, vector.offset[i] + total - start)) || 0xffff);
   }
   ipv4.decrementTtl(b, l3);
   const first = ipv4.fragmentOffsetBytes(b, l3);

@@ -50,6 +50,7 @@ export class Dataplane {
   readonly #ended: Promise<void>;
   #ticket = 0;
   #stopping = false;
+  #exited = false;
 
   private constructor(options: DataplaneOptions) {
     this.#waker = this.#addon.openWaker();
@@ -68,6 +69,7 @@ export class Dataplane {
       this.#worker.once('error', (error) => this.#end(error, options.onEnd));
       this.#worker.once('exit', () => {
         this.#end(new DataplaneError('the dataplane ended', 'WEFT_DATAPLANE_ENDED'), options.onEnd);
+        this.#exited = true;
         this.#addon.closeFd(this.#waker);
         resolve();
       });
@@ -119,6 +121,10 @@ export class Dataplane {
 
   #ask(request: Request): Promise<void> {
     return new Promise((resolve, reject) => {
+      if (this.#exited) {
+        reject(new DataplaneError('the dataplane has ended', 'WEFT_DATAPLANE_ENDED'));
+        return;
+      }
       const ticket = ++this.#ticket;
       this.#waiting.set(ticket, { resolve, reject });
       this.#worker.postMessage({ ...request, ticket });

@@ -10,10 +10,12 @@ import type { PacketVector } from '../io/vector.ts';
 import { ADJACENCY, ADJACENCY_KIND, ADJACENCY_WORDS } from '../tables/adjacency.ts';
 import { PORT_LIMIT } from '../tables/ports.ts';
 import type { Tables } from '../tables/tables.ts';
+import { PROTOCOL } from '../wire/ipv4.ts';
 import { askMac } from './answers.ts';
 import { moveOn } from './connection.ts';
 import { Context, type ContextOptions } from './context.ts';
 import { GAUGE } from './counters.ts';
+import { FLOW, FLOW_WORDS } from './flow-table.ts';
 import { encap } from './stages/encap.ts';
 import { flow } from './stages/flow.ts';
 import { local } from './stages/local.ts';
@@ -29,6 +31,8 @@ export class Pipeline {
   readonly context: Context;
   readonly #vector: PacketVector;
   #askedAtMs = -Infinity;
+  /** Some peer's MAC is still unknown. */
+  #asking = false;
 
   constructor(vector: PacketVector, options: ContextOptions = {}) {
     this.#vector = vector;
@@ -48,14 +52,11 @@ export class Pipeline {
     c.nowMs = nowMs;
     c.received = vector.count;
     c.flows.advance(nowMs);
-    for (let due = c.attempts.nextExpired(nowMs); due >= 0; due = c.attempts.nextExpired(nowMs)) moveOn(c, due, true);
-    let done = 0;
-    for (;;) {
-      c.attempts.appendResends(vector);
-      if (vector.count === done) break;
-      const to = vector.count;
-      this.#run(done, to);
-      done = vector.count;
+    // What has arrived first: it may be the answer that an attempt's time limit is about.
+    this.#run(0, vector.count);
+    this.#expireAttempts();
+    for (let done = vector.count; c.attempts.appendResends(vector) > 0; done = vector.count) {
+      this.#run(done, vector.count);
     }
     this.#askNeighbours();
     this.#count(vector.count);
@@ -63,10 +64,21 @@ export class Pipeline {
 
   /** Milliseconds until there is something to do without a packet; -1: never. */
   waitMs(nowMs: number): number {
-    const attempt = this.context.attempts.waitMs(nowMs);
-    const sweep = this.context.flows.sweepMs;
-    if (attempt < 0) return sweep;
-    return sweep < 0 ? attempt : Math.min(attempt, sweep);
+    const c = this.context;
+    const attempt = c.attempts.waitMs(nowMs);
+    let wait = c.flows.sweepMs;
+    if (attempt >= 0 && (wait < 0 || attempt < wait)) wait = attempt;
+    if (this.#asking && (wait < 0 || ASK_MS < wait)) wait = ASK_MS;
+    return wait;
+  }
+
+  #expireAttempts(): void {
+    const c = this.context;
+    for (let due = c.attempts.nextExpired(c.nowMs); due >= 0; due = c.attempts.nextExpired(c.nowMs)) {
+      // Datagrams need no answer: an endpoint that nobody complained of has taken them.
+      if (c.flows.words[due * FLOW_WORDS + FLOW.protocol] === PROTOCOL.tcp) moveOn(c, due, true);
+      else c.attempts.release(due);
+    }
   }
 
   #run(from: number, to: number): void {
@@ -88,10 +100,12 @@ export class Pipeline {
     if (!c.unresolved && c.nowMs - this.#askedAtMs < ASK_MS) return;
     c.unresolved = false;
     this.#askedAtMs = c.nowMs;
+    this.#asking = false;
     const adjacencies = c.tables.adjacencies;
     for (let i = 0; i < c.learns.length; i++) {
       if (c.learns[i] === 0 || (c.macs[i * 2] | c.macs[i * 2 + 1]) !== 0) continue;
       const a = i * ADJACENCY_WORDS;
+      this.#asking = true;
       if (adjacencies[a] === ADJACENCY_KIND.peer) askMac(c, i, adjacencies[a + ADJACENCY.nextHop + 3] >>> 0);
     }
   }

@@ -4,11 +4,13 @@
  * is being tried moves the connection on instead.
  */
 
+import { ADJACENCY, ADJACENCY_WORDS } from '../tables/adjacency.ts';
+import { PORT, PORT_KIND, PORT_WORDS } from '../tables/ports.ts';
 import { setU16, setU32, u16 } from '../wire/bytes.ts';
 import { finish, sum } from '../wire/checksum.ts';
 import * as icmp from '../wire/icmp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
-import { moveOn } from './connection.ts';
+import { moveOn, renew } from './connection.ts';
 import type { Context } from './context.ts';
 import { DROP } from './drop-reasons.ts';
 import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from './flow-table.ts';
@@ -40,7 +42,7 @@ export function relate(c: Context, i: number): boolean {
   const f = (record & ~1) * FLOW_WORDS;
   const state = w[f + FLOW.state];
   if ((state & STATE.translated) === 0) return false;
-  if (w[f + FLOW.generation] !== c.tables.generation) return false;
+  if (!renew(c, record)) return false;
   const twin = (record ^ 1) * FLOW_WORDS;
   if (batch.fromPeer[i] >= 0 && w[twin + FLOW.adjacency] !== batch.fromPeer[i]) {
     batch.verdict[i] = DROP['peer-source'];
@@ -50,8 +52,13 @@ export function relate(c: Context, i: number): boolean {
   const unreachable =
     type === icmp.TYPE.destinationUnreachable && icmp.code(b, error) !== icmp.UNREACHABLE.fragmentationNeeded;
   if (unreachable && (state & STATE.trying) !== 0 && record !== (record & ~1)) {
-    moveOn(c, record & ~1, false);
-    batch.verdict[i] = DROP.consumed;
+    const believed = maySpeakFor(c, i, remote);
+    if (believed) moveOn(c, record & ~1, false);
+    batch.verdict[i] = believed ? DROP.consumed : DROP['flow-invalid'];
+    return true;
+  }
+  if (!icmp.checksumValid(b, error, end - error)) {
+    batch.verdict[i] = DROP['l4-header'];
     return true;
   }
   rewriteQuote(b, quote, l4, w, twin);
@@ -63,6 +70,20 @@ export function relate(c: Context, i: number): boolean {
   batch.adjacency[i] = w[record * FLOW_WORDS + FLOW.adjacency];
   // The error itself is not part of the connection: it is not translated again.
   return true;
+}
+
+/**
+ * Whether the sender of error `i` can know that an endpoint is out of reach: the endpoint itself, this host's stack,
+ * or the gateway or VTEP of the host that the error came from. A pod cannot say so of another pod.
+ */
+function maySpeakFor(c: Context, i: number, endpoint: number): boolean {
+  const { batch, tables } = c;
+  const source = batch.source3[i];
+  if (source === endpoint) return true;
+  const peer = batch.fromPeer[i];
+  if (peer < 0) return tables.ports[c.vector.inPort[i] * PORT_WORDS + PORT.kind] === PORT_KIND.host;
+  const vtep = tables.adjacencies[peer * ADJACENCY_WORDS + ADJACENCY.nextHop + 3];
+  return source === vtep || source === ((vtep + 1) | 0);
 }
 
 /** Puts the quoted packet's addresses and ports back to those of the direction it was sent in. */

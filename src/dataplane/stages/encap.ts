@@ -14,6 +14,7 @@ import * as vxlan from '../../wire/vxlan.ts';
 import { FORWARDED, PENDING } from '../batch.ts';
 import type { Context } from '../context.ts';
 import { DROP } from '../drop-reasons.ts';
+import { segmentsOf } from '../super-packet.ts';
 import { ENCAP_BYTES } from './parse.ts';
 
 const TUNNEL_BYTES = ethernet.HEADER_BYTES + ipv4.HEADER_BYTES + udp.HEADER_BYTES + ENCAP_BYTES;
@@ -33,12 +34,12 @@ export function encap(c: Context, from: number, to: number): void {
 }
 
 /** Sends packet `i` out of a port as it is. */
-export function deliver(c: Context, i: number, port: number): void {
+export function deliver(c: Context, i: number, port: number, segments = segmentsOf(c, i)): void {
   if (c.attached[port] !== 1) {
     c.batch.verdict[i] = DROP['port-gone'];
     return;
   }
-  leave(c, i, port);
+  leave(c, i, port, segments);
 }
 
 /** Sends IP packet `i` to the peer of an adjacency; sets the verdict. */
@@ -83,7 +84,9 @@ function wrap(c: Context, original: number, peer: number, high: number, low: num
     batch.verdict[i] = FORWARDED;
     batch.protocol[i] = batch.protocol[original];
     batch.fromPeer[i] = -1;
+    vector.gsoSize[i] = 0;
   }
+  const segments = segmentsOf(c, i);
   const headers = framed ? TUNNEL_BYTES : ENCAP_BYTES;
   const o = vector.offset[i] - headers;
   const frame = o + headers - ethernet.HEADER_BYTES;
@@ -96,25 +99,28 @@ function wrap(c: Context, original: number, peer: number, high: number, low: num
   if (vector.checksumStart[i] > 0) vector.checksumStart[i] += headers;
   if (vector.stride[i] > 0) vector.headerBytes[i] += headers;
   if (framed) {
-    writeOuter(c, o, vector.length[i], adjacencies[a + ADJACENCY.peer + 3] >>> 0, udpPort, vector.hash[i]);
-    leave(c, i, tunnel.id);
+    writeOuter(c, i, o, adjacencies[a + ADJACENCY.peer + 3] >>> 0, udpPort);
+    // The kernel numbers the segments on from here.
+    c.outerId = (c.outerId + segments) & 0xffff;
+    leave(c, i, tunnel.id, segments);
   } else {
     vector.peer0[i] = adjacencies[a + ADJACENCY.peer];
     vector.peer1[i] = adjacencies[a + ADJACENCY.peer + 1];
     vector.peer2[i] = adjacencies[a + ADJACENCY.peer + 2];
     vector.peer3[i] = adjacencies[a + ADJACENCY.peer + 3];
     vector.peerPort[i] = udpPort;
-    deliver(c, i, adjacencies[a + ADJACENCY.port]);
+    deliver(c, i, adjacencies[a + ADJACENCY.port], segments);
   }
   return i === original ? batch.verdict[i] : DROP.consumed;
 }
 
-function writeOuter(c: Context, o: number, length: number, peer: number, udpPort: number, hash: number): void {
+/** The outer headers of frame `i`, which begins at `o`. */
+function writeOuter(c: Context, i: number, o: number, peer: number, udpPort: number): void {
   const b = c.vector.arena;
   const tunnel = c.tunnel!;
   const ip = o + ethernet.HEADER_BYTES;
   const l4 = ip + ipv4.HEADER_BYTES;
-  const packet = length - ethernet.HEADER_BYTES;
+  const packet = c.vector.length[i] - ethernet.HEADER_BYTES;
   ethernet.writeHeader(
     b,
     o,
@@ -125,15 +131,16 @@ function writeOuter(c: Context, o: number, length: number, peer: number, udpPort
     ethernet.ETHERTYPE.ipv4,
   );
   ipv4.writePlainHeader(b, ip, packet, ipv4.PROTOCOL.udp, c.tables.local.outer[3] >>> 0, peer, OUTER_TTL);
+  // Should the underlay have to fragment, fragments of different frames must not mix (RFC 791, 3.2).
+  ipv4.setIdentification(b, ip, c.outerId);
+  ipv4.fillChecksum(b, ip);
   // A source port by flow lets the underlay spread flows over paths and queues (RFC 7348, 5).
-  udp.writeHeader(b, l4, 0xc000 | (hash & 0x3fff), udpPort, packet - ipv4.HEADER_BYTES);
+  udp.writeHeader(b, l4, 0xc000 | (c.vector.hash[i] & 0x3fff), udpPort, packet - ipv4.HEADER_BYTES);
 }
 
-function leave(c: Context, i: number, port: number): void {
+function leave(c: Context, i: number, port: number, segments: number): void {
   const { vector } = c;
   vector.outPort[i] = port;
   c.batch.verdict[i] = FORWARDED;
-  const size = vector.gsoSize[i];
-  const length = vector.length[i];
-  c.counters.sent(port, size > 0 ? ((length + size - 1) / size) | 0 : 1, length);
+  c.counters.sent(port, segments, vector.length[i]);
 }

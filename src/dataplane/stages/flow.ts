@@ -6,7 +6,7 @@
 import { PROTOCOL } from '../../wire/ipv4.ts';
 import { FLAG } from '../../wire/tcp.ts';
 import { KIND, PENDING } from '../batch.ts';
-import { mayStay, moveOn, refresh } from '../connection.ts';
+import { endpointListed, moveOn, renew } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { DROP } from '../drop-reasons.ts';
 import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from '../flow-table.ts';
@@ -62,7 +62,7 @@ export function hit(c: Context, i: number, record: number): void {
   const f = forward * FLOW_WORDS;
   const reply = record !== forward;
   const flags = batch.tcpFlags[i];
-  if ((flags & (FLAG.syn | FLAG.ack)) === FLAG.syn && flows.closed(record)) {
+  if ((flags & (FLAG.syn | FLAG.ack)) === FLAG.syn && (flows.closed(record) || forgotten(c, record))) {
     // Ports are used again: a new connection, balanced anew.
     flows.remove(record);
     return;
@@ -73,13 +73,7 @@ export function hit(c: Context, i: number, record: number): void {
     flows.remove(record);
     return;
   }
-  if (w[f + FLOW.generation] !== c.tables.generation) {
-    if ((state & STATE.balanced) !== 0 && !reply && !mayStay(c, forward)) {
-      flows.remove(record);
-      return;
-    }
-    refresh(c, forward);
-  }
+  if (w[f + FLOW.generation] !== c.tables.generation && !renew(c, record)) return;
   // A host may send only what is routed to it.
   if (batch.fromPeer[i] >= 0 && w[(record ^ 1) * FLOW_WORDS + FLOW.adjacency] !== batch.fromPeer[i]) {
     batch.verdict[i] = DROP['peer-source'];
@@ -99,9 +93,18 @@ export function hit(c: Context, i: number, record: number): void {
   batch.adjacency[i] = w[record * FLOW_WORDS + FLOW.adjacency];
 }
 
+/** An established connection of a service that its client has lost: silent for long, or its endpoint is gone. */
+function forgotten(c: Context, record: number): boolean {
+  const state = c.flows.words[record * FLOW_WORDS + FLOW.state];
+  if ((record & 1) !== 0 || (state & STATE.balanced) === 0 || (state & STATE.answered) === 0) return false;
+  return c.flows.stale(record) || !endpointListed(c, record);
+}
+
 /** The connection's state after a packet in one direction with these TCP flags. */
 function track(w: Int32Array, f: number, reply: boolean, flags: number): void {
   if (reply) w[f + FLOW.state] |= STATE.answered;
   if ((flags & FLAG.fin) !== 0) w[f + FLOW.state] |= reply ? STATE.finReply : STATE.finForward;
   if ((flags & FLAG.rst) !== 0) w[f + FLOW.state] |= STATE.reset;
+  // A reset that its receiver did not believe (RFC 5961, 3.2): the connection goes on.
+  else if ((flags & FLAG.ack) !== 0) w[f + FLOW.state] &= ~STATE.reset;
 }

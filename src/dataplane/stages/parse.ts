@@ -4,6 +4,7 @@
  * IPv4 (RFC 791; RFC 1812, 5.2.2) and the header behind it; checks that no pod sends from another's address.
  */
 
+import { GSO_NONE, GSO_TCPV4, GSO_UDP_L4, PACKET_FLAG } from '../../io/vector.ts';
 import { find, NO_VALUE } from '../../tables/address-map.ts';
 import { ADJACENCY_KIND, ADJACENCY_WORDS } from '../../tables/adjacency.ts';
 import { PORT, PORT_KIND, PORT_WORDS } from '../../tables/ports.ts';
@@ -19,6 +20,7 @@ import { KIND, PENDING } from '../batch.ts';
 import type { Context } from '../context.ts';
 import { DROP } from '../drop-reasons.ts';
 import { NO_FLOW } from '../flow-table.ts';
+import { segmentsOf } from '../super-packet.ts';
 
 /** Bytes in front of the inner IP header: VXLAN and the inner Ethernet header. */
 export const ENCAP_BYTES = vxlan.HEADER_BYTES + ethernet.HEADER_BYTES;
@@ -38,10 +40,10 @@ export function parse(c: Context, from: number, to: number): void {
     const port = vector.inPort[i];
     const entry = port * PORT_WORDS;
     const kind = port >= 0 && entry < c.tables.ports.length ? c.tables.ports[entry + PORT.kind] : PORT_KIND.none;
-    count(c, i, port);
     if (kind === PORT_KIND.none) batch.verdict[i] = DROP['unknown-port'];
     else if (kind === PORT_KIND.overlay) batch.verdict[i] = parseOverlay(c, i);
     else batch.verdict[i] = parseIp(c, i);
+    if (port >= 0 && i < c.received) count(c, i, port);
     if (batch.verdict[i] !== PENDING || batch.kind[i] === KIND.arp) continue;
     if (kind === PORT_KIND.pod) {
       if (batch.source3[i] !== c.tables.ports[entry + PORT.address4]) batch.verdict[i] = DROP['source-spoofed'];
@@ -52,10 +54,8 @@ export function parse(c: Context, from: number, to: number): void {
 }
 
 function count(c: Context, i: number, port: number): void {
-  if (port < 0 || i >= c.received) return;
-  const size = c.vector.gsoSize[i];
-  const length = c.vector.length[i];
-  c.counters.received(port, size > 0 ? ((length + size - 1) / size) | 0 : 1, length);
+  const whole = c.batch.verdict[i] === PENDING && c.batch.kind[i] !== KIND.arp;
+  c.counters.received(port, whole ? segmentsOf(c, i) : 1, c.vector.length[i]);
 }
 
 function isLocalPod(c: Context, address: number): boolean {
@@ -137,7 +137,7 @@ function parseL4(c: Context, i: number, end: number): number {
   const b = vector.arena;
   const o = batch.l4[i];
   const protocol = batch.protocol[i];
-  if (protocol === 0) return DROP['l4-header'];
+  if (protocol === 0 || !offloadsFit(c, i)) return DROP['l4-header'];
   if (ipv4.isFragment(b, batch.l3[i])) {
     if (vector.gsoType[i] !== 0) return DROP['l4-header'];
     batch.kind[i] = KIND.fragment;
@@ -163,6 +163,28 @@ function parseL4(c: Context, i: number, end: number): number {
     }
   }
   return PENDING;
+}
+
+/**
+ * What a device claims about a packet's segments and checksum comes from whoever sent it: it must fit the headers, or
+ * the addon would later write a checksum where none is.
+ */
+function offloadsFit(c: Context, i: number): boolean {
+  const { batch, vector } = c;
+  const protocol = batch.protocol[i];
+  const isTcp = protocol === ipv4.PROTOCOL.tcp;
+  const type = vector.gsoType[i];
+  if (type === GSO_NONE) vector.gsoSize[i] = 0;
+  else if (
+    vector.gsoSize[i] <= 0 ||
+    (type === GSO_TCPV4 ? !isTcp : type !== GSO_UDP_L4 || protocol !== ipv4.PROTOCOL.udp)
+  ) {
+    return false;
+  }
+  if ((vector.flags[i] & PACKET_FLAG.checksumPartial) === 0) return type === GSO_NONE;
+  if (!isTcp && protocol !== ipv4.PROTOCOL.udp) return false;
+  const field = isTcp ? tcp.CHECKSUM_OFFSET : udp.CHECKSUM_OFFSET;
+  return vector.checksumStart[i] === batch.l4[i] - batch.l3[i] && vector.checksumOffset[i] === field;
 }
 
 /** True when the options hold a loose or strict source route, or run past the header. */

@@ -8,7 +8,6 @@ import { GSO_TCPV4 } from '../../io/vector.ts';
 import { ADJACENCY, ADJACENCY_KIND, ADJACENCY_WORDS } from '../../tables/adjacency.ts';
 import * as icmp from '../../wire/icmp.ts';
 import * as ipv4 from '../../wire/ipv4.ts';
-import * as tcp from '../../wire/tcp.ts';
 import { sendIcmpError } from '../answers.ts';
 import { PENDING } from '../batch.ts';
 import { moveOn } from '../connection.ts';
@@ -16,6 +15,7 @@ import type { Context } from '../context.ts';
 import { DROP } from '../drop-reasons.ts';
 import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from '../flow-table.ts';
 import { fragment } from '../fragment.ts';
+import { headersOf, sizeOnWire } from '../super-packet.ts';
 
 export function route(c: Context, from: number, to: number): void {
   const { batch, vector } = c;
@@ -61,21 +61,6 @@ function unreachable(c: Context, i: number, noRoute: boolean): void {
   const code = noRoute ? icmp.UNREACHABLE.network : icmp.UNREACHABLE.host;
   batch.verdict[i] = noRoute ? DROP['no-route'] : DROP['host-unreachable'];
   sendIcmpError(c, i, icmp.TYPE.destinationUnreachable, code, 0);
-}
-
-/** Bytes of the packet, or of each segment of a super-packet. */
-function sizeOnWire(c: Context, i: number): number {
-  const { vector } = c;
-  const size = vector.gsoSize[i];
-  return size === 0 ? vector.length[i] : headersOf(c, i) + Math.min(size, vector.length[i]);
-}
-
-/** Bytes of a super-packet's IP header and the header behind it. */
-function headersOf(c: Context, i: number): number {
-  const { batch, vector } = c;
-  const l4 = batch.l4[i];
-  const header = vector.gsoType[i] === GSO_TCPV4 ? tcp.dataOffsetBytes(vector.arena, l4) : 8;
-  return l4 - batch.l3[i] + header;
 }
 
 /** Makes packet `i` fit the MTU if it allows that; otherwise drops it and tells its sender. True: goes on itself. */

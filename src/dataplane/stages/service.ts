@@ -109,9 +109,7 @@ function balance(c: Context, i: number): void {
   const turn = c.cursors[cursor];
   c.cursors[cursor] = turn + 1 >= count ? 0 : turn + 1;
   const made = pointAt(c, forward, s, turn);
-  if (made && count > 1 && c.attempts.hold(forward, c.vector, i) && protocol === PROTOCOL.tcp) {
-    c.attempts.setTimer(forward, 0, c.nowMs);
-  }
+  if (made && count > 1 && c.attempts.hold(forward, c.vector, i)) c.attempts.setTimer(forward, 0, c.nowMs);
   adopt(c, i, forward, made);
 }
 
