@@ -13,7 +13,8 @@ const PATIENCE_MS = 10_000;
 
 /** True where there was something to take down. */
 export async function takeDown(lab: LabDir): Promise<boolean> {
-  const processes = [...holderOf(lab), ...strayHolders(lab)];
+  const known = lab.holder();
+  const processes = known === undefined ? strayHolders(lab) : [known.holder];
   for (const { pid } of processes) kill(pid);
   const deadline = Date.now() + PATIENCE_MS;
   while (processes.some(isRunning)) {
@@ -27,11 +28,6 @@ export async function takeDown(lab: LabDir): Promise<boolean> {
   lab.remove();
   removeDrafts(lab);
   return existed || processes.length > 0;
-}
-
-function holderOf(lab: LabDir): ProcessId[] {
-  const state = lab.holder();
-  return state === undefined ? [] : [state.holder];
 }
 
 /** A holder whose identity was never written down: `weft lab up` was killed in its first moments. */
