@@ -36,8 +36,8 @@ const LOG_LINES = 12;
 async function pingAcross(lab: ComposeLab): Promise<CheckResult> {
   const servers = lab.pods('web-').map((name) => lab.address(name));
   const clients = lab.pods('client-');
-  const probes: ProbeResult[] = [];
-  for (const client of clients) probes.push(...(await lab.tool<ProbeResult[]>(client, ['ping', ...servers])));
+  const ask = (client: string) => lab.tool<ProbeResult[]>(client, ['ping', ...servers]);
+  const probes = (await Promise.all(clients.map(ask))).flat();
   const answered = probes.filter((probe) => probe.reachable).length;
   const medians = probes.flatMap((probe) => probe.rttMs?.median ?? []).sort((a, b) => a - b);
   const pairs = clients.length * servers.length;
@@ -109,7 +109,7 @@ async function stopHost(lab: ComposeLab): Promise<CheckResult> {
   await sleep(1000);
   await lab.compose(['stop', AWAY]);
   const stoppedAt = Date.now();
-  await sleep(4000);
+  await sleep(6000);
   const startedAt = Date.now();
   await lab.compose(['start', AWAY]);
   const back = await untilBack(lab, startedAt);

@@ -21,17 +21,19 @@ export class ComposeLab {
 
   /** Reads which hosts and pods there are; throws while an agent does not answer. */
   async read(): Promise<void> {
-    const services = (await this.compose(['config', '--services'])).trim().split('\n').sort();
+    const ids = (await this.compose(['ps', '-q'])).trim().split('\n').filter(Boolean);
+    if (ids.length === 0) throw new Error('no container runs');
+    const format = '{{.Id}} {{index .Config.Labels "com.docker.compose.service"}}';
+    const found = (await this.docker(['inspect', '--format', format, ...ids]))
+      .trim()
+      .split('\n')
+      .map((l) => l.split(' '));
     this.#containers.clear();
-    for (const host of services) {
-      // Of services that WEFT_HOSTS leaves out there is no container; older versions list them all the same.
-      const id = (await run(this.#compose(), ['ps', '-q', host])).stdout.trim();
-      if (id !== '') this.#containers.set(host, id);
-    }
-    this.hosts = [...this.#containers.keys()];
+    for (const [id = '', host = ''] of found) this.#containers.set(host, id);
+    this.hosts = [...this.#containers.keys()].sort();
     this.#pods.clear();
-    for (const host of this.hosts) {
-      const { pods, services } = await this.status(host);
+    const statuses = await Promise.all(this.hosts.map((host) => this.status(host)));
+    for (const { node: host, pods, services } of statuses) {
       for (const pod of pods) this.#pods.set(pod.name, { host, pod });
       this.service = services.find(({ name }) => name === 'web')?.clusterIps[0] ?? '';
     }

@@ -7,7 +7,6 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findTool } from '../../src/agent/command.ts';
 import { ROOT } from '../house/rooms.ts';
@@ -94,7 +93,7 @@ async function start(folder: string, network: string, env: NodeJS.ProcessEnv): P
     stdio: ['pipe', 'pipe', 'ignore'],
     detached: true,
   });
-  const [said] = (await once(keeper.stdout as Readable, 'data')) as [Buffer];
+  const [said] = (await once(keeper.stdout, 'data')) as [Buffer];
   const daemon = Number(String(said));
   const deadline = Date.now() + START_MS;
   while (existsSync(`/proc/${daemon}`) && Date.now() < deadline) {

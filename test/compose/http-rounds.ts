@@ -30,7 +30,7 @@ export class HttpRounds {
   }
 
   async #go(): Promise<void> {
-    const words = ['http-load', 'http://web/hostname', '--requests', '200', '--concurrency', '4'];
+    const words = ['http-load', 'http://web/hostname', '--requests', '100', '--concurrency', '4'];
     while (!this.#stopped) {
       const startedAt = Date.now();
       const all = [...words, '--timeout', `${TIMEOUT_MS}`];
