@@ -43,7 +43,8 @@ export function gsoBatch(): string[] {
 
 /** Sysctl names, relative to /proc/sys/net/ipv4, and their values. */
 export function hostSysctls(): Record<string, string> {
-  return { 'net/ipv4/ip_forward': '1' };
+  // The gateway's answers come from an address of the host itself: with host-gw the kernel is to carry them on.
+  return { 'net/ipv4/ip_forward': '1', [`net/ipv4/conf/${HOST_DEVICE}/accept_local`]: '1' };
 }
 
 /** The kernel forwards what we write there although its source is the host itself. */

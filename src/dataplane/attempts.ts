@@ -8,7 +8,8 @@
  *   resends   a ring of forward records whose held packet is to go through the pipeline again
  */
 import type { PacketVector } from '../io/vector.ts';
-import { FLOW, FLOW_WORDS, type FlowTable, STATE } from './flow-table.ts';
+import { FLOW, FLOW_WORDS, STATE } from './flow-record.ts';
+import type { FlowTable } from './flow-table.ts';
 
 /** Time limits of successive attempts, as kube-proxy's userspace mode dials. */
 export const ATTEMPT_MS = [250, 500, 1000, 2000] as const;

@@ -9,7 +9,7 @@ import { PROTOCOL } from '../wire/ipv4.ts';
 import { ATTEMPT_MS } from './attempts.ts';
 import type { Context } from './context.ts';
 import { GAUGE } from './counters.ts';
-import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from './flow-table.ts';
+import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from './flow-record.ts';
 
 /** Endpoints that answer at once with a refusal are passed over up to this many times, silent ones up to four. */
 const MOST_ATTEMPTS = 16;

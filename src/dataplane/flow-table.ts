@@ -1,66 +1,15 @@
 /**
- * The flow table: which connections are known, and what was decided about them. Owned by the worker; it survives a
- * swap of tables. Two records a connection, one a direction, side by side (2c forward, 2c + 1 reply), so that a
- * record's twin is `record ^ 1`. What a packet is rewritten to is the mirror image of the twin's key: translation
- * needs no fields of its own.
- *
- *   record   word 0..3 source   4..7 destination   8 ports (source << 16 | destination)   9 protocol
- *                 10 adjacency   11 generation it was decided in   12 hash of the key
- *   forward       13 STATE bits  14 last seen (ticks of 100 ms)    15 serial of the attempt
- *   reply         13 held packet + 1   14 endpoint tried last      15 attempts made
+ * The flow table: which connections are known, and what was decided about them (flow-record.ts has the layout). Owned
+ * by the worker; it survives a swap of tables.
  *
  * Buckets are open addressing with linear probing and backward-shift deletion; a bucket holds a record's number + 1.
  * The table doubles when full up to its limit, then evicts the connection that is idle the longest for its state, and
  * shrinks again when idle. Nothing is allocated per packet.
  */
-const WORDS = 16;
-export const FLOW = {
-  ports: 8,
-  protocol: 9,
-  adjacency: 10,
-  generation: 11,
-  hash: 12,
-  state: 13,
-  lastSeen: 14,
-  serial: 15,
-  held: 13,
-  endpoint: 14,
-  attempts: 15,
-} as const;
-export const FLOW_WORDS = WORDS;
-export const NO_FLOW = -1;
+import { FLOW, idleTicks, isClosed, NO_FLOW, TICK_MS, TIMEOUT_TICKS, FLOW_WORDS as WORDS } from './flow-record.ts';
 
-export const STATE = {
-  /** The other side has answered. */
-  answered: 1,
-  finForward: 2,
-  finReply: 4,
-  reset: 8,
-  /** Addresses or ports are rewritten. */
-  translated: 16,
-  /** An endpoint is being tried: its first packet is held until it answers. */
-  trying: 32,
-  /** No endpoint answered: the client is refused when its packet comes round again. */
-  failed: 64,
-  /** A connection to a service's address. */
-  balanced: 128,
-  /** It was moved to another endpoint, and its held packet is about to go there: others change nothing until then. */
-  moving: 256,
-} as const;
-
-const TICK_MS = 100;
 /** An idle dataplane still looks for what has timed out this often. */
 const SWEEP_MS = 1000;
-/** Idle time after which a connection is forgotten, in ticks. */
-const TIMEOUT = {
-  tcpNew: 600,
-  tcpEstablished: 864_000,
-  tcpHalfClosed: 1200,
-  tcpClosed: 100,
-  udpNew: 300,
-  udpAnswered: 1200,
-  other: 300,
-};
 const SMALLEST = 4096;
 const EVICTION_SAMPLE = 64;
 
@@ -239,14 +188,12 @@ export class FlowTable {
 
   /** True when the connection has been idle for as long as one that was never answered may be. */
   stale(forward: number): boolean {
-    return this.#nowTicks - this.words[forward * WORDS + FLOW.lastSeen] > TIMEOUT.tcpNew;
+    return this.#nowTicks - this.words[forward * WORDS + FLOW.lastSeen] > TIMEOUT_TICKS.tcpNew;
   }
 
   /** True when the connection has ended and a new one may take its ports. */
   closed(record: number): boolean {
-    const state = this.words[(record & ~1) * WORDS + FLOW.state];
-    const fins = STATE.finForward | STATE.finReply;
-    return (state & STATE.reset) !== 0 || (state & fins) === fins;
+    return isClosed(this.words[(record & ~1) * WORDS + FLOW.state]);
   }
 
   /** Removes a connection, given either of its records. */
@@ -293,7 +240,7 @@ export class FlowTable {
       this.#sweepAt = this.#sweepAt + 1 === this.capacity ? 0 : this.#sweepAt + 1;
       if (this.#sweepAt === 0) swept = true;
       const o = forward * WORDS;
-      if (this.words[o + FLOW.protocol] !== 0 && ticks - this.words[o + FLOW.lastSeen] > this.#timeout(o)) {
+      if (this.words[o + FLOW.protocol] !== 0 && ticks - this.words[o + FLOW.lastSeen] > idleTicks(this.words, o)) {
         this.remove(forward);
         this.expired++;
       }
@@ -304,19 +251,6 @@ export class FlowTable {
   /** Milliseconds until the sweep should go on, -1 when there is nothing to sweep. */
   get sweepMs(): number {
     return this.size > 0 || this.capacity > SMALLEST ? SWEEP_MS : -1;
-  }
-
-  #timeout(o: number): number {
-    const state = this.words[o + FLOW.state];
-    const protocol = this.words[o + FLOW.protocol];
-    if (protocol === 6) {
-      const fins = state & (STATE.finForward | STATE.finReply);
-      if ((state & STATE.reset) !== 0 || fins === (STATE.finForward | STATE.finReply)) return TIMEOUT.tcpClosed;
-      if (fins !== 0) return TIMEOUT.tcpHalfClosed;
-      return (state & STATE.answered) !== 0 ? TIMEOUT.tcpEstablished : TIMEOUT.tcpNew;
-    }
-    if (protocol === 17) return (state & STATE.answered) !== 0 ? TIMEOUT.udpAnswered : TIMEOUT.udpNew;
-    return TIMEOUT.other;
   }
 
   #writeKey(
@@ -432,7 +366,7 @@ export class FlowTable {
       this.#sweepAt = this.#sweepAt + 1 === this.capacity ? 0 : this.#sweepAt + 1;
       const o = forward * WORDS;
       if (this.words[o + FLOW.protocol] === 0) continue;
-      const share = (this.#nowTicks - this.words[o + FLOW.lastSeen]) / this.#timeout(o);
+      const share = (this.#nowTicks - this.words[o + FLOW.lastSeen]) / idleTicks(this.words, o);
       if (share > worstShare) {
         worst = forward;
         worstShare = share;

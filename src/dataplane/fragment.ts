@@ -6,7 +6,7 @@ import * as ipv4 from '../wire/ipv4.ts';
 import { KIND, PENDING } from './batch.ts';
 import type { Context } from './context.ts';
 import { DROP } from './drop-reasons.ts';
-import { NO_FLOW } from './flow-table.ts';
+import { NO_FLOW } from './flow-record.ts';
 import { translatePacket } from './stages/translate.ts';
 
 /**

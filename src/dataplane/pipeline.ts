@@ -15,7 +15,7 @@ import { askMac } from './answers.ts';
 import { moveOn } from './connection.ts';
 import { Context, type ContextOptions } from './context.ts';
 import { GAUGE } from './counters.ts';
-import { FLOW, FLOW_WORDS } from './flow-table.ts';
+import { FLOW, FLOW_WORDS } from './flow-record.ts';
 import { encap } from './stages/encap.ts';
 import { flow } from './stages/flow.ts';
 import { local } from './stages/local.ts';

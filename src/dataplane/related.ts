@@ -13,7 +13,7 @@ import * as ipv4 from '../wire/ipv4.ts';
 import { moveOn, renew } from './connection.ts';
 import type { Context } from './context.ts';
 import { DROP } from './drop-reasons.ts';
-import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from './flow-table.ts';
+import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from './flow-record.ts';
 
 const MAPPED = 0xffff;
 

@@ -129,6 +129,24 @@ t.test(
   },
 );
 
+t.test('a SYN sent again goes where its connection was moved in the same vector', async (t) => {
+  const hosts = cluster(3, { services: [service(6, ['10.244.2.10:80', '10.244.3.10:80'])] });
+  const [a, b] = hosts as [TestHost, TestHost];
+  a.send(0, tcp(CLIENT, WEB, 5, 80, SYN));
+  settle(hosts);
+  // The SYN stands in front of the refusal in host 1's next vector.
+  a.send(0, tcp(CLIENT, WEB, 5, 80, SYN));
+  b.send(0, tcp('10.244.2.10', CLIENT, 80, 5, RST | ACK));
+  b.step();
+  b.step();
+  t.equal(a.io.waiting, 2);
+  settle(hosts);
+  t.same(
+    hosts.map((host) => host.drops['peer-transit']),
+    [undefined, undefined, undefined],
+  );
+});
+
 t.test('an error right after a change still moves a connection on', async (t) => {
   const services = [service(17, ['10.244.1.11:80', '10.244.1.12:80'])];
   const host = new TestHost({ number: 1, pods: 3, services });

@@ -1,7 +1,8 @@
 /** The flow table against a Map, its bounds, its clock. */
 import fc from 'fast-check';
 import t from 'tap';
-import { FLOW, FLOW_WORDS, FlowTable, NO_FLOW, STATE } from '../../src/dataplane/flow-table.ts';
+import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from '../../src/dataplane/flow-record.ts';
+import { FlowTable } from '../../src/dataplane/flow-table.ts';
 
 type Key = [number, number, number];
 

@@ -9,7 +9,7 @@ import { KIND, PENDING } from '../batch.ts';
 import { endpointListed, moveOn, renew } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { DROP } from '../drop-reasons.ts';
-import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from '../flow-table.ts';
+import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from '../flow-record.ts';
 import { refuse } from '../refuse.ts';
 import { relate } from '../related.ts';
 
@@ -90,7 +90,6 @@ export function hit(c: Context, i: number, record: number): void {
   track(w, f, reply, flags);
   w[f + FLOW.lastSeen] = flows.nowTicks;
   batch.flow[i] = record;
-  batch.adjacency[i] = w[record * FLOW_WORDS + FLOW.adjacency];
 }
 
 /** An established connection of a service that its client has lost: silent for long, or its endpoint is gone. */

@@ -19,7 +19,7 @@ import * as vxlan from '../../wire/vxlan.ts';
 import { KIND, PENDING } from '../batch.ts';
 import type { Context } from '../context.ts';
 import { DROP } from '../drop-reasons.ts';
-import { NO_FLOW } from '../flow-table.ts';
+import { NO_FLOW } from '../flow-record.ts';
 import { segmentsOf } from '../super-packet.ts';
 
 /** Bytes in front of the inner IP header: VXLAN and the inner Ethernet header. */

@@ -13,7 +13,7 @@ import { PENDING } from '../batch.ts';
 import { moveOn } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { DROP } from '../drop-reasons.ts';
-import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from '../flow-table.ts';
+import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from '../flow-record.ts';
 import { fragment } from '../fragment.ts';
 import { headersOf, sizeOnWire } from '../super-packet.ts';
 
@@ -22,6 +22,9 @@ export function route(c: Context, from: number, to: number): void {
   const b = vector.arena;
   for (let i = from; i < to; i++) {
     if (batch.verdict[i] !== PENDING) continue;
+    const record = batch.flow[i];
+    // Read only now: a later packet of the vector may have moved the connection to another endpoint.
+    if (record !== NO_FLOW) batch.adjacency[i] = c.flows.words[record * FLOW_WORDS + FLOW.adjacency];
     const adjacency = batch.adjacency[i];
     const a = adjacency * ADJACENCY_WORDS;
     const kind = adjacency < 0 ? 0 : c.tables.adjacencies[a];

@@ -14,7 +14,7 @@ import { KIND, PENDING } from '../batch.ts';
 import { pointAt, setReply } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { DROP } from '../drop-reasons.ts';
-import { FLOW, FLOW_WORDS, NO_FLOW } from '../flow-table.ts';
+import { NO_FLOW } from '../flow-record.ts';
 import { refuse } from '../refuse.ts';
 import { findFlow, hit } from './flow.ts';
 
@@ -141,5 +141,4 @@ function adopt(c: Context, i: number, forward: number, made: boolean): void {
     return;
   }
   c.batch.flow[i] = forward;
-  c.batch.adjacency[i] = c.flows.words[forward * FLOW_WORDS + FLOW.adjacency];
 }

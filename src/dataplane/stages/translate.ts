@@ -11,7 +11,7 @@ import * as tcp from '../../wire/tcp.ts';
 import * as udp from '../../wire/udp.ts';
 import { PENDING } from '../batch.ts';
 import type { Context } from '../context.ts';
-import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from '../flow-table.ts';
+import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from '../flow-record.ts';
 
 export function translate(c: Context, from: number, to: number): void {
   const { batch } = c;
