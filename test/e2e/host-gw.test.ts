@@ -20,6 +20,7 @@ t.test('host-gw', { skip: noLab(), timeout: 200_000 }, async (t) => {
   }
   const path = (await lab.tool<Hop[]>('client-0', ['trace', addresses[1] ?? ''])).map((hop) => hop.address);
   t.equal(path.at(-1), addresses[1], path.join(' '));
+  t.ok(path.includes('10.244.1.1') && path.includes('10.244.2.1'), `each host shows itself: ${path.join(' ')}`);
   const load = await lab.tool<HttpLoadResult>('client-0', ['http-load', 'http://web/hostname', '--requests', '90']);
   t.same([load.failures, load.answers], [{}, { 'web-0': 30, 'web-1': 30, 'web-2': 30 }]);
   const direct = await lab.tool<HttpLoadResult>('client-0', [
