@@ -19,7 +19,7 @@ export class ComposeLab {
     this.env = env;
   }
 
-  /** Reads which hosts and pods there are; throws while an agent does not answer. */
+  /** Reads which hosts and pods there are; throws while an agent is not ready. */
   async read(): Promise<void> {
     const ids = (await this.compose(['ps', '-q'])).trim().split('\n').filter(Boolean);
     if (ids.length === 0) throw new Error('no container runs');
@@ -33,7 +33,8 @@ export class ComposeLab {
     this.hosts = [...this.#containers.keys()].sort();
     this.#pods.clear();
     const statuses = await Promise.all(this.hosts.map((host) => this.status(host)));
-    for (const { node: host, pods, services } of statuses) {
+    for (const { node: host, pods, services, ready } of statuses) {
+      if (!ready) throw new Error(`the agent of ${host} is not ready`);
       for (const pod of pods) this.#pods.set(pod.name, { host, pod });
       this.service = services.find(({ name }) => name === 'web')?.clusterIps[0] ?? '';
     }
@@ -70,6 +71,10 @@ export class ComposeLab {
 
   pods(prefix: string): string[] {
     return [...this.#pods.keys()].filter((name) => name.startsWith(prefix)).sort();
+  }
+
+  hostOf(pod: string): string {
+    return this.#pod(pod).host;
   }
 
   address(pod: string): string {

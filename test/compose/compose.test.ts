@@ -108,17 +108,40 @@ async function testWith(engine: Engine): Promise<void> {
   });
 }
 
-/** Until every client pod is answered by every server pod. */
+/** Until every client pod is answered by every server pod. Asked by the engine itself: docker-compose takes a second. */
 async function untilAllAnswer(lab: ComposeLab): Promise<void> {
-  const [, ping] = CHECKS[0] ?? [];
   const deadline = Date.now() + 60_000;
-  for (;;) {
-    await sleep(250);
-    const done = await lab
-      .read()
-      .then(() => ping?.(lab))
-      .catch(() => undefined);
-    if (done?.ok) return;
-    if (Date.now() > deadline) throw new Error(`not every pod answers after a minute: ${done?.result}`);
+  const answered = async (client: string): Promise<boolean> => {
+    const pings = lab.pods('web-').map((server) => `ping -q -c 1 -W 1 ${lab.address(server)}`);
+    const words = [
+      'exec',
+      lab.container(lab.hostOf(client)),
+      'weft',
+      'exec',
+      client,
+      '--',
+      'sh',
+      '-c',
+      pings.join(' && '),
+    ];
+    return lab.docker(words).then(
+      () => true,
+      () => false,
+    );
+  };
+  let open: string[] | undefined;
+  while (open === undefined || open.length > 0) {
+    if (Date.now() > deadline) throw new Error(`after a minute still without answers: ${open?.join(', ') ?? 'all'}`);
+    await sleep(200);
+    // An agent that is not there yet does not say its pods.
+    const known =
+      open ??
+      (await lab.read().then(
+        () => lab.pods('client-'),
+        () => undefined,
+      ));
+    if (known === undefined) continue;
+    const answers = await Promise.all(known.map(answered));
+    open = known.filter((_, i) => !answers[i]);
   }
 }
