@@ -3,6 +3,7 @@
  * them, what its agents say and log. For the checks of `make compose-demo` and `make test-compose`.
  */
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentStatus, PodStatus } from '../../src/agent/status.ts';
 import type { Entry } from '../../src/lab/exec.ts';
 import { mustRun, type RunOptions, run } from '../../src/lab/run.ts';
@@ -19,8 +20,31 @@ export class ComposeLab {
     this.env = env;
   }
 
-  /** Reads which hosts and pods there are; throws while an agent is not ready. */
+  /** Which containers there are, until each says that it is well: by the same word as the engine's health check. */
+  async untilReady(timeoutMs: number): Promise<void> {
+    await this.#readContainers();
+    const deadline = Date.now() + timeoutMs;
+    for (const host of this.hosts) {
+      const words = ['exec', this.container(host), '/opt/weft/compose/health.sh'];
+      while ((await run({ file: 'docker', args: [], env: this.env }, words)).code !== 0) {
+        if (Date.now() > deadline) throw new Error(`${host} is not ready after ${timeoutMs} ms`);
+        await sleep(100);
+      }
+    }
+  }
+
+  /** Reads which hosts and pods there are; throws while an agent does not answer. */
   async read(): Promise<void> {
+    await this.#readContainers();
+    this.#pods.clear();
+    const statuses = await Promise.all(this.hosts.map((host) => this.status(host)));
+    for (const { node: host, pods, services } of statuses) {
+      for (const pod of pods) this.#pods.set(pod.name, { host, pod });
+      this.service = services.find(({ name }) => name === 'web')?.clusterIps[0] ?? '';
+    }
+  }
+
+  async #readContainers(): Promise<void> {
     const ids = (await this.compose(['ps', '-q'])).trim().split('\n').filter(Boolean);
     if (ids.length === 0) throw new Error('no container runs');
     const format = '{{.Id}} {{index .Config.Labels "com.docker.compose.service"}}';
@@ -31,13 +55,6 @@ export class ComposeLab {
     this.#containers.clear();
     for (const [id = '', host = ''] of found) this.#containers.set(host, id);
     this.hosts = [...this.#containers.keys()].sort();
-    this.#pods.clear();
-    const statuses = await Promise.all(this.hosts.map((host) => this.status(host)));
-    for (const { node: host, pods, services, ready } of statuses) {
-      if (!ready) throw new Error(`the agent of ${host} is not ready`);
-      for (const pod of pods) this.#pods.set(pod.name, { host, pod });
-      this.service = services.find(({ name }) => name === 'web')?.clusterIps[0] ?? '';
-    }
   }
 
   compose(args: readonly string[], options?: RunOptions): Promise<string> {

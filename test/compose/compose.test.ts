@@ -3,7 +3,6 @@
  * `make compose-demo`, host-gw in place of VXLAN, and nothing left behind. Needs an engine or root; says so otherwise.
  */
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { mustRun, run } from '../../src/lab/run.ts';
 import { ROOT } from '../house/rooms.ts';
@@ -129,19 +128,11 @@ async function untilAllAnswer(lab: ComposeLab): Promise<void> {
       () => false,
     );
   };
-  let open: string[] | undefined;
-  while (open === undefined || open.length > 0) {
-    if (Date.now() > deadline) throw new Error(`after a minute still without answers: ${open?.join(', ') ?? 'all'}`);
-    await sleep(200);
-    // An agent that is not there yet does not say its pods.
-    const known =
-      open ??
-      (await lab.read().then(
-        () => lab.pods('client-'),
-        () => undefined,
-      ));
-    if (known === undefined) continue;
-    const answers = await Promise.all(known.map(answered));
-    open = known.filter((_, i) => !answers[i]);
+  await lab.untilReady(60_000);
+  await lab.read();
+  for (let open = lab.pods('client-'); open.length > 0; ) {
+    if (Date.now() > deadline) throw new Error(`after a minute still without answers: ${open.join(', ')}`);
+    const answers = await Promise.all(open.map(answered));
+    open = open.filter((_, i) => !answers[i]);
   }
 }
