@@ -7,6 +7,7 @@
  *   <!-- end -->
  *
  *   node scripts/update-docs.mjs           renews both; labs live in a folder of their own and are taken down
+ *   node scripts/update-docs.mjs --tables  renews generated tables only, without running anything
  *   node scripts/update-docs.mjs --check   only says whether generated tables are up to date
  */
 import { spawnSync } from 'node:child_process';
@@ -26,6 +27,8 @@ const BLOCK = /<!-- (run|generated): (.+?) -->\n[\s\S]*?<!-- end -->/g;
 const GENERATED = { 'drop-reasons': dropReasons, commands, benchmark };
 
 const check = process.argv.includes('--check');
+// Tables alone, without running anything.
+const tables = process.argv.includes('--tables');
 const home = mkdtempSync(join(tmpdir(), 'weft-docs-'));
 let stale = 0;
 try {
@@ -33,7 +36,7 @@ try {
     const before = readFileSync(file, 'utf8');
     const after = before.replace(BLOCK, (whole, kind, name) => {
       if (kind === 'generated') return `<!-- generated: ${name} -->\n${generate(name)}\n<!-- end -->`;
-      return check ? whole : `<!-- run: ${name} -->\n${run(name)}\n<!-- end -->`;
+      return check || tables ? whole : `<!-- run: ${name} -->\n${run(name)}\n<!-- end -->`;
     });
     if (after === before) continue;
     stale++;
