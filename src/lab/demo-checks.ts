@@ -108,7 +108,8 @@ export async function kernelInterop(demo: DemoLab, host: KernelHost, how: string
   const back = await tool<ProbeResult[]>(pod, ['ping', addressOf(demo, 'web-0'), addressOf(demo, 'web-2')]);
   const page = await tool<HttpLoadResult>(pod, [
     'http-load',
-    `http://${addressOf(demo, 'web-1')}/hostname`,
+    // Not web-1, whose server may still be waiting to be started again.
+    `http://${addressOf(demo, 'web-2')}/hostname`,
     '--requests',
     '20',
   ]);
