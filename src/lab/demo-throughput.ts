@@ -16,7 +16,7 @@ const ENOUGH = 0.5;
 const PORT = 5201;
 const SECONDS = 2;
 const ROUNDS = 2;
-const MOST_ROUNDS = 4;
+const MOST_ROUNDS = 6;
 
 export async function compareThroughput(demo: DemoLab): Promise<CheckResult> {
   const iperf = findTool('iperf3') !== undefined;
