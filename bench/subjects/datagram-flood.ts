@@ -4,10 +4,10 @@
  */
 import { existsSync } from 'node:fs';
 import { inNamespace, outputOf, run, start } from '../command.ts';
-import type { Pod } from '../contest.ts';
+import { type Path, PORTS } from '../contest.ts';
 import { privateFolder } from '../isolation.ts';
 
-const PORT = 9009;
+const PORT = PORTS.flood;
 export const PAYLOAD_BYTES = 64;
 
 export interface FloodResult {
@@ -17,14 +17,15 @@ export interface FloodResult {
   loss: number;
 }
 
-export async function flood(client: Pod, server: Pod, seconds: number, perSecond = 0): Promise<FloodResult> {
+export async function flood(path: Path, seconds: number, perSecond = 0): Promise<FloodResult> {
+  const { client, server } = path;
   const program = await compiled();
   const receive = inNamespace(server.namespace, [program, 'receive', `${PORT}`, `${seconds + 0.5}`]);
   const receiver = start(receive);
   const receiverEnd = outputOf(receiver, receive);
   await new Promise((ready) => receiver.stdout?.once('data', ready));
   const pace = perSecond > 0 ? [`${Math.round(perSecond)}`] : [];
-  const send = [program, 'send', server.address, `${PORT}`, `${PAYLOAD_BYTES}`, `${seconds}`, ...pace];
+  const send = [program, 'send', path.address, `${PORT}`, `${PAYLOAD_BYTES}`, `${seconds}`, ...pace];
   const sent = JSON.parse(await run(inNamespace(client.namespace, send))) as { sent: number; seconds: number };
   const last = (await receiverEnd).trim().split('\n').at(-1) ?? '{}';
   const { received, seconds: taken } = JSON.parse(last) as { received: number; seconds: number };

@@ -2,16 +2,25 @@
 import type { Subject } from '../contest.ts';
 import { flood, PAYLOAD_BYTES } from './datagram-flood.ts';
 
-export function packetRate(seconds: number, target: number): Subject {
+export function packetRate(seconds: number): Subject {
   return {
     name: 'flood',
-    title: `UDP flood, ${PAYLOAD_BYTES}-byte payload, received`,
-    unit: 'kpps',
-    better: 'higher',
-    target,
-    async measure(client, server) {
-      const { receivedPerSecond, sentPerSecond } = await flood(client, server, seconds);
-      return { value: receivedPerSecond / 1000, detail: { sentKpps: sentPerSecond / 1000 } };
+    rows: [
+      {
+        name: 'flood',
+        title: `UDP flood, ${PAYLOAD_BYTES}-byte payload, received`,
+        unit: 'kpps',
+        better: 'higher',
+      },
+    ],
+    seconds: seconds + 0.5,
+    async measure(path) {
+      const { receivedPerSecond, sentPerSecond } = await flood(path, seconds);
+      return {
+        values: { flood: receivedPerSecond / 1000 },
+        detail: { sentKpps: sentPerSecond / 1000 },
+        packets: receivedPerSecond * seconds,
+      };
     },
   };
 }
