@@ -8,16 +8,20 @@ interface LoadOptions {
   concurrency: number;
   timeout: number;
   pauseAfter?: number;
+  perSecond?: number;
+  interval?: number;
 }
 
 export async function load(url: string, options: LoadOptions): Promise<void> {
-  const { requests, concurrency, timeout, pauseAfter } = options;
+  const { requests, concurrency, timeout, pauseAfter, perSecond, interval } = options;
   const result = await httpLoad({
     url,
     requests,
     concurrency,
     timeoutMs: timeout,
     ...(pauseAfter === undefined ? {} : { pauseAfter }),
+    ...(perSecond === undefined ? {} : { perSecond }),
+    ...(interval === undefined ? {} : { intervalMs: interval }),
     pause: async () => {
       console.log('paused');
       await once(process.stdin, 'data');

@@ -15,6 +15,8 @@ export function addToolCommands(program: Command): void {
       'print "paused" then, and go on with a line on standard input',
       integer(1, 10_000_000),
     )
+    .option('--per-second <count>', '', integer(1, 100_000))
+    .option('--interval <ms>', 'also what ended when, in intervals', integer(1, 60_000))
     .action(async (url: string, options) => (await import('./tool-actions.ts')).load(url, options));
   tool
     .command('ping')

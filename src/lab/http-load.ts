@@ -3,6 +3,7 @@
  * a pod; the demo and the tests read its JSON.
  */
 import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface HttpLoadOptions {
   url: string;
@@ -14,6 +15,18 @@ export interface HttpLoadOptions {
   /** After that many, `pause` is awaited, with no request in work. */
   pauseAfter?: number;
   pause?: () => Promise<void>;
+  /** At most so many begin in a second. */
+  perSecond?: number;
+  /** Whether every answer's moment is wanted: `timeline` of the result, in intervals of so many milliseconds. */
+  intervalMs?: number;
+}
+
+/** What ended in one interval. */
+export interface HttpLoadInterval {
+  answers: Record<string, number>;
+  failed: number;
+  /** Of the requests that did not fail. */
+  maxMs: number;
 }
 
 export interface HttpLoadResult {
@@ -27,10 +40,15 @@ export interface HttpLoadResult {
   /** Of the requests that did not fail. */
   medianMs: number;
   maxMs: number;
+  /** Since `beganAt`, milliseconds since 1970. */
+  timeline?: { beganAt: number; intervalMs: number; intervals: HttpLoadInterval[] };
 }
 
 export async function httpLoad(options: HttpLoadOptions): Promise<HttpLoadResult> {
   const began = performance.now();
+  const beganAt = Date.now();
+  const { perSecond, intervalMs } = options;
+  const intervals: HttpLoadInterval[] = [];
   const url = new URL(options.url);
   const answers = new Map<string, number>();
   const failures = new Map<string, number>();
@@ -38,15 +56,20 @@ export async function httpLoad(options: HttpLoadOptions): Promise<HttpLoadResult
   let started = 0;
   const work = async (until: number): Promise<void> => {
     while (started < until) {
+      const turn = began + (perSecond === undefined ? 0 : (started * 1000) / perSecond);
       started++;
+      if (turn > performance.now()) await sleep(turn - performance.now());
       const at = performance.now();
       try {
         const text = await ask(url, options.timeoutMs);
+        const ms = performance.now() - at;
         answers.set(text, (answers.get(text) ?? 0) + 1);
-        times.push(performance.now() - at);
+        times.push(ms);
+        if (intervalMs !== undefined) note(intervals, Math.floor((at + ms - began) / intervalMs), text, ms);
       } catch (error) {
         const message = (error as NodeJS.ErrnoException).code ?? (error as Error).message;
         failures.set(message, (failures.get(message) ?? 0) + 1);
+        if (intervalMs !== undefined) note(intervals, Math.floor((performance.now() - began) / intervalMs));
       }
     }
   };
@@ -64,7 +87,17 @@ export async function httpLoad(options: HttpLoadOptions): Promise<HttpLoadResult
     seconds: (performance.now() - began) / 1000,
     medianMs: times[times.length >> 1] ?? 0,
     maxMs: times.at(-1) ?? 0,
+    ...(intervalMs === undefined ? {} : { timeline: { beganAt, intervalMs, intervals } }),
   };
+}
+
+/** An answer, or a failure where there is none. */
+function note(intervals: HttpLoadInterval[], at: number, answer?: string, ms = 0): void {
+  while (intervals.length <= at) intervals.push({ answers: {}, failed: 0, maxMs: 0 });
+  const interval = intervals[at]!;
+  if (answer === undefined) interval.failed++;
+  else interval.answers[answer] = (interval.answers[answer] ?? 0) + 1;
+  interval.maxMs = Math.max(interval.maxMs, ms);
 }
 
 /** As little as it takes, so that a client measures the network and not itself: the server ends the connection. */

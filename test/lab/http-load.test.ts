@@ -45,3 +45,35 @@ t.test('what is refused, silent or cut off has failed', async (t) => {
   t.same(await load((rude.address() as AddressInfo).port), { 'no answer': 2 });
   t.same(await load(1), { ECONNREFUSED: 2 });
 });
+
+t.test('begins no more in a second than it may, and tells what ended when', async (t) => {
+  let count = 0;
+  const server = createServer((_, response) => {
+    response.statusCode = ++count === 20 ? 500 : 200;
+    response.end('yes');
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  const before = Date.now();
+  const load = await httpLoad({ url, requests: 40, concurrency: 4, timeoutMs: 5000, perSecond: 100, intervalMs: 50 });
+  t.ok(load.seconds >= 0.385, 'the 40th begins 390 ms after the first');
+  const { beganAt, intervals } = load.timeline ?? { beganAt: 0, intervals: [] };
+  t.ok(beganAt >= before && beganAt <= Date.now());
+  t.ok(intervals.length >= 8, 'as many intervals as the time took');
+  const sum = (of: (interval: (typeof intervals)[number]) => number) => intervals.reduce((n, i) => n + of(i), 0);
+  t.equal(
+    sum(({ answers }) => answers.yes ?? 0),
+    39,
+  );
+  t.equal(
+    sum(({ failed }) => failed),
+    1,
+  );
+  t.equal(Math.max(...intervals.map(({ maxMs }) => maxMs)), load.maxMs);
+  t.equal(
+    (await httpLoad({ url, requests: 1, concurrency: 1, timeoutMs: 5000 })).timeline,
+    undefined,
+    'only for who asks',
+  );
+});
