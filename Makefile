@@ -13,7 +13,7 @@ TS_SOURCES := $(shell find src test bench -name '*.ts' 2>/dev/null) $(wildcard t
 # Arguments for the tests: make test FILES='test/wire test/io/native-engine.test.ts'
 FILES ?=
 
-.PHONY: help build test test-slow test-compose e2e demo compose compose-demo compose-down bench lint format docs clean
+.PHONY: help build test test-slow test-compose e2e demo compose compose-demo compose-down bench lint format docs docs-compose clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -77,6 +77,9 @@ format: node_modules/.weft-lock ## let biome format every file
 
 docs: build ## renew the real output that README.md and docs/ show
 	@node scripts/update-docs.mjs
+
+docs-compose: build ## the same of the compose lab, and its pictures; an engine of its own where none runs
+	@node dist/test/compose/docs.js
 
 clean: ## remove everything that was built
 	@rm -rf dist native-bindings/build .tap node_modules/.weft-lock

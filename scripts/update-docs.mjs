@@ -1,54 +1,87 @@
 /**
  * Keeps what the documents show true: output of real runs and tables made from the code, between marks in README.md
- * and docs/*.md. Nothing between marks is written by hand.
+ * and below docs/. Nothing between marks is written by hand.
  *
  *   <!-- run: COMMAND -->        the command and what it printed; the commands of all files run in order
+ *   <!-- compose: COMMAND -->    the same, where a Docker engine answers; each command runs once, however often shown
  *   <!-- generated: NAME -->     a table made from the code
  *   <!-- end -->
- *
- *   node scripts/update-docs.mjs           renews both; labs live in a folder of their own and are taken down
- *   node scripts/update-docs.mjs --tables  renews generated tables only, without running anything
- *   node scripts/update-docs.mjs --check   only says whether generated tables are up to date
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { buildProgram } from '../dist/src/cli/program.js';
 import { DROP_REASONS } from '../dist/src/dataplane/drop-reasons.js';
 
+const USAGE = `usage: node scripts/update-docs.mjs [--tables | --compose | --check]
+  renews output of runs and generated tables in README.md and docs/; labs live in a folder of their own and are taken down
+  --tables   generated tables only, without running anything
+  --compose  output of the compose lab only; make docs-compose brings an engine along
+  --check    only says whether generated tables are up to date`;
 const FILES = [
   'README.md',
-  ...readdirSync('docs')
+  ...readdirSync('docs', { recursive: true })
     .filter((f) => f.endsWith('.md'))
-    .map((f) => join('docs', f)),
+    .map((f) => join('docs', f))
+    .sort(),
 ];
-const BLOCK = /<!-- (run|generated): (.+?) -->\n[\s\S]*?<!-- end -->/g;
+const BLOCK = /<!-- (run|compose|generated): (.+?) -->\n[\s\S]*?<!-- end -->/g;
 const GENERATED = { 'drop-reasons': dropReasons, commands, benchmark };
 
-const check = process.argv.includes('--check');
-// Tables alone, without running anything.
-const tables = process.argv.includes('--tables');
+const { check, renews } = readOptions();
 const home = mkdtempSync(join(tmpdir(), 'weft-docs-'));
-let stale = 0;
+const shown = new Map();
 try {
-  for (const file of FILES) {
+  // All of them before any is written: a command that fails leaves every document as it was.
+  const stale = FILES.map((file) => {
     const before = readFileSync(file, 'utf8');
     const after = before.replace(BLOCK, (whole, kind, name) => {
-      if (kind === 'generated') return `<!-- generated: ${name} -->\n${generate(name)}\n<!-- end -->`;
-      return check || tables ? whole : `<!-- run: ${name} -->\n${run(name)}\n<!-- end -->`;
+      if (!renews.includes(kind)) return whole;
+      return `<!-- ${kind}: ${name} -->\n${kind === 'generated' ? generate(name) : show(kind, name)}\n<!-- end -->`;
     });
-    if (after === before) continue;
-    stale++;
+    return { file, before, after };
+  }).filter(({ before, after }) => after !== before);
+  for (const { file, after } of stale) {
     if (check) console.error(`${file} is not up to date: run make docs`);
     else writeFileSync(file, after);
     if (!check) console.log(`renewed ${file}`);
   }
+  if (check && stale.length > 0) process.exitCode = 1;
 } finally {
-  if (!check) spawnSync('npx', ['weft', 'lab', 'down', '--all'], { env: environment(), stdio: 'ignore' });
+  if (renews.includes('run')) {
+    spawnSync('npx', ['weft', 'lab', 'down', '--all'], { env: environment(), stdio: 'ignore' });
+  }
   rmSync(home, { recursive: true, force: true });
 }
-if (check && stale > 0) process.exitCode = 1;
+
+/** Which kinds of marks are renewed, from the command line; ends where it says nothing that is known. */
+function readOptions() {
+  const flags = { tables: ['generated'], compose: ['compose'], check: ['generated'] };
+  const options = Object.fromEntries([...Object.keys(flags), 'help'].map((name) => [name, { type: 'boolean' }]));
+  try {
+    const { help, ...chosen } = parseArgs({ options }).values;
+    if (help) {
+      console.log(USAGE);
+      process.exit(0);
+    }
+    const [flag, ...more] = Object.keys(chosen);
+    if (more.length > 0) throw new Error(`--${flag} goes without --${more[0]}`);
+    return { check: flag === 'check', renews: flags[flag] ?? ['run', 'generated'] };
+  } catch (error) {
+    console.error(`${error.message}\n${USAGE}`);
+    process.exit(2);
+  }
+}
+
+function show(kind, command) {
+  if (kind === 'run') return run(command);
+  // A document says what people type at a terminal; without one docker-compose wants -T, and it may be Compose v2.
+  const told = command.replace(/^docker-compose exec /, 'sh compose/compose.sh exec -T ');
+  if (!shown.has(command)) shown.set(command, run(command, told));
+  return shown.get(command);
+}
 
 function generate(name) {
   const make = GENERATED[name];
@@ -56,14 +89,15 @@ function generate(name) {
   return make();
 }
 
-function run(command) {
+/** A command as the document shows it, by what is run for it. */
+function run(command, told = command) {
   console.log(`$ ${command}`);
   // 2>&1 by the shell: one stream in the order in which people see it.
-  const { status, stdout } = spawnSync('sh', ['-c', `{ ${command}\n} 2>&1`], {
+  const { status, stdout } = spawnSync('sh', ['-c', `{ ${told}\n} 2>&1`], {
     encoding: 'utf8',
     env: environment(),
     stdio: ['ignore', 'pipe', 'inherit'],
-    timeout: 300_000,
+    timeout: 600_000,
   });
   if (status !== 0) throw new Error(`${command}: exit code ${status}\n${stdout}`);
   const said = stdout

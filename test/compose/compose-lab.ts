@@ -33,6 +33,26 @@ export class ComposeLab {
     }
   }
 
+  /** Until every client pod is answered by every server pod. Asked by the engine itself: docker-compose takes a second. */
+  async untilAllAnswer(): Promise<void> {
+    const deadline = Date.now() + 60_000;
+    const answered = (client: string): Promise<boolean> => {
+      const pings = this.pods('web-').map((server) => `ping -q -c 1 -W 1 ${this.address(server)}`);
+      const words = ['weft', 'exec', client, '--', 'sh', '-c', pings.join(' && ')];
+      return this.docker(['exec', this.container(this.hostOf(client)), ...words]).then(
+        () => true,
+        () => false,
+      );
+    };
+    await this.untilReady(60_000);
+    await this.read();
+    for (let open = this.pods('client-'); open.length > 0; ) {
+      if (Date.now() > deadline) throw new Error(`after a minute still without answers: ${open.join(', ')}`);
+      const answers = await Promise.all(open.map(answered));
+      open = open.filter((_, i) => !answers[i]);
+    }
+  }
+
   /** Reads which hosts and pods there are; throws while an agent does not answer. */
   async read(): Promise<void> {
     await this.#readContainers();
