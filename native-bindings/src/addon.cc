@@ -55,10 +55,12 @@ Napi::Value openUdpSocket(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   Napi::Object options;
   if (!requireOptions(info, "openUdp", options)) return env.Undefined();
-  double port, receiveBytes, sendBytes;
+  double port, receiveBytes, sendBytes, sockets, first;
   if (!requireNumber(env, options, "port", 0, 65535, port)) return env.Undefined();
   if (!requireNumber(env, options, "receiveBufferBytes", 0, INT32_MAX / 2, receiveBytes)) return env.Undefined();
   if (!requireNumber(env, options, "sendBufferBytes", 0, INT32_MAX / 2, sendBytes)) return env.Undefined();
+  if (!readNumber(env, options, "sockets", 1, 64, 1, sockets)) return env.Undefined();
+  if (!readNumber(env, options, "firstSocketsIp4", 0, UINT32_MAX, 0, first)) return env.Undefined();
   UdpRequest request;
   request.address = readText(options, "address");
   request.netns = readText(options, "netns");
@@ -67,13 +69,18 @@ Napi::Value openUdpSocket(const Napi::CallbackInfo& info) {
   request.sendBufferBytes = static_cast<int>(sendBytes);
   request.gso = readFlag(options, "gso");
   request.gro = readFlag(options, "gro");
+  request.sockets = static_cast<uint32_t>(sockets);
+  request.firstSocketsIp4 = static_cast<uint32_t>(first);
   UdpSocket socket;
   if (SystemError error = openUdp(request, socket)) {
     throwSystemError(env, error);
     return env.Undefined();
   }
   Napi::Object result = Napi::Object::New(env);
-  result.Set("fd", socket.fd);
+  Napi::Array fds = Napi::Array::New(env, socket.fds.size());
+  for (uint32_t i = 0; i < socket.fds.size(); i++) fds.Set(i, socket.fds[i]);
+  result.Set("fd", socket.fds[0]);
+  result.Set("fds", fds);
   result.Set("port", socket.port);
   result.Set("receiveBufferBytes", socket.receiveBufferBytes);
   result.Set("gso", socket.gso);

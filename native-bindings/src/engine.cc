@@ -49,7 +49,7 @@ SystemError Engine::attach(std::unique_ptr<Port> port) {
     if (getsockopt(port->fd, SOL_SOCKET, SO_DOMAIN, &family, &length) != 0) return systemError("getsockopt", subject);
     port->queue = std::make_unique<SendQueue>(port->fd, family, port->gso, stats_);
   }
-  if (port->kind != PortKind::kTap) {
+  if (port->kind != PortKind::kTap && !port->sendOnly) {
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.u32 = static_cast<uint32_t>(port->id);

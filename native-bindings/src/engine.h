@@ -31,6 +31,7 @@ struct Port {
   uint32_t encapBytes = 0;
   uint32_t mtu = 0;
   bool trustPartial = false;
+  bool sendOnly = false;  // another engine reads it
   bool polled = false;
   uint32_t errorsInRow = 0;
   std::unique_ptr<SendQueue> queue;

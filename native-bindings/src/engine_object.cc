@@ -139,6 +139,7 @@ void EngineObject::attach(const Napi::CallbackInfo& info) {
   port->mtu = static_cast<uint32_t>(mtu);
   port->gso = readFlag(given, "gso");
   port->trustPartial = readFlag(given, "trustPartial");
+  port->sendOnly = readFlag(given, "sendOnly");
   if (SystemError error = engine_->attach(std::move(port))) throwSystemError(env, error);
 }
 

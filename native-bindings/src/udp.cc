@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <unistd.h>
 
@@ -47,6 +48,48 @@ SystemError bindTo(int fd, int family, const UdpRequest& request, UdpSocket& soc
   return {};
 }
 
+SystemError openOne(const UdpRequest& request, int family, uint32_t index, UdpSocket& result) {
+  const int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return systemError("socket", "UDP");
+  result.fds.push_back(fd);
+  // Outer packets may be fragmented on the way, as the kernel's VXLAN allows; nobody's ICMP shrinks what we send.
+  const int dontDiscover = IP_PMTUDISC_DONT;
+  setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &dontDiscover, sizeof dontDiscover);
+  result.receiveBufferBytes = setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, request.receiveBufferBytes);
+  setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, request.sendBufferBytes);
+  const int off = 0, on = 1;
+  result.gso = request.gso && setsockopt(fd, IPPROTO_UDP, kUdpSegment, &off, sizeof off) == 0;
+  result.gro = request.gro && setsockopt(fd, IPPROTO_UDP, kUdpGro, &on, sizeof on) == 0;
+  // The first is bound without sharing, so that a port that somebody else has is still an error; only then it shares.
+  const auto share = [&] { return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0; };
+  if (index > 0 && !share()) return systemError("setsockopt(SO_REUSEPORT)", request.address);
+  if (SystemError error = bindTo(fd, family, request, result)) return error;
+  if (index == 0 && request.sockets > 1 && !share()) return systemError("setsockopt(SO_REUSEPORT)", request.address);
+  return {};
+}
+
+// Classic BPF needs no privilege. The packet begins at the UDP payload, and a load beyond its end returns 0. What it
+// decides is only a hint that saves the workers from handing packets over to each other.
+SystemError steer(int fd, const UdpRequest& request) {
+  constexpr uint32_t kInnerType = 8 + 12, kInner = 8 + 14, kDestination4 = kInner + 16, kDestination6 = kInner + 24;
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, kInnerType),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x0800, 1, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x86dd, 2, 4),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kDestination4),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, request.firstSocketsIp4, 2, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kDestination6 + 12),
+      BPF_JUMP(BPF_JMP | BPF_JA, 1, 0, 0),
+      BPF_STMT(BPF_RET | BPF_K, 0),
+      BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xffff),
+      BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, request.sockets),
+      BPF_STMT(BPF_RET | BPF_A, 0),
+  };
+  const sock_fprog filter{sizeof program / sizeof program[0], program};
+  if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &filter, sizeof filter) == 0) return {};
+  return systemError("setsockopt(SO_ATTACH_REUSEPORT_CBPF)", request.address);
+}
+
 }  // namespace
 
 SystemError openUdp(const UdpRequest& request, UdpSocket& result) {
@@ -62,22 +105,19 @@ SystemError openUdp(const UdpRequest& request, UdpSocket& result) {
   }
   NetnsScope scope;
   if (SystemError error = scope.enter(request.netns)) return error;
-  const int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return systemError("socket", "UDP");
-  // Outer packets may be fragmented on the way, as the kernel's VXLAN allows; nobody's ICMP shrinks what we send.
-  const int dontDiscover = IP_PMTUDISC_DONT;
-  setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &dontDiscover, sizeof dontDiscover);
-  result.receiveBufferBytes = setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, request.receiveBufferBytes);
-  setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, request.sendBufferBytes);
-  const int off = 0, on = 1;
-  result.gso = request.gso && setsockopt(fd, IPPROTO_UDP, kUdpSegment, &off, sizeof off) == 0;
-  result.gro = request.gro && setsockopt(fd, IPPROTO_UDP, kUdpGro, &on, sizeof on) == 0;
-  if (SystemError error = bindTo(fd, family, request, result)) {
-    close(fd);
-    return error;
+  UdpRequest next = request;
+  SystemError error;
+  for (uint32_t i = 0; i < request.sockets && !error; i++) {
+    error = openOne(next, family, i, result);
+    next.port = result.port;
   }
-  result.fd = fd;
-  return {};
+  // The first socket's program is the group's.
+  if (!error && request.sockets > 1) error = steer(result.fds[0], request);
+  if (error) {
+    for (const int fd : result.fds) close(fd);
+    result.fds.clear();
+  }
+  return error;
 }
 
 bool socketTakesUdpOption(int option, int value) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "netns.h"
 
@@ -23,16 +24,22 @@ struct UdpRequest {
   int sendBufferBytes = 0;
   bool gso = false;
   bool gro = false;
+  uint32_t sockets = 1;          // more than one share the address, each for one worker
+  uint32_t firstSocketsIp4 = 0;  // inner destination that always goes to the first of them, in host order; 0: none
 };
 
 struct UdpSocket {
-  int fd = -1;
+  std::vector<int> fds;
   int port = 0;
   int receiveBufferBytes = 0;  // what the kernel granted; less than asked without CAP_NET_ADMIN
   bool gso = false;
   bool gro = false;
 };
 
+/**
+ * Opens the sockets, all or none. Of several, each receives the VXLAN packets whose inner destination address, in its
+ * last 16 bits, modulo their number is the socket's index.
+ */
 SystemError openUdp(const UdpRequest& request, UdpSocket& socket);
 
 /** Whether a socket of this kernel takes the option at all. */

@@ -40,10 +40,20 @@ export interface UdpOptions {
   readonly sendBufferBytes: number;
   readonly gso: boolean;
   readonly gro: boolean;
+  /**
+   * More than 1: as many sockets share the address. Of VXLAN packets each receives those whose inner destination
+   * address, in its last 16 bits, modulo their number is the socket's index; the first one all else.
+   */
+  readonly sockets?: number;
+  /** Inner IPv4 destination that always goes to the first of them, in host order. */
+  readonly firstSocketsIp4?: number;
 }
 
 export interface UdpSocket {
+  /** Of the first socket. */
   readonly fd: number;
+  /** Of all of them. */
+  readonly fds: readonly number[];
   readonly port: number;
   /** What the kernel granted: less than asked for where SO_RCVBUFFORCE is refused. */
   readonly receiveBufferBytes: number;
@@ -78,6 +88,8 @@ export interface NativePort {
   readonly mtu?: number | undefined;
   /** UDP: a checksum field that equals its pseudo-header's sum is an unfinished one (same-machine underlays). */
   readonly trustPartial?: boolean | undefined;
+  /** Packets are sent to it, and never received: another engine does that. */
+  readonly sendOnly?: boolean | undefined;
 }
 
 export interface EngineOptions {
