@@ -38,6 +38,7 @@ export function buildStatus(agent: HostAgent): AgentStatus {
       ...counters,
       ports: Object.fromEntries(Object.entries(counters.ports).map(([id, counts]) => [id, { ...counts }])),
       flows: flowCounts(counters.gauges),
+      workers: counters.workers.map((worker) => ({ ...worker })),
       dns: flatten(agent.dns?.counters() ?? {}),
     },
     rssBytes: process.memoryUsage.rss(),

@@ -34,12 +34,13 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   requireChecks(checks);
   const native = loadNativeAddon();
   const stop = stopRequest(log, leave);
-  // The worker starts on its own thread, the manifests are read, while this one tries what the kernel offers.
+  // The workers start on threads of their own, the manifests are read, while this one tries what the kernel offers.
   const starting = Dataplane.start({
+    workers: settings.workers,
     ...(settings.maxFlows === undefined ? {} : { maxFlows: settings.maxFlows }),
     onEnd: (error) => {
       // Pods and devices stay: whoever supervises us starts the next agent, which takes them up.
-      log.error(`the dataplane's worker ended: ${describeError(error)}`);
+      log.error(`a worker of the dataplane ended: ${describeError(error)}`);
       process.exit(1);
     },
   });

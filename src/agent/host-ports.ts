@@ -6,6 +6,7 @@
 import { HOST_PORT, OVERLAY_PORT, OVERLAY_TAP_PORT } from '../control/compile.ts';
 import type { Dataplane } from '../dataplane/handle.ts';
 import type { NativeAddon } from '../io/native-addon.ts';
+import { parseAddress4 } from '../wire/address.ts';
 import { AgentError, errnoOf } from './agent-error.ts';
 import { ipBatch } from './command.ts';
 import {
@@ -39,12 +40,12 @@ export interface HostConfig {
 
 interface OpenPort {
   id: number;
-  fd: number;
+  fds: readonly number[];
 }
 
 export class HostPorts {
   readonly #native: NativeAddon;
-  readonly #dataplane: Pick<Dataplane, 'attach' | 'detach'>;
+  readonly #dataplane: Pick<Dataplane, 'attach' | 'detach' | 'workers'>;
   readonly #offload: Offload;
   readonly #open = new Map<number, OpenPort>();
   #network = '';
@@ -52,7 +53,7 @@ export class HostPorts {
   #networkProblems: string[] = [];
   #overlayProblems: string[] = [];
 
-  constructor(native: NativeAddon, dataplane: Pick<Dataplane, 'attach' | 'detach'>, offload: Offload) {
+  constructor(native: NativeAddon, dataplane: Pick<Dataplane, 'attach' | 'detach' | 'workers'>, offload: Offload) {
     this.#native = native;
     this.#dataplane = dataplane;
     this.#offload = offload;
@@ -94,7 +95,7 @@ export class HostPorts {
       `the device ${HOST_DEVICE} belongs to another agent on this host`,
       'stop that one first',
     );
-    this.#open.set(HOST_PORT, { id: HOST_PORT, fd: device.fd });
+    this.#open.set(HOST_PORT, { id: HOST_PORT, fds: [device.fd] });
     await this.#dataplane.attach({
       id: HOST_PORT,
       fd: device.fd,
@@ -115,6 +116,8 @@ export class HostPorts {
           sendBufferBytes: SEND_BUFFER_BYTES,
           gso,
           gro,
+          sockets: this.#dataplane.workers,
+          firstSocketsIp4: parseAddress4(config.network.gateway) ?? 0,
         }),
       'port-busy',
       `UDP port ${udpPort} of ${config.underlay.address} is in use`,
@@ -126,10 +129,11 @@ export class HostPorts {
           `so bursts may be lost: allow it with sysctl -w net.core.rmem_max=${RECEIVE_BUFFER_BYTES}, or run as root`,
       );
     }
-    this.#open.set(OVERLAY_PORT, { id: OVERLAY_PORT, fd: socket.fd });
+    this.#open.set(OVERLAY_PORT, { id: OVERLAY_PORT, fds: socket.fds });
     await this.#dataplane.attach({
       id: OVERLAY_PORT,
       fd: socket.fd,
+      fds: socket.fds,
       kind: 'udp',
       gso: socket.gso,
       gro: socket.gro,
@@ -147,7 +151,7 @@ export class HostPorts {
       `the device ${GSO_DEVICE} belongs to another agent on this host`,
       'stop that one first',
     );
-    this.#open.set(OVERLAY_TAP_PORT, { id: OVERLAY_TAP_PORT, fd: device.fd });
+    this.#open.set(OVERLAY_TAP_PORT, { id: OVERLAY_TAP_PORT, fds: [device.fd] });
     writeSysctls(gsoSysctls());
     const mac = GSO_MAC.map((byte) => byte.toString(16).padStart(2, '0')).join(':');
     await ipBatch([`link set dev ${GSO_DEVICE} address ${mac}`, ...gsoBatch()]);
@@ -165,7 +169,7 @@ export class HostPorts {
     if (!port) return;
     this.#open.delete(id);
     await this.#dataplane.detach(id);
-    this.#native.closeFd(port.fd);
+    for (const fd of port.fds) this.#native.closeFd(fd);
   }
 
   async close(): Promise<void> {

@@ -8,6 +8,7 @@ import { basename } from 'node:path';
 import { FIRST_POD_PORT, type LocalPort } from '../control/compile.ts';
 import type { Dataplane } from '../dataplane/handle.ts';
 import { PORT_LIMIT } from '../tables/ports.ts';
+import { parseAddress4 } from '../wire/address.ts';
 import { describeError } from './agent-error.ts';
 import type { Log } from './log.ts';
 import { LocalPod, type PodEnvironment, removeLeftPod } from './pod.ts';
@@ -108,7 +109,8 @@ export class LocalPods {
       const { device } = pod;
       if (device) {
         const { fd, vnetHeaderBytes } = device;
-        await this.#dataplane.attach({ id: pod.port, fd, kind: 'tun', vnetHeaderBytes, mtu: plan.mtu });
+        const address4 = parseAddress4(plan.address);
+        await this.#dataplane.attach({ id: pod.port, fd, kind: 'tun', vnetHeaderBytes, mtu: plan.mtu, address4 });
       }
       pod.isOpen = true;
       this.#log.info(`Pod ${plan.key}: ${adopted ? 'taken up from an earlier agent' : 'begins'} at ${plan.address}`);

@@ -2,7 +2,7 @@
  * What an agent can be told, and what it assumes when it is not. The command line fills AgentOptions; everything
  * else in this room reads AgentSettings, where nothing is optional any more.
  */
-import { hostname } from 'node:os';
+import { availableParallelism, hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { AgentError } from './agent-error.ts';
 import type { LogFormat, LogLevel } from './log.ts';
@@ -37,6 +37,8 @@ export interface AgentOptions {
   logFormat?: LogFormat;
   /** Most flows that the dataplane tracks at once. */
   maxFlows?: number;
+  /** Threads that carry packets; by default half of the processors, at least 1, at most 4: the rest is for pods. */
+  workers?: number;
 }
 
 export interface AgentSettings extends Required<Omit<AgentOptions, 'mtu' | 'maxFlows'>> {
@@ -46,6 +48,7 @@ export interface AgentSettings extends Required<Omit<AgentOptions, 'mtu' | 'maxF
 
 /** Longest path of a unix socket (sun_path in linux/un.h, less the final zero). */
 const SOCKET_PATH_BYTES = 107;
+export const MOST_WORKERS = 16;
 
 /** Bytes that VXLAN over IPv4 puts around a pod's packet: outer IP 20, UDP 8, VXLAN 8, inner Ethernet 14. */
 export const OVERLAY_BYTES = 50;
@@ -88,8 +91,13 @@ export function agentSettings(options: AgentOptions): AgentSettings {
     keepPods: options.keepPods ?? false,
     logLevel: options.logLevel ?? 'info',
     logFormat: options.logFormat ?? 'plain',
+    workers: inRange('--workers', options.workers ?? defaultWorkers(availableParallelism()), 1, MOST_WORKERS),
     maxFlows: options.maxFlows === undefined ? undefined : inRange('--max-flows', options.maxFlows, 1024, 1 << 24),
   };
+}
+
+export function defaultWorkers(processors: number): number {
+  return Math.min(4, Math.max(1, Math.floor(processors / 2)));
 }
 
 function inRange(name: string, value: number, min: number, max: number): number {

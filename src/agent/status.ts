@@ -116,6 +116,8 @@ export interface AgentStatus {
     /** Everything that the pipeline counts beside drops and ports. */
     gauges: Readonly<Record<string, number>>;
     native: Readonly<Record<string, number>>;
+    /** By worker of the dataplane: rxPackets, txPackets, handedOver, flows. */
+    workers: readonly Readonly<Record<string, number>>[];
     dns: Readonly<Record<string, number>>;
   };
   rssBytes: number;

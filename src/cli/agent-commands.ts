@@ -68,6 +68,11 @@ function addAgent(program: Command): void {
     .option('--state-dir <path>', 'what outlives the agent (default: /run/weft/NODE)')
     .option('--socket <path>', 'status socket (default: STATE-DIR/agent.sock)')
     .option('--max-flows <count>', 'most flows that are tracked at once', integer(1024, 2 ** 24))
+    .addOption(
+      new Option('--workers <count>', 'threads that carry packets (default: half of the processors, 1 to 4)')
+        .argParser(integer(1, 16))
+        .env('WEFT_WORKERS'),
+    )
     .option('--keep-pods', 'on SIGTERM leave pods, devices and routes as they are')
     .addOption(
       new Option('--log-level <level>', 'what is worth a line')

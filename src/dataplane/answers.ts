@@ -126,7 +126,10 @@ export function answerEcho(c: Context, i: number): void {
   sendBack(c, i, i);
 }
 
-/** Answers ARP request `i` from a peer for our gateway's or VTEP's address; learns from a reply. */
+/**
+ * Answers ARP request `i` from a peer for our gateway's or VTEP's address; learns from a reply. What another worker has
+ * answered already is only learned from.
+ */
 export function answerArp(c: Context, i: number): number {
   const { batch, vector } = c;
   const { local } = c.tables;
@@ -137,7 +140,7 @@ export function answerArp(c: Context, i: number): number {
   const low = arp.senderLow(b, o);
   const sender = arp.senderAddress(b, o);
   learnMac(c, peer, high, low);
-  if (arp.operation(b, o) === arp.OPERATION.reply) return DROP.consumed;
+  if (arp.operation(b, o) === arp.OPERATION.reply || i >= c.received) return DROP.consumed;
   const target = arp.targetAddress(b, o);
   if (target === 0 || (target !== local.gateway4 && target !== local.vtepAddress4)) return DROP.arp;
   arp.writeReply(b, o, local.macHigh, local.macLow, target, high, low, sender);

@@ -69,7 +69,7 @@ export function setReply(
   const o = forward * FLOW_WORDS;
   const protocol = flows.words[o + FLOW.protocol];
   const clientPort = flows.words[o + FLOW.ports] >>> 16;
-  for (let attempt = 0; attempt < PORTS_TRIED; attempt++) {
+  for (let attempt = firstTry(c, o, r0, r1, r2, r3); attempt < PORTS_TRIED; attempt++) {
     const near =
       attempt === 0 ? clientPort : EPHEMERAL_FIRST + ((clientPort + c.flows.created + attempt * 61) % EPHEMERAL_COUNT);
     const ports = (remotePort << 16) | near;
@@ -89,6 +89,20 @@ export function setReply(
     return true;
   }
   return false;
+}
+
+/**
+ * A datagram does not say whether it begins something: to a pod whose device another worker reads, a client may have
+ * sent its own ones past this worker. Sent to it through a service, they come from another port from the start.
+ */
+function firstTry(c: Context, o: number, r0: number, r1: number, r2: number, r3: number): number {
+  const w = c.flows.words;
+  const { crossing } = c;
+  if (crossing === undefined || w[o + FLOW.protocol] !== PROTOCOL.udp || (w[o + FLOW.state] & STATE.balanced) === 0) {
+    return 0;
+  }
+  const reader = crossing.readerOf(c.tables, r0, r1, r2, r3);
+  return reader < 0 || reader === crossing.self ? 0 : 1;
 }
 
 /** Decides both directions' next hops anew, under the tables in force. */

@@ -9,6 +9,7 @@ import { emptyTables, type Tables } from '../tables/tables.ts';
 import { Attempts } from './attempts.ts';
 import { Batch } from './batch.ts';
 import { Counters, GAUGE } from './counters.ts';
+import type { Crossing } from './crossing.ts';
 import { FlowTable } from './flow-table.ts';
 
 /** How packets for peers leave: by the UDP socket, or as whole frames by a TAP with tunnel GSO. */
@@ -23,6 +24,8 @@ export interface ContextOptions {
   maxFlows?: number | undefined;
   seed?: number | undefined;
   counters?: Counters | undefined;
+  /** The worker's way to the others, where there are any. */
+  crossing?: Crossing | undefined;
 }
 
 /** ICMP errors sent at most in a second; more are counted and not sent (RFC 1812, 4.3.2.8). */
@@ -53,9 +56,10 @@ export class Context {
   outerId = 0;
   /** A packet was for a peer whose MAC is not known. */
   unresolved = false;
-  /** Packets of the vector that came from ports; those behind them are the dataplane's own. */
+  /** Packets of the vector that came from ports; behind them stand those from other workers, then our own. */
   received = 0;
-  readonly #icmpAll = new Budgets(1, ICMP_PER_SECOND);
+  readonly crossing: Crossing | undefined;
+  readonly #icmpAll: Budgets;
   readonly #icmpByPort: Budgets;
 
   constructor(vector: PacketVector, portLimit: number, options: ContextOptions = {}) {
@@ -65,7 +69,13 @@ export class Context {
     this.flows = new FlowTable(options.maxFlows, options.seed);
     this.attempts = new Attempts(this.flows);
     this.attached = new Uint8Array(portLimit);
-    this.#icmpByPort = new Budgets(portLimit, ICMP_PER_PORT);
+    this.crossing = options.crossing;
+    // Each worker has its share: all of them together keep the limits.
+    const workers = this.crossing?.workers ?? 1;
+    // IPv4 identifications of frames begin apart.
+    this.outerId = Math.floor(((this.crossing?.self ?? 0) * 0x10000) / workers);
+    this.#icmpAll = new Budgets(1, ICMP_PER_SECOND / workers);
+    this.#icmpByPort = new Budgets(portLimit, ICMP_PER_PORT / workers);
   }
 
   /** Puts new tables in force: flows stay, and are decided anew when their next packet comes. */

@@ -19,6 +19,7 @@ const GAUGES = [
   'icmpSent',
   'icmpLimited',
   'vectors',
+  'handedOver',
 ] as const;
 
 export type Gauge = (typeof GAUGES)[number];

@@ -25,9 +25,10 @@ const REASONS = [
   ['arp', 'A malformed ARP frame, or one that asks for an address that is not ours.'],
   ['peer-source', 'A host sent from an address that is routed to another host.'],
   ['peer-transit', 'A host sent to an address that is not on this host: nothing is forwarded onwards.'],
-  // flow, service
+  // flow, home, service
   ['flow-table-full', 'The flow table is full of connections that are all in use.'],
   ['flow-invalid', 'An error or a reset that belongs to no connection of a service.'],
+  ['worker-busy', 'The worker that keeps its connection had no room for it.'],
   ['service-no-endpoint', 'The service has no endpoint: refused.'],
   ['service-no-port', 'No service stands at this port of a service address: refused.'],
   ['service-no-connection', 'A packet in the middle of a connection that is not known (any more): reset.'],

@@ -1,17 +1,21 @@
 /**
- * The dataplane as the control thread holds it: starts the worker, hands it ports and tables, reads its counters.
- * Every call resolves when the worker has done it, between two vectors.
+ * The dataplane as the control thread holds it: starts its workers, hands them ports and tables, reads their counters.
+ * Every call resolves when all workers have done it, each between two of its vectors. A pod's device is read by the
+ * worker of its address, written by all of them; counters are their sums.
  */
-import { Worker } from 'node:worker_threads';
 import { loadNativeAddon } from '../io/native-addon.ts';
 import type { Tables } from '../tables/tables.ts';
-import { Counters, type Gauge, type PortCounters } from './counters.ts';
-import type { FromWorker, PortAttachment, ToWorker, WorkerStart } from './worker-messages.ts';
+import { GAUGE, type Gauge, type PortCounters } from './counters.ts';
+import { type SharedMemory, shareMemory, workerOf } from './crossing.ts';
+import type { PortAttachment } from './worker-messages.ts';
+import { type Request, WorkerThread } from './worker-thread.ts';
 
 export interface DataplaneOptions {
-  /** Connections that the flow table holds at most; 262,144 by default. */
+  /** Worker threads; 1 by default. */
+  workers?: number;
+  /** Connections that the flow tables hold at most, all workers' together; 262,144 by default. */
   maxFlows?: number;
-  /** Called when the worker ends without having been asked to. */
+  /** Called when a worker ends without having been asked to; the others then end as well. */
   onEnd?: (error: Error) => void;
 }
 
@@ -22,61 +26,43 @@ export interface DataplaneCounters {
   ports: Record<number, PortCounters>;
   /** The addon's own counters. */
   native: Record<string, number>;
+  /** Each worker's part. */
+  workers: WorkerCounters[];
 }
 
-export class DataplaneError extends Error {
-  readonly code: string;
-  readonly syscall: string | undefined;
-
-  constructor(message: string, code: string, syscall?: string) {
-    super(message);
-    this.name = 'DataplaneError';
-    this.code = code;
-    this.syscall = syscall;
-  }
+export interface WorkerCounters {
+  /** Packets read from ports, written to ports, and handed to other workers. */
+  rxPackets: number;
+  txPackets: number;
+  handedOver: number;
+  flows: number;
 }
 
-type Request = ToWorker extends infer M ? (M extends ToWorker ? Omit<M, 'ticket'> : never) : never;
+const MOST_FLOWS = 262_144;
 
 export class Dataplane {
-  readonly #worker: Worker;
-  readonly #counters = new Counters();
   readonly #addon = loadNativeAddon();
-  readonly #native: Float64Array;
-  readonly #mail = new Int32Array(new SharedArrayBuffer(4));
-  readonly #waker: number;
+  readonly #workers: WorkerThread[];
   readonly #attached = new Set<number>();
-  readonly #waiting = new Map<number, { resolve: () => void; reject: (e: Error) => void }>();
-  readonly #ended: Promise<void>;
-  #ticket = 0;
+  readonly #ended: Promise<unknown>;
   #stopping = false;
-  #exited = false;
 
   private constructor(options: DataplaneOptions) {
-    this.#waker = this.#addon.openWaker();
-    this.#native = new Float64Array(new SharedArrayBuffer(this.#addon.statNames.length * 8));
-    const start: WorkerStart = {
-      counters: this.#counters.buffer,
-      native: this.#native.buffer as SharedArrayBuffer,
-      mail: this.#mail.buffer,
-      waker: this.#waker,
-      maxFlows: options.maxFlows,
-    };
-    const file = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
-    this.#worker = new Worker(file, { workerData: start, name: 'dataplane' });
-    this.#worker.on('message', (answer: FromWorker) => this.#settle(answer));
-    this.#ended = new Promise((resolve) => {
-      this.#worker.once('error', (error) => this.#end(error, options.onEnd));
-      this.#worker.once('exit', () => {
-        this.#end(new DataplaneError('the dataplane ended', 'WEFT_DATAPLANE_ENDED'), options.onEnd);
-        this.#exited = true;
-        this.#addon.closeFd(this.#waker);
-        resolve();
-      });
+    const count = options.workers ?? 1;
+    const wakers = Array.from({ length: count }, () => this.#addon.openWaker());
+    const memory: SharedMemory | undefined = count > 1 ? shareMemory(count) : undefined;
+    const maxFlows = count > 1 ? Math.ceil((options.maxFlows ?? MOST_FLOWS) / count) : options.maxFlows;
+    this.#workers = wakers.map(
+      (_, self) =>
+        new WorkerThread(this.#addon, { self, wakers, memory, maxFlows }, (error) => this.#end(error, options.onEnd)),
+    );
+    this.#ended = Promise.all(this.#workers.map((worker) => worker.ended)).then(() => {
+      // Not one by one: the others may still wake a worker that has ended.
+      for (const waker of wakers) this.#addon.closeFd(waker);
     });
   }
 
-  /** Starts the worker; resolves when it answers. */
+  /** Starts the workers; resolves when they answer. */
   static async start(options: DataplaneOptions = {}): Promise<Dataplane> {
     const dataplane = new Dataplane(options);
     // A detach of a port that was never attached changes nothing; its answer says that the loop runs.
@@ -84,12 +70,23 @@ export class Dataplane {
     return dataplane;
   }
 
+  get workers(): number {
+    return this.#workers.length;
+  }
+
+  /** Where a worker refuses, none has the port. */
   async attach(port: PortAttachment): Promise<void> {
-    await this.#ask({ type: 'attach', port });
+    const reader = port.address4 === undefined ? 0 : workerOf(port.address4, this.workers);
+    const answers = await this.#askEach({ type: 'attach', port, reader });
+    const refused = answers.find((answer) => answer.status === 'rejected');
+    if (refused !== undefined) {
+      if (answers.some((answer) => answer.status === 'fulfilled')) await this.#ask({ type: 'detach', id: port.id });
+      throw refused.reason;
+    }
     this.#attached.add(port.id);
   }
 
-  /** Resolves when the worker no longer touches the port; the caller then closes its descriptor. */
+  /** Resolves when no worker touches the port any longer; the caller then closes its descriptor. */
   async detach(id: number): Promise<void> {
     this.#attached.delete(id);
     await this.#ask({ type: 'detach', id });
@@ -101,51 +98,64 @@ export class Dataplane {
   }
 
   counters(): DataplaneCounters {
+    const ids = [...this.#attached];
+    const each = this.#workers.map(({ counters }) => ({
+      gauges: counters.gaugesByName(),
+      drops: counters.dropsByReason(),
+      ports: Object.fromEntries(ids.map((id) => [id, counters.port(id)])) as Record<number, PortCounters>,
+    }));
+    const gauges = sumUp(each.map((one) => one.gauges)) as Record<Gauge, number>;
+    gauges.generation = Math.min(...this.#workers.map(({ counters }) => counters.gauges[GAUGE.generation]));
     return {
-      gauges: this.#counters.gaugesByName(),
-      drops: this.#counters.dropsByReason(),
-      ports: Object.fromEntries([...this.#attached].map((id) => [id, this.#counters.port(id)])),
-      native: Object.fromEntries(this.#addon.statNames.map((name: string, i: number) => [name, this.#native[i]])),
+      gauges,
+      drops: sumUp(each.map((one) => one.drops)),
+      ports: Object.fromEntries(
+        ids.map((id) => [id, sumUp(each.map((one) => ({ ...one.ports[id] }))) as unknown as PortCounters]),
+      ),
+      native: Object.fromEntries(
+        this.#addon.statNames.map((name, i) => [name, this.#workers.reduce((sum, { native }) => sum + native[i], 0)]),
+      ),
+      workers: each.map(({ gauges: own, ports }) => ({
+        rxPackets: Object.values(ports).reduce((sum, port) => sum + port.rxPackets, 0),
+        txPackets: Object.values(ports).reduce((sum, port) => sum + port.txPackets, 0),
+        handedOver: own.handedOver,
+        flows: own.flows,
+      })),
     };
   }
 
-  /** Ends the worker. Nothing is sent any more once this resolves. */
+  /** Ends the workers. Nothing is sent any more once this resolves. */
   async stop(): Promise<void> {
-    if (!this.#stopping) {
-      this.#stopping = true;
-      // The worker ends instead of answering, or answers and ends: both are fine.
-      this.#ask({ type: 'stop' }).catch(() => {});
-    }
+    this.#stopAll();
     await this.#ended;
   }
 
-  #ask(request: Request): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.#exited) {
-        reject(new DataplaneError('the dataplane has ended', 'WEFT_DATAPLANE_ENDED'));
-        return;
-      }
-      const ticket = ++this.#ticket;
-      this.#waiting.set(ticket, { resolve, reject });
-      this.#worker.postMessage({ ...request, ticket });
-      Atomics.add(this.#mail, 0, 1);
-      this.#addon.wake(this.#waker);
-    });
+  #stopAll(): void {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    // A worker ends instead of answering, or answers and ends: both are fine.
+    this.#ask({ type: 'stop' }).catch(() => {});
   }
 
-  #settle(answer: FromWorker): void {
-    const waiting = this.#waiting.get(answer.ticket);
-    this.#waiting.delete(answer.ticket);
-    const { error } = answer;
-    if (error === undefined) waiting?.resolve();
-    else waiting?.reject(new DataplaneError(error.message, error.code ?? 'WEFT_DATAPLANE', error.syscall));
+  async #ask(request: Request): Promise<void> {
+    for (const answer of await this.#askEach(request)) if (answer.status === 'rejected') throw answer.reason;
+  }
+
+  #askEach(request: Request): Promise<PromiseSettledResult<void>[]> {
+    return Promise.allSettled(this.#workers.map((worker) => worker.ask(request)));
   }
 
   #end(error: Error, onEnd: ((error: Error) => void) | undefined): void {
-    for (const { reject } of this.#waiting.values()) reject(error);
-    this.#waiting.clear();
     if (this.#stopping) return;
-    this.#stopping = true;
+    // The others wait for packets in the addon: woken, they let the process end.
+    this.#stopAll();
     onEnd?.(error);
   }
+}
+
+/** The sum of counts, name by name. */
+function sumUp(counts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const out: Record<string, number> = {};
+  for (const each of counts) for (const [name, count] of Object.entries(each)) out[name] = (out[name] ?? 0) + count;
+  return out;
 }

@@ -2,6 +2,7 @@
  * The pipeline: every packet of a vector through the stages, one stage at a time.
  *
  *   parse → local → flow → service → route → translate → encap
+ *                        ↘ home, where there are several workers: to the one that keeps the connection
  *
  * Answers that stages make (errors, resets, fragments) are appended to the vector behind it. Packets that failover
  * sends again are appended too, and take the whole way like any other, until none are left.
@@ -18,6 +19,7 @@ import { GAUGE } from './counters.ts';
 import { FLOW, FLOW_WORDS } from './flow-record.ts';
 import { encap } from './stages/encap.ts';
 import { flow } from './stages/flow.ts';
+import { home } from './stages/home.ts';
 import { local } from './stages/local.ts';
 import { parse } from './stages/parse.ts';
 import { route } from './stages/route.ts';
@@ -45,12 +47,15 @@ export class Pipeline {
     this.#askedAtMs = -Infinity;
   }
 
-  /** Decides every packet of the vector, which the port has begun; afterwards outPort says what leaves where. */
-  process(nowMs: number): void {
+  /**
+   * Decides every packet of the vector, which the port has begun; afterwards outPort says what leaves where. The last
+   * `handedOver` of its packets come from other workers.
+   */
+  process(nowMs: number, handedOver = 0): void {
     const c = this.context;
     const vector = this.#vector;
     c.nowMs = nowMs;
-    c.received = vector.count;
+    c.received = vector.count - handedOver;
     c.flows.advance(nowMs);
     // What has arrived first: it may be the answer that an attempt's time limit is about.
     this.#run(0, vector.count);
@@ -59,6 +64,7 @@ export class Pipeline {
       this.#run(done, vector.count);
     }
     this.#askNeighbours();
+    c.crossing?.publish();
     this.#count(vector.count);
   }
 
@@ -86,6 +92,7 @@ export class Pipeline {
     parse(c, from, to);
     local(c, from, to);
     flow(c, from, to);
+    if (c.crossing !== undefined) home(c, c.crossing, from, to);
     service(c, from, to);
     route(c, from, to);
     translate(c, from, to);
@@ -124,5 +131,6 @@ export class Pipeline {
     gauges[GAUGE.flowsExpired] = c.flows.expired;
     gauges[GAUGE.flowsEvicted] = c.flows.evicted;
     gauges[GAUGE.attemptsPending] = c.attempts.held;
+    if (c.crossing !== undefined) gauges[GAUGE.handedOver] = c.crossing.given;
   }
 }

@@ -1,10 +1,13 @@
-/** What the control thread and the dataplane's worker say to each other. */
+/** What the control thread and the dataplane's workers say to each other. */
 import type { Tables } from '../tables/tables.ts';
+import type { SharedMemory } from './crossing.ts';
 
 /** A device or socket that the worker is to read and write. The caller owns the descriptor and closes it. */
 export interface PortAttachment {
   id: number;
   fd: number;
+  /** UDP: one socket a worker; `fd` is the first. */
+  fds?: readonly number[] | undefined;
   kind: 'tun' | 'udp' | 'tap';
   /** Bytes of the vnet header that a TUN or TAP carries in front of each packet; 0: none. */
   vnetHeaderBytes?: number | undefined;
@@ -17,6 +20,8 @@ export interface PortAttachment {
   mtu?: number | undefined;
   /** UDP: peers may leave inner checksums partial, because they are on this same machine. */
   trustPartial?: boolean | undefined;
+  /** A pod's address: it says which worker reads its device. The first one reads what has none. */
+  address4?: number | undefined;
   /** TAP: its own MAC; it then sends TCP packets to peers as whole frames with tunnel GSO. */
   tapMac?: Uint8Array | undefined;
 }
@@ -28,10 +33,12 @@ export interface WorkerStart {
   mail: SharedArrayBuffer;
   waker: number;
   maxFlows: number | undefined;
+  /** Where there are several workers: which one this is, what they share, and how to wake each of them. */
+  shared: { self: number; memory: SharedMemory; wakers: readonly number[] } | undefined;
 }
 
 export type ToWorker =
-  | { type: 'attach'; ticket: number; port: PortAttachment }
+  | { type: 'attach'; ticket: number; port: PortAttachment; reader: number }
   | { type: 'detach'; ticket: number; id: number }
   | { type: 'publish'; ticket: number; tables: Tables }
   | { type: 'stop'; ticket: number };

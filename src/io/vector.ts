@@ -105,8 +105,9 @@ export class PacketVector {
   count = 0;
   #spare = RECEIVE_BYTES;
 
-  constructor() {
-    this.arena = new Uint8Array(ARENA_BYTES);
+  /** An arena of one's own may be larger: what lies behind ARENA_BYTES is its maker's, for packets that are placed. */
+  constructor(arena: Uint8Array = new Uint8Array(ARENA_BYTES)) {
+    this.arena = arena;
     this.descriptors = new Int32Array(FIELD_COUNT * VECTOR_PACKETS);
     const field = (f: number) => this.descriptors.subarray(f * VECTOR_PACKETS, (f + 1) * VECTOR_PACKETS);
     this.inPort = field(FIELD.inPort);
@@ -140,13 +141,24 @@ export class PacketVector {
    * Returns its index, or -1 when the vector or the spare region is full.
    */
   append(lengthBytes: number): number {
-    const i = this.count;
     const next = (this.#spare + HEADROOM_BYTES + lengthBytes + 63) & ~63;
-    if (i >= VECTOR_PACKETS || next > ARENA_BYTES) return -1;
+    if (next > ARENA_BYTES) return -1;
+    const i = this.place(this.#spare + HEADROOM_BYTES, lengthBytes);
+    if (i >= 0) this.#spare = next;
+    return i;
+  }
+
+  /**
+   * Appends a packet that stands in the arena already, all fields 0 and no out port. Returns its index, or -1 when the
+   * vector is full.
+   */
+  place(offset: number, lengthBytes: number): number {
+    const i = this.count;
+    if (i >= VECTOR_PACKETS) return -1;
     this.count = i + 1;
     this.inPort[i] = -1;
     this.outPort[i] = -1;
-    this.offset[i] = this.#spare + HEADROOM_BYTES;
+    this.offset[i] = offset;
     this.length[i] = lengthBytes;
     this.flags[i] = 0;
     this.gsoType[i] = 0;
@@ -162,7 +174,6 @@ export class PacketVector {
     this.peer3[i] = 0;
     this.peerPort[i] = 0;
     this.hash[i] = 0;
-    this.#spare = next;
     return i;
   }
 }

@@ -16,6 +16,7 @@ export function agentStatusText(agent: AgentStatus): string {
         ['offload', `${agent.offload.mode}${agent.offload.detail ? `: ${agent.offload.detail}` : ''}`],
         ['pods', `${agent.podCidr}, gateway ${agent.gateway}`],
         ['tables', `generation ${agent.generation}`],
+        ['workers', `${agent.counters.workers.length}`],
         ['flows', `${agent.counters.flows.current ?? 0} of ${agent.counters.flows.capacity ?? 0}`],
         ['memory', `${Math.round(agent.rssBytes / 1e6)} MB`],
       ],

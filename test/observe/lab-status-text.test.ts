@@ -50,7 +50,7 @@ function agent(node: string): AgentStatus {
     ],
     peers: [],
     problems: [problem],
-    counters: { drops: {}, ports: {}, flows: {}, gauges: {}, native: {}, dns: {} },
+    counters: { drops: {}, ports: {}, flows: {}, gauges: {}, native: {}, workers: [], dns: {} },
     rssBytes: 98_400_000,
   };
 }

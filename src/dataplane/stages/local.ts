@@ -5,6 +5,7 @@
 import { answerArp, answerEcho } from '../answers.ts';
 import { KIND, PENDING } from '../batch.ts';
 import type { Context } from '../context.ts';
+import { shareArp } from './home.ts';
 
 export function local(c: Context, from: number, to: number): void {
   const { batch } = c;
@@ -13,6 +14,7 @@ export function local(c: Context, from: number, to: number): void {
   for (let i = from; i < to; i++) {
     if (batch.verdict[i] !== PENDING) continue;
     if (batch.kind[i] === KIND.arp) {
+      if (c.crossing !== undefined && i < c.received) shareArp(c, c.crossing, i);
       batch.verdict[i] = answerArp(c, i);
     } else if (batch.kind[i] === KIND.echoRequest) {
       const destination = batch.destination3[i];

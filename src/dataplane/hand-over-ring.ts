@@ -1,0 +1,174 @@
+/**
+ * Packets on their way from one worker to another: a bounded ring with one producer and one consumer, in memory that
+ * both see. The bytes are written straight into the consumer's arena, behind its own regions, so that the consumer
+ * takes a packet by pointing a descriptor at it. An entry is given back once the vector it was in has been sent.
+ *
+ *   control   word 0 entries written   16 entries given back   32.. entries, 16 words each:
+ *   entry     0 in port   1 offset   2 length   3 flags   4 GSO type   5 GSO size   6 checksum start   7 and offset
+ *             8..11 peer   12 peer's port
+ *   bytes     packets one behind the other, headroom in front of each; one that does not fit before the end begins anew
+ *
+ * Counts go round at 2^32. What is written becomes visible by `publish`, all of a vector at once.
+ */
+import { HEADROOM_BYTES, type PacketVector } from '../io/vector.ts';
+
+export const RING_BYTES = 2 * 1024 * 1024;
+const ENTRIES = 1024;
+const ENTRY_WORDS = 16;
+const WRITTEN = 0;
+/** On a cache line of its own: each side writes one of the two. */
+const RETURNED = 16;
+const FIRST_ENTRY = 32;
+export const CONTROL_WORDS = FIRST_ENTRY + ENTRIES * ENTRY_WORDS;
+/** A shorter packet is copied word by word: cheaper than the objects that a copy of a range needs. */
+const SHORT_BYTES = 192;
+
+/** Index of an entry's first word. */
+function entryOf(count: number): number {
+  return FIRST_ENTRY + (count & (ENTRIES - 1)) * ENTRY_WORDS;
+}
+
+export class RingProducer {
+  readonly #control: Int32Array;
+  readonly #to: Uint8Array;
+  readonly #base: number;
+  /** Bytes that each entry takes. */
+  readonly #sizes = new Int32Array(ENTRIES);
+  #written = 0;
+  #published = 0;
+  #returned = 0;
+  /** Next free byte of the ring, and bytes in use, those skipped before its end included. */
+  #cursor = 0;
+  #used = 0;
+
+  /** `base` is where in the consumer's arena the ring's bytes begin: a multiple of 64. */
+  constructor(control: Int32Array, arena: Uint8Array, base: number) {
+    this.#control = control;
+    this.#to = arena;
+    this.#base = base;
+  }
+
+  /** Writes packet `i`, whose bytes begin `front` in front of its offset. False when there is no room for it. */
+  push(vector: PacketVector, i: number, front: number): boolean {
+    const length = vector.length[i] + front;
+    const from = vector.offset[i] - front;
+    // Alike modulo 8, both can be copied by words.
+    const lead = HEADROOM_BYTES + (from & 7);
+    const size = (lead + length + 63) & ~63;
+    const wraps = this.#cursor + size > RING_BYTES;
+    const skipped = wraps ? RING_BYTES - this.#cursor : 0;
+    if (!this.#hasRoom(skipped + size)) return false;
+    const start = wraps ? 0 : this.#cursor;
+    const at = this.#base + start + lead;
+    if (vector.stride[i] > 0) this.#copyStrided(vector, i, from, front, at);
+    else this.#copy(vector.arena, from, at, length);
+    this.#cursor = start + size;
+    this.#used += skipped + size;
+    this.#sizes[this.#written & (ENTRIES - 1)] = skipped + size;
+    this.#describe(vector, i, front, at, length);
+    this.#written = (this.#written + 1) | 0;
+    return true;
+  }
+
+  /** Shows the consumer what was written. True when that is anything new. */
+  publish(): boolean {
+    if (this.#published === this.#written) return false;
+    this.#published = this.#written;
+    Atomics.store(this.#control, WRITTEN, this.#written);
+    return true;
+  }
+
+  #hasRoom(bytes: number): boolean {
+    if (this.#fits(bytes)) return true;
+    const returned = Atomics.load(this.#control, RETURNED);
+    for (; this.#returned !== returned; this.#returned = (this.#returned + 1) | 0) {
+      this.#used -= this.#sizes[this.#returned & (ENTRIES - 1)];
+    }
+    return this.#fits(bytes);
+  }
+
+  #fits(bytes: number): boolean {
+    return this.#used + bytes <= RING_BYTES && ((this.#written - this.#returned) | 0) < ENTRIES;
+  }
+
+  #describe(v: PacketVector, i: number, front: number, at: number, length: number): void {
+    const w = this.#control;
+    const e = entryOf(this.#written);
+    w[e] = v.inPort[i];
+    w[e + 1] = at;
+    w[e + 2] = length;
+    w[e + 3] = v.flags[i];
+    w[e + 4] = v.gsoType[i];
+    w[e + 5] = v.gsoSize[i];
+    w[e + 6] = v.checksumStart[i] > 0 ? v.checksumStart[i] + front : 0;
+    w[e + 7] = v.checksumOffset[i];
+    w[e + 8] = v.peer0[i];
+    w[e + 9] = v.peer1[i];
+    w[e + 10] = v.peer2[i];
+    w[e + 11] = v.peer3[i];
+    w[e + 12] = v.peerPort[i];
+  }
+
+  #copy(bytes: Uint8Array, from: number, at: number, length: number): void {
+    if (length > SHORT_BYTES) {
+      this.#to.set(bytes.subarray(from, from + length), at);
+      return;
+    }
+    for (let n = 0; n < length; n++) this.#to[at + n] = bytes[from + n];
+  }
+
+  /** As receive offload leaves it, each segment stands behind a copy of the header: only the first one's is taken. */
+  #copyStrided(v: PacketVector, i: number, from: number, front: number, at: number): void {
+    const header = v.headerBytes[i] + front;
+    const size = v.gsoSize[i];
+    const total = v.length[i] + front;
+    this.#copy(v.arena, from, at, header);
+    for (let k = 0, done = header; done < total; k++, done += size) {
+      this.#copy(v.arena, from + k * v.stride[i] + header, at + done, Math.min(size, total - done));
+    }
+  }
+}
+
+export class RingConsumer {
+  readonly #control: Int32Array;
+  #taken = 0;
+  #returned = 0;
+
+  constructor(control: Int32Array) {
+    this.#control = control;
+  }
+
+  /** True when there is something to take. */
+  get waiting(): boolean {
+    return Atomics.load(this.#control, WRITTEN) !== this.#taken;
+  }
+
+  /** Gives back what was taken before, and places up to `most` packets in the vector; returns how many. */
+  take(vector: PacketVector, most: number): number {
+    if (this.#returned !== this.#taken) {
+      this.#returned = this.#taken;
+      Atomics.store(this.#control, RETURNED, this.#returned);
+    }
+    const w = this.#control;
+    const written = Atomics.load(w, WRITTEN);
+    let count = 0;
+    for (; count < most && this.#taken !== written; count++) {
+      const e = entryOf(this.#taken);
+      const i = vector.place(w[e + 1], w[e + 2]);
+      if (i < 0) break;
+      vector.inPort[i] = w[e];
+      vector.flags[i] = w[e + 3];
+      vector.gsoType[i] = w[e + 4];
+      vector.gsoSize[i] = w[e + 5];
+      vector.checksumStart[i] = w[e + 6];
+      vector.checksumOffset[i] = w[e + 7];
+      vector.peer0[i] = w[e + 8];
+      vector.peer1[i] = w[e + 9];
+      vector.peer2[i] = w[e + 10];
+      vector.peer3[i] = w[e + 11];
+      vector.peerPort[i] = w[e + 12];
+      this.#taken = (this.#taken + 1) | 0;
+    }
+    return count;
+  }
+}
