@@ -39,6 +39,62 @@ export function outputOf(child: ChildProcess, argv: readonly string[]): Promise<
   });
 }
 
+/** What a program says about itself, whatever its exit code: many end their --version with 1. */
+export async function firstLineOf(argv: readonly string[], pattern: RegExp): Promise<string> {
+  const [command = '', ...args] = argv;
+  const child = spawn('sh', ['-c', '"$@" 2>&1; true', 'sh', command, ...args], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const said = await outputOf(child, argv);
+  return (
+    said
+      .split('\n')
+      .find((line) => pattern.test(line))
+      ?.trim() ?? 'version unknown'
+  );
+}
+
+/** A program that stays, with the end of what it said, for the day it fails. */
+export interface Daemon {
+  readonly pid: number;
+  said(): string;
+  /** Whether it has ended, and how. */
+  ended(): string | undefined;
+  stop(): Promise<void>;
+}
+
+const SAID_BYTES = 4000;
+const PATIENCE_MS = 5000;
+
+export function daemon(argv: readonly string[]): Daemon {
+  const child = start(argv);
+  let said = '';
+  let failure: Error | undefined;
+  const keep = (data: Buffer) => {
+    said = `${said}${data}`.slice(-SAID_BYTES);
+  };
+  child.stdout?.on('data', keep);
+  child.stderr?.on('data', keep);
+  child.on('error', (error) => {
+    failure = error;
+  });
+  const how = () =>
+    failure?.message ??
+    (child.exitCode === null && child.signalCode === null
+      ? undefined
+      : `${child.signalCode ?? `exit code ${child.exitCode}`}`);
+  return {
+    pid: child.pid ?? 0,
+    said: () => said.trim(),
+    ended: how,
+    stop: () =>
+      new Promise((resolve) => {
+        if (how() !== undefined) return resolve();
+        child.once('close', () => resolve());
+        child.kill('SIGTERM');
+        setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS).unref();
+      }),
+  };
+}
+
 /** The command as it runs in a network namespace of that name. */
 export function inNamespace(name: string, argv: readonly string[]): string[] {
   return ['nsenter', `--net=/run/netns/${name}`, '--', ...argv];
@@ -46,7 +102,15 @@ export function inNamespace(name: string, argv: readonly string[]): string[] {
 
 /** One `ip` for many lines, in a namespace. */
 export async function ipBatch(namespace: string, lines: readonly string[]): Promise<void> {
-  for (const line of lines) await run(inNamespace(namespace, ['ip', ...line.split(' ')]));
+  const piped = ['sh', '-c', 'printf "%s\\n" "$@" | ip -batch -', 'ip', ...lines];
+  await run(inNamespace(namespace, piped));
+}
+
+export async function isInstalled(program: string): Promise<boolean> {
+  return await run(['sh', '-c', 'command -v "$1"', 'sh', program]).then(
+    () => true,
+    () => false,
+  );
 }
 
 export function sleep(ms: number): Promise<void> {

@@ -44,7 +44,7 @@ export interface Contender {
   version(): Promise<string>;
   /** Processes that carry its packets: their memory is counted. */
   processes(): readonly number[];
-  /** So many services in all, beside the one above, in force when it resolves. */
+  /** So many services more than the one above, in force when it resolves. */
   setServices?(count: number): Promise<void>;
 }
 

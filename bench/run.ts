@@ -1,65 +1,78 @@
 #!/usr/bin/env node
 /**
- * `make bench`: Weft beside its peers on one topology, in interleaved rounds, ratios first. Two hosts joined by a veth
- * pair, a pod behind each; every contender has its own, made before and gone after, for the whole run happens in
- * namespaces of its own that end with it. Results are printed and written to docs/benchmarks/overlay.{md,json}.
+ * `make bench` and `weft bench`: Weft beside its peers on one topology, in interleaved rounds, ratios first. Every
+ * contender has its own hosts and pods, made before and gone after, for the whole run happens in namespaces of its own
+ * that end with it.
  *
- *   node dist/bench/run.js [--rounds N] [--seconds N] [--only SUBJECT[,SUBJECT]] [--peers NAME[,NAME]] [--dry]
+ *   node dist/bench/run.js [--rounds N] [--seconds N] [--subjects NAME,…] [--peers NAME,…] [--quick] [--list]
+ *                          [-o table|json] [--out FOLDER]
  */
 import { parseArgs } from 'node:util';
-import { KernelVxlan } from './contenders/kernel-vxlan.ts';
-import { WeftAgents } from './contenders/weft-agents.ts';
-import type { Contender, Subject } from './contest.ts';
-import { runContest } from './contest.ts';
+import { figuresOf } from './figures.ts';
+import { FLOORS, GOALS } from './goals.ts';
 import { isIsolated, runIsolated } from './isolation.ts';
-import { printTable, writeReport } from './report.ts';
-import { lossFreeRate } from './subjects/loss-free-rate.ts';
-import { packetRate } from './subjects/packet-rate.ts';
-import { roundTrip } from './subjects/round-trip.ts';
-import { tcpStreams } from './subjects/tcp-throughput.ts';
+import { namesOf, stagesOf } from './plan.ts';
+import { progressOn } from './progress.ts';
+import { jsonOf, writeReport } from './report.ts';
+import { tableOf } from './report-table.ts';
+import { runContest } from './rounds.ts';
+
+/** Settings of a quick run: long enough to see what is broken, short enough for every change. */
+const QUICK = { rounds: 2, seconds: 1 };
+const FULL = { rounds: 5, seconds: 1 };
 
 const { values } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '4' },
-    only: { type: 'string' },
+    rounds: { type: 'string' },
+    seconds: { type: 'string' },
+    subjects: { type: 'string' },
     peers: { type: 'string' },
-    dry: { type: 'boolean', default: false },
-    verbose: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+    list: { type: 'boolean', default: false },
+    output: { type: 'string', short: 'o', default: 'table' },
+    out: { type: 'string' },
   },
 });
 
-if (!isIsolated()) {
-  process.exitCode = await runIsolated(process.argv.slice(2));
-} else {
-  process.exitCode = await main();
+try {
+  process.exitCode = isIsolated() ? await main() : await runIsolated(process.argv.slice(2));
+} catch (error) {
+  console.error(`weft: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
 }
 
 async function main(): Promise<number> {
-  const seconds = Number(values.seconds);
-  const subjects: Subject[] = [
-    tcpStreams(1, seconds, 0.5),
-    tcpStreams(4, seconds),
-    packetRate(seconds, 2),
-    lossFreeRate(),
-    roundTrip(),
-  ].filter((s) => !values.only || values.only.split(',').includes(s.name));
-  const contenders: Contender[] = [
-    new WeftAgents('weft', 'auto'),
-    new KernelVxlan(),
-    new WeftAgents('weft-udp-gso', 'udp-gso'),
-  ].filter((c) => !values.peers || values.peers.split(',').includes(c.name));
-  const [weft, ...peers] = contenders;
-  if (!weft || subjects.length === 0) throw new Error('nothing to measure: see --only and --peers');
-  const verbose = values.verbose;
-  const contest = await runContest(contenders, subjects, { rounds: Number(values.rounds), log: log(verbose) });
-  printTable(contest);
-  if (!values.dry && peers.length > 0) console.log(`written: ${writeReport(contest).join(', ')}`);
-  return contest.checksumErrors > 0 ? 1 : 0;
+  const defaults = values.quick ? QUICK : FULL;
+  const rounds = amount('rounds', defaults.rounds);
+  const seconds = amount('seconds', defaults.seconds);
+  const { subjects, peers } = { subjects: values.subjects?.split(','), peers: values.peers?.split(',') };
+  const all = namesOf(stagesOf({ seconds, quick: values.quick }));
+  if (values.list) {
+    console.log(`subjects: ${[...all.subjects].join(' ')}\npeers: ${[...all.peers].join(' ')}`);
+    return 0;
+  }
+  known('--subjects', subjects, all.subjects);
+  known('--peers', peers, all.peers);
+  const stages = stagesOf({ seconds, quick: values.quick, ...(subjects && { subjects }), ...(peers && { peers }) });
+  const contest = await runContest(stages, { rounds, seconds, progress: progressOn(process.stderr) });
+  const figures = figuresOf(contest, values.quick ? FLOORS : GOALS);
+  if (values.output === 'json') console.log(jsonOf(contest, figures).trimEnd());
+  else console.log(`\n${tableOf(contest, figures)}`);
+  if (values.out) console.error(`written: ${(await writeReport(contest, figures, values.out)).join(', ')}`);
+  // Goals are where we want to be: only what is broken fails a run.
+  const fell = values.quick && figures.some((f) => f.goals.some((g) => !g.met));
+  const broken = contest.failures.some((f) => /^(Weft|kernel)/.test(f.what));
+  return fell || broken || contest.checksumErrors > 0 ? 1 : 0;
 }
 
-function log(verbose: boolean): (line: string, detail?: boolean) => void {
-  return (line, detail = false) => {
-    if (verbose || !detail) console.error(line);
-  };
+function amount(name: 'rounds' | 'seconds', otherwise: number): number {
+  const n = values[name] === undefined ? otherwise : Number(values[name]);
+  const whole = name === 'rounds' ? Number.isInteger(n) && n >= 1 : n >= 0.2;
+  if (!whole || n > 1000) throw new Error(`--${name} ${values[name]} is no number of ${name}`);
+  return n;
+}
+
+function known(option: string, names: readonly string[] | undefined, all: ReadonlySet<string>): void {
+  const unknown = names?.find((name) => !all.has(name));
+  if (unknown !== undefined) throw new Error(`${option} ${unknown}: there are ${[...all].join(', ')}`);
 }

@@ -1,48 +1,38 @@
 /**
- * The topology that every contender gets: two hosts as network namespaces on one veth pair with an MTU of 1500 and
- * its offloads on, as in a data centre where the network card does the work. What stands between pod and underlay is
- * the contender's business.
+ * The topology that every contender gets: two hosts as network namespaces on one veth pair with its offloads on, as in
+ * a data centre where the network card does the work. What stands between pod and underlay is the contender's business.
  *
- *   pod a | host a  172.31.9.1 ----veth---- 172.31.9.2  host b | pod b
- *   10.244.1.0/24                                        10.244.2.0/24
+ *   pod, local pod | host a  172.31.9.1 ----veth---- 172.31.9.2  host b | pod
+ *   10.244.1.0/24                                                 10.244.2.0/24
  */
-import { writeFileSync } from 'node:fs';
 import { inNamespace, ipBatch, run } from '../command.ts';
+import { type Host, UNDERLAY_DEVICE } from '../contest.ts';
 
-export const UNDERLAY = ['172.31.9.1', '172.31.9.2'] as const;
 export const UNDERLAY_MTU = 1500;
-export const POD_MTU = UNDERLAY_MTU - 50;
 
-export interface HostPair {
-  readonly hosts: readonly [string, string];
+export function hostsOf(prefix: string): readonly [Host, Host] {
+  return [
+    { namespace: `${prefix}-a`, address: '172.31.9.1' },
+    { namespace: `${prefix}-b`, address: '172.31.9.2' },
+  ];
 }
 
-export async function makeHostPair(prefix: string): Promise<HostPair> {
-  const hosts = [`${prefix}-a`, `${prefix}-b`] as const;
-  for (const host of hosts) await makeNamespace(host);
+export async function makeHostPair(hosts: readonly [Host, Host], mtu: number): Promise<void> {
   const [a, b] = hosts;
-  await run([
-    'ip',
-    'link',
-    'add',
-    'under',
-    'netns',
-    a,
-    'mtu',
-    `${UNDERLAY_MTU}`,
-    'type',
-    'veth',
-    'peer',
-    'name',
-    'under',
-    'netns',
-    b,
+  for (const host of hosts) await makeNamespace(host.namespace);
+  await ipBatch(a.namespace, [
+    `link add ${UNDERLAY_DEVICE} mtu ${mtu} type veth peer name ${UNDERLAY_DEVICE} mtu ${mtu} netns ${b.namespace}`,
   ]);
-  for (const [i, host] of hosts.entries()) {
-    await ipBatch(host, [`address add ${UNDERLAY[i]}/24 dev under`, 'link set under up']);
-    await sysctl(host, { 'net.ipv4.ip_forward': 1 });
+  for (const { namespace, address } of hosts) {
+    await ipBatch(namespace, [`address add ${address}/24 dev ${UNDERLAY_DEVICE}`, `link set ${UNDERLAY_DEVICE} up`]);
+    await sysctl(namespace, { 'net.ipv4.ip_forward': 1, 'net.ipv4.conf.all.rp_filter': 0 });
   }
-  return { hosts };
+}
+
+/** Segmentation and its undoing happen in software then, as on a wire whose cards can do neither. */
+export async function switchOffloadsOff(hosts: readonly Host[]): Promise<void> {
+  const off = ['ethtool', '-K', UNDERLAY_DEVICE, 'tso', 'off', 'gso', 'off', 'gro', 'off'];
+  for (const { namespace } of hosts) await run(inNamespace(namespace, off));
 }
 
 export async function makeNamespace(name: string): Promise<void> {
@@ -51,7 +41,7 @@ export async function makeNamespace(name: string): Promise<void> {
 }
 
 export async function removeNamespace(name: string): Promise<void> {
-  await run(['ip', 'netns', 'delete', name]);
+  await run(['ip', 'netns', 'delete', name]).catch(() => {});
 }
 
 export async function sysctl(namespace: string, settings: Readonly<Record<string, string | number>>): Promise<void> {
@@ -59,6 +49,6 @@ export async function sysctl(namespace: string, settings: Readonly<Record<string
   await run(inNamespace(namespace, ['sh', '-c', lines.join(' && ')]));
 }
 
-export function writeManifests(path: string, objects: readonly object[]): void {
-  writeFileSync(path, objects.map((o) => JSON.stringify(o, null, 2)).join('\n---\n'));
+export async function pingOnce(from: string, to: string, seconds = 10): Promise<void> {
+  await run(inNamespace(from, ['ping', '-n', '-c', '1', '-i', '0.2', '-w', `${seconds}`, to]));
 }

@@ -1,111 +1,177 @@
 /**
- * The subject itself: two agents, one in each host's namespace, as separate processes, with one pod each.
+ * The subject itself: two agents, one in each host's namespace, as separate processes; two pods on the client's host,
+ * one on the server's, and a service in front of that one.
  */
-import type { ChildProcess } from 'node:child_process';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { agentReady, agentStatus } from '../../src/agent/client.ts';
-import { inNamespace, run, sleep, start } from '../command.ts';
-import type { Contender, Pod } from '../contest.ts';
+import type { BackendName, OffloadRequest } from '../../src/agent/options.ts';
+import type { AgentStatus } from '../../src/agent/status.ts';
+import { type Daemon, daemon, inNamespace, sleep } from '../command.ts';
+import { type Contender, type Host, type Pod, TCP_PORTS, UDP_PORTS } from '../contest.ts';
 import { privateFolder } from '../isolation.ts';
-import { makeHostPair, removeNamespace, UNDERLAY, writeManifests } from './host-pair.ts';
+import { hostsOf, makeHostPair, pingOnce, removeNamespace, UNDERLAY_MTU } from './host-pair.ts';
 
 const READY_MS = 20_000;
+/** Also for 10,000 services, read and compiled. */
+const SERVICES_MS = 60_000;
+const SERVICE = '10.96.0.100';
+const PODS = [
+  { name: 'client', host: 0, address: '10.244.1.10' },
+  { name: 'local', host: 0, address: '10.244.1.11' },
+  { name: 'server', host: 1, address: '10.244.2.10' },
+] as const;
+
+export interface WeftVariant {
+  readonly name: string;
+  readonly title: string;
+  readonly offload: OffloadRequest;
+  readonly backend: BackendName;
+}
+
+interface Agent {
+  readonly daemon: Daemon;
+  readonly socket: string;
+}
 
 export class WeftAgents implements Contender {
   readonly name: string;
   readonly title: string;
+  readonly kind = 'weft';
+  readonly encrypted = false;
   readonly pods: readonly [Pod, Pod];
-  readonly namespaces: string[] = [];
-  readonly #offload: string;
-  readonly #agents: { process: ChildProcess; said: () => string; socket: string }[] = [];
+  readonly local: Pod;
+  readonly hosts: readonly [Host, Host];
+  readonly service = SERVICE;
+  readonly #variant: WeftVariant;
+  readonly #underlayMtu: number;
+  readonly #folder: string;
+  #agents: Agent[] = [];
 
-  constructor(name: string, offload: 'auto' | 'tunnel-gso' | 'udp-gso' | 'batched') {
-    this.name = name;
-    this.title = offload === 'auto' ? 'Weft' : `Weft, ${offload}`;
-    this.#offload = offload;
-    const pod = (i: number) => ({ namespace: `weft-default-${name}-${i}`, address: `10.244.${i}.10` });
-    this.pods = [pod(1), pod(2)];
+  constructor(variant: WeftVariant, underlayMtu = UNDERLAY_MTU) {
+    this.name = variant.name;
+    this.title = variant.title;
+    this.#variant = variant;
+    this.#underlayMtu = underlayMtu;
+    this.#folder = `${privateFolder(this.name)}/manifests`;
+    const [client, local, server] = PODS.map(({ name, address }) => ({
+      namespace: `weft-${this.name}-${name}`,
+      address,
+    })) as [Pod, Pod, Pod];
+    this.pods = [client, server];
+    this.local = local;
+    this.hosts = hostsOf(this.name);
+  }
+
+  missing(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
+  async version(): Promise<string> {
+    const { versions } = await this.#status();
+    return `Weft ${versions.weft}, Node ${versions.node}`;
   }
 
   async up(): Promise<string> {
-    const { hosts } = await makeHostPair(this.name);
-    this.namespaces.push(...hosts);
-    const folder = privateFolder(this.name);
-    writeManifests(
-      `${folder}/cluster.yaml`,
-      [1, 2].flatMap((i) => this.#objects(i)),
-    );
-    for (const host of hosts) {
-      const socket = `${folder}/${host}.sock`;
-      const options = ['--node', host, '--manifests', `${folder}/cluster.yaml`, '--offload', this.#offload];
-      const places = ['--state-dir', `${folder}/${host}`, '--socket', socket];
-      const agent = start(
-        inNamespace(host, [process.execPath, 'dist/src/cli/main.js', 'agent', ...options, ...places]),
-      );
-      let said = '';
-      const keep = (data: Buffer) => {
-        said = `${said}${data}`.slice(-4000);
-      };
-      agent.stdout?.on('data', keep);
-      agent.stderr?.on('data', keep);
-      this.#agents.push({ process: agent, said: () => said, socket });
-    }
+    await makeHostPair(this.hosts, this.#underlayMtu);
+    mkdirSync(this.#folder, { recursive: true });
+    const nodes = this.hosts.map((host, i) => nodeObject(host, i + 1));
+    const pods = PODS.map((pod) => podObject(pod.name, this.name, this.hosts[pod.host].namespace, pod.address));
+    const [, server] = this.pods;
+    this.#write('cluster.json', [...nodes, ...pods, ...serviceObjects('server', this.name, SERVICE, server.address)]);
+    this.#agents = this.hosts.map(({ namespace }) => {
+      const state = privateFolder(`${this.name}/${namespace}`);
+      const socket = `${state}/agent.sock`;
+      const where = ['--node', namespace, '--manifests', this.#folder, '--state-dir', state, '--socket', socket];
+      const how = ['--offload', this.#variant.offload, '--backend', this.#variant.backend];
+      const agent = [process.execPath, 'dist/src/cli/main.js', 'agent', ...where, ...how];
+      return { daemon: daemon(inNamespace(namespace, agent)), socket };
+    });
     for (const agent of this.#agents) await this.#ready(agent);
-    await this.#podsReachEachOther();
-    const status = await agentStatus(this.#agents[0]?.socket ?? '');
-    return `two agents, offload ${status.offload.mode} (${status.offload.detail})`;
+    await pingOnce(this.pods[0].namespace, server.address).catch((error: Error) => {
+      throw new Error(`${error.message}\n${this.#agents.map((a) => a.daemon.said()).join('\n')}`);
+    });
+    const { offload, backend } = await this.#status();
+    return `two agents, backend ${backend}, offload ${offload.mode} (${offload.detail})`;
   }
 
   async down(): Promise<void> {
-    await Promise.all(this.#agents.splice(0).map((agent) => ended(agent.process)));
-    for (const name of this.namespaces.splice(0)) await removeNamespace(name).catch(() => {});
+    await Promise.all(this.#agents.splice(0).map((agent) => agent.daemon.stop()));
+    for (const { namespace } of this.hosts) await removeNamespace(namespace);
   }
 
-  #objects(i: number): object[] {
-    const host = `${this.name}-${i === 1 ? 'a' : 'b'}`;
-    const pod = { name: `${this.name}-${i}`, namespace: 'default', annotations: { 'weft.dev/ip': `10.244.${i}.10` } };
-    const containers = [{ name: 'idle', image: 'none', command: ['sleep', 'infinity'] }];
-    return [
-      {
-        apiVersion: 'v1',
-        kind: 'Node',
-        metadata: { name: host },
-        spec: { podCIDR: `10.244.${i}.0/24` },
-        status: { addresses: [{ type: 'InternalIP', address: UNDERLAY[i - 1] }] },
-      },
-      { apiVersion: 'v1', kind: 'Pod', metadata: pod, spec: { nodeName: host, containers } },
-    ];
+  processes(): readonly number[] {
+    return this.#agents.map((agent) => agent.daemon.pid);
   }
 
-  async #ready(agent: { process: ChildProcess; said: () => string; socket: string }): Promise<void> {
+  /** Each of them is a service with one endpoint: the server pod. */
+  async setServices(count: number): Promise<void> {
+    const { generation, services: before } = await this.#status();
+    const objects: object[] = [];
+    for (let i = 0; i < count; i++) {
+      const address = `10.96.${1 + (i >> 8)}.${i & 255}`;
+      objects.push(...serviceObjects(`filler-${i}`, this.name, address, this.pods[1].address));
+    }
+    this.#write('services.json', objects);
+    if (before.length === count + 1) return;
+    const end = Date.now() + SERVICES_MS;
+    for (;;) {
+      const status = await this.#status();
+      if (status.services.length === count + 1 && status.generation > generation) return;
+      if (Date.now() > end) throw new Error(`${status.services.length} of ${count + 1} services after a minute`);
+      await sleep(100);
+    }
+  }
+
+  #status(): Promise<AgentStatus> {
+    return agentStatus(this.#agents[0]?.socket ?? '', { timeoutMs: SERVICES_MS });
+  }
+
+  /** One List, moved into place: no agent reads half of it. */
+  #write(name: string, items: readonly object[]): void {
+    const path = `${this.#folder}/${name}`;
+    writeFileSync(`${path}.new`, items.map((item) => JSON.stringify(item)).join('\n---\n'));
+    renameSync(`${path}.new`, path);
+  }
+
+  async #ready(agent: Agent): Promise<void> {
     const end = Date.now() + READY_MS;
     let why = 'no answer';
     while (Date.now() < end) {
-      if (agent.process.exitCode !== null)
-        throw new Error(`an agent ended with ${agent.process.exitCode}:\n${agent.said()}`);
+      const ended = agent.daemon.ended();
+      if (ended !== undefined) throw new Error(`an agent ended with ${ended}:\n${agent.daemon.said()}`);
       const answer = await agentReady(agent.socket).catch((error: Error) => ({ ready: false, why: error.message }));
       if (answer.ready) return;
       why = answer.why;
       await sleep(100);
     }
-    throw new Error(`an agent was not ready after ${READY_MS} ms (${why}):\n${agent.said()}`);
-  }
-
-  async #podsReachEachOther(): Promise<void> {
-    const [client, server] = this.pods;
-    await run(inNamespace(client.namespace, ['ping', '-n', '-c', '1', '-w', '10', server.address])).catch(
-      (error: Error) => {
-        throw new Error(`${error.message}\n${this.#agents.map((a) => a.said()).join('\n')}`);
-      },
-    );
+    throw new Error(`an agent was not ready after ${READY_MS} ms (${why}):\n${agent.daemon.said()}`);
   }
 }
 
-/** SIGTERM, and SIGKILL for one that does not hear it. */
-function ended(child: ChildProcess): Promise<void> {
-  return new Promise((resolve) => {
-    if (child.exitCode !== null || child.signalCode !== null) return resolve();
-    child.once('close', () => resolve());
-    child.kill('SIGTERM');
-    setTimeout(() => child.kill('SIGKILL'), 5000).unref();
-  });
+function nodeObject(host: Host, index: number): object {
+  return {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: host.namespace },
+    spec: { podCIDR: `10.244.${index}.0/24` },
+    status: { addresses: [{ type: 'InternalIP', address: host.address }] },
+  };
+}
+
+function podObject(name: string, namespace: string, nodeName: string, address: string): object {
+  const containers = [{ name: 'idle', image: 'none', command: ['sleep', 'infinity'] }];
+  const metadata = { name, namespace, annotations: { 'weft.dev/ip': address } };
+  return { apiVersion: 'v1', kind: 'Pod', metadata, spec: { nodeName, containers } };
+}
+
+function serviceObjects(name: string, namespace: string, clusterIP: string, endpoint: string): object[] {
+  const metadata = { name, namespace };
+  const ports = [
+    ...TCP_PORTS.map((port) => ({ name: `tcp-${port}`, port, protocol: 'TCP' })),
+    ...UDP_PORTS.map((port) => ({ name: `udp-${port}`, port, protocol: 'UDP' })),
+  ];
+  return [
+    { apiVersion: 'v1', kind: 'Service', metadata, spec: { clusterIP, ports } },
+    { apiVersion: 'v1', kind: 'Endpoints', metadata, subsets: [{ addresses: [{ ip: endpoint }], ports }] },
+  ];
 }

@@ -1,0 +1,47 @@
+/** Who takes part, in the order of the report: ourselves, the kernel, other programs, those that encrypt last. */
+import type { Contender } from '../contest.ts';
+import { DirectVeth } from './direct-veth.ts';
+import { Fastd } from './fastd.ts';
+import { KernelVxlan } from './kernel-vxlan.ts';
+import { N2n } from './n2n.ts';
+import { Nebula } from './nebula.ts';
+import { OpenVpn } from './openvpn.ts';
+import { Socat } from './socat.ts';
+import { Tinc } from './tinc.ts';
+import { Vtun } from './vtun.ts';
+import { WeftAgents } from './weft-agents.ts';
+import { WireguardGo } from './wireguard-go.ts';
+
+export const OWN = 'weft';
+export const KERNEL = 'kernel-vxlan';
+export const DIRECT = 'direct-veth';
+
+export function everyContender(): Contender[] {
+  return [
+    weft(),
+    new WeftAgents({ name: 'weft-udp-gso', title: 'Weft, udp-gso', offload: 'udp-gso', backend: 'vxlan' }),
+    new WeftAgents({ name: 'weft-batched', title: 'Weft, batched', offload: 'batched', backend: 'vxlan' }),
+    new WeftAgents({ name: 'weft-host-gw', title: 'Weft, host-gw', offload: 'auto', backend: 'host-gw' }),
+    new KernelVxlan(),
+    new DirectVeth(),
+    new Fastd(),
+    new OpenVpn('none'),
+    new Socat(),
+    new Tinc(),
+    new Vtun(),
+    new N2n(),
+    new Nebula(),
+    new OpenVpn('AES-128-GCM'),
+    new OpenVpn('AES-256-GCM'),
+    new WireguardGo(),
+  ];
+}
+
+/** The two that every variation of the underlay is about. */
+export function mainContenders(underlayMtu?: number): Contender[] {
+  return [weft(underlayMtu), new KernelVxlan(underlayMtu)];
+}
+
+function weft(underlayMtu?: number): WeftAgents {
+  return new WeftAgents({ name: OWN, title: 'Weft', offload: 'auto', backend: 'vxlan' }, underlayMtu);
+}

@@ -1,0 +1,95 @@
+/**
+ * What a run measures: the stages, the subjects of each, and who takes part in which. Everyone is compared in what
+ * people choose a network by; what else there is to know is asked of Weft and the kernel, or the bench would take hours.
+ */
+import { DIRECT, everyContender, KERNEL, mainContenders, OWN } from './contenders/every-contender.ts';
+import { switchOffloadsOff } from './contenders/host-pair.ts';
+import type { Contender, Subject } from './contest.ts';
+import { onOneHost, throughService, VARIANT } from './paths.ts';
+import type { Event, Stage } from './rounds.ts';
+import { everySubject } from './subjects/catalog.ts';
+
+export interface Wanted {
+  readonly seconds: number;
+  /** tcp-1, tcp-1/service, or service for all on that path; undefined is all. */
+  readonly subjects?: readonly string[];
+  /** Beside Weft; undefined is all. */
+  readonly peers?: readonly string[];
+  /** The few of `make bench-quick`. */
+  readonly quick: boolean;
+}
+
+const FOR_ALL = ['tcp-1', 'tcp-4', 'flood', 'request-response', 'connects', 'ping'];
+const THROUGH_SERVICE = ['tcp-1', 'request-response', 'connects'];
+const ON_ONE_HOST = ['tcp-1', 'request-response'];
+const ON_OTHER_UNDERLAYS = ['tcp-1', 'tcp-4', 'flood', 'request-response'];
+const QUICK = ['tcp-1', 'tcp-4', 'flood', 'request-response', 'ping'];
+const MAIN = [OWN, KERNEL, DIRECT];
+const JUMBO_MTU = 9000;
+
+export function stagesOf(wanted: Wanted): Stage[] {
+  const subjects = everySubject(wanted.seconds);
+  const named = (names: readonly string[]) => subjects.filter((s) => names.includes(s.name));
+  const stages: Stage[] = wanted.quick
+    ? [{ name: '', title: '', contenders: mainContenders(), events: named(QUICK).map(forAll) }]
+    : [
+        {
+          name: '',
+          title: '',
+          contenders: everyContender(),
+          events: [
+            ...subjects.map((s) => (FOR_ALL.includes(s.name) ? forAll(s) : forSome(s, MAIN))),
+            ...named(THROUGH_SERVICE).map((s) => forSome(throughService(s), [OWN, KERNEL])),
+            ...named(ON_ONE_HOST).map((s) => forSome(onOneHost(s), [OWN, KERNEL])),
+          ],
+        },
+        {
+          name: 'no-offloads',
+          title: "the underlay's offloads off",
+          contenders: mainContenders(),
+          events: named(ON_OTHER_UNDERLAYS).map(forAll),
+          prepare: (contender) => switchOffloadsOff(contender.hosts),
+        },
+        {
+          name: 'mtu-9000',
+          title: `an underlay with an MTU of ${JUMBO_MTU}`,
+          contenders: mainContenders(JUMBO_MTU),
+          events: named(ON_OTHER_UNDERLAYS).map(forAll),
+        },
+      ];
+  return stages.map((stage) => narrowed(stage, wanted)).filter((s) => s.contenders.length > 0 && s.events.length > 0);
+}
+
+/** Every name that --subjects and --peers know. */
+export function namesOf(stages: readonly Stage[]): { subjects: Set<string>; peers: Set<string> } {
+  const subjects = new Set<string>();
+  const peers = new Set<string>();
+  for (const stage of stages) {
+    for (const { subject } of stage.events) for (const name of namesFor(subject, stage)) subjects.add(name);
+    for (const { name } of stage.contenders) if (name !== OWN) peers.add(name);
+  }
+  return { subjects, peers };
+}
+
+function narrowed(stage: Stage, { subjects, peers }: Wanted): Stage {
+  const isWanted = (subject: Subject) => !subjects || namesFor(subject, stage).some((name) => subjects.includes(name));
+  return {
+    ...stage,
+    contenders: stage.contenders.filter((c) => c.name === OWN || !peers || peers.includes(c.name)),
+    events: stage.events.filter((event) => isWanted(event.subject)),
+  };
+}
+
+function namesFor({ name }: Subject, stage: Stage): string[] {
+  const full = stage.name ? `${name}${VARIANT}${stage.name}` : name;
+  const variant = full.split(VARIANT)[1];
+  return variant === undefined ? [full] : [full, variant];
+}
+
+function forAll(subject: Subject): Event {
+  return { subject, takesPart: () => true };
+}
+
+function forSome(subject: Subject, names: readonly string[]): Event {
+  return { subject, takesPart: (contender: Contender) => names.includes(contender.name) };
+}
