@@ -13,7 +13,7 @@ TS_SOURCES := $(shell find src test bench -name '*.ts' 2>/dev/null) $(wildcard t
 # Arguments for the tests: make test FILES='test/wire test/io/native-engine.test.ts'
 FILES ?=
 
-.PHONY: help build test test-slow test-compose e2e demo compose compose-demo compose-down bench lint format docs docs-compose clean
+.PHONY: help build test test-slow test-compose e2e demo compose compose-demo compose-down bench bench-micro lint format docs docs-compose clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -68,6 +68,9 @@ demo: build ## a network of three hosts: traffic, failover, throughput, one tabl
 bench: build ## Weft beside kernel VXLAN; results go to docs/benchmarks/
 	@sh scripts/check-tools.sh bench
 	@node dist/bench/run.js $(BENCH)
+
+bench-micro: build ## what the dataplane's decisions cost, in memory; writes docs/benchmarks/pipeline.md
+	@node dist/bench/micro/run.js $(BENCH)
 
 lint: build ## format, lint, types of promises, import rules, unused code
 	@node scripts/lint.mjs
