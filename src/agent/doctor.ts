@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { formatProblem, type Problem } from '../kube/problem.ts';
 import { describeError } from './agent-error.ts';
+import { forwardingForbidden } from './forward-rules.ts';
 import { hostChecks } from './host-checks.ts';
 import type { AgentStatus, Check, PeerStatus } from './status.ts';
 
@@ -17,7 +18,7 @@ export async function agentChecks(status: AgentStatus, probe: () => Promise<Peer
     remedy: status.ready ? '' : 'see its log',
   });
   checks.push({ name: 'offload', ok: true, detail: `${status.offload.mode} (${status.offload.detail})`, remedy: '' });
-  checks.push(forwardingCheck());
+  checks.push(forwardingCheck(), await firewallCheck());
   checks.push(...status.problems.map(problemCheck));
   checks.push(...status.pods.filter((p) => p.phase === 'Failed' || p.message).map(podCheck));
   try {
@@ -32,6 +33,14 @@ function forwardingCheck(): Check {
   const on = readFileSync('/proc/sys/net/ipv4/ip_forward', 'latin1').trim() === '1';
   const remedy = on ? '' : 'something turned it off again: sysctl -w net.ipv4.ip_forward=1';
   return { name: 'ip forwarding', ok: on, detail: on ? 'on' : 'off: pods cannot reach the outside world', remedy };
+}
+
+async function firewallCheck(): Promise<Check> {
+  const ok = !(await forwardingForbidden());
+  // One that was set up after the agent knows nothing of it.
+  const remedy = ok ? '' : 'start the agent again, which asks the firewall to let its devices through';
+  const detail = ok ? 'lets the pods’ packets through' : 'forbids forwarding, also of what pods send to other hosts';
+  return { name: 'firewall', ok, detail, remedy };
 }
 
 function problemCheck(problem: Problem): Check {

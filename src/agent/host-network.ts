@@ -8,6 +8,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import type { KernelRoute } from '../control/overlay-backend.ts';
 import { AgentError, errnoOf } from './agent-error.ts';
 import { findTool, ipBatch, requireTool, runTool } from './command.ts';
+import { admitForwarding, withdrawForwarding } from './forward-rules.ts';
 
 export const HOST_DEVICE = 'weft0';
 export const GSO_DEVICE = 'weft-gso';
@@ -103,8 +104,12 @@ function writeSysctl(path: string, value: string): void {
 /** Returns what could not be had, as sentences; throws where nothing would work without it. */
 export async function applyHostNetwork(host: HostNetwork): Promise<string[]> {
   writeSysctls(hostSysctls());
-  const [problems] = await Promise.all([applyMasquerade(host), ipBatch(hostBatch(host))]);
-  return problems;
+  const [masquerade, forwarding] = await Promise.all([
+    applyMasquerade(host),
+    admitForwarding(),
+    ipBatch(hostBatch(host)),
+  ]);
+  return [...masquerade, ...forwarding];
 }
 
 async function applyMasquerade(host: HostNetwork): Promise<string[]> {
@@ -148,5 +153,6 @@ export async function removeHostNetwork(routes: readonly KernelRoute[]): Promise
     if (existsSync(`/proc/sys/net/ipv4/conf/${device}`)) lines.push(`link delete dev ${device}`);
   }
   await ipBatch(lines, { force: true });
+  await withdrawForwarding();
   if (findTool('nft')) await runTool('nft', ['-f', '-'], 'add table ip weft\ndelete table ip weft\n').catch(() => {});
 }

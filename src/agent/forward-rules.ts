@@ -1,0 +1,52 @@
+/**
+ * A way through a firewall that forbids forwarding unless told otherwise, as Docker's and ufw's do: what pods exchange
+ * with the world, and the frames that the kernel carries on for the tunnel, count as forwarded. One `accept` of a table
+ * of our own would not do, because any table may drop: the rules go into the chain that iptables keeps, by nft, in words
+ * that iptables can read as well.
+ */
+import { findTool, runTool } from './command.ts';
+
+const CHAIN = 'ip filter FORWARD';
+const MATCHES = ['iifname "weft0"', 'oifname "weft0"', 'iifname "weft-gso"'];
+const OWN = /(?:iifname|oifname) "weft(?:0|-gso)" .*accept # handle (\d+)/g;
+
+/** Commands that make the chain, as `nft -a` lists it, as it should be; '' where nothing is to be done. */
+export function forwardCommands(listing: string, wanted: boolean): string {
+  const add = wanted && forbids(listing);
+  const had = [...listing.matchAll(OWN)].map(([, handle]) => `delete rule ${CHAIN} handle ${handle}\n`);
+  if (add && had.length === MATCHES.length) return '';
+  const rules = add ? MATCHES.map((match) => `insert rule ${CHAIN} ${match} counter accept\n`) : [];
+  return [...had, ...rules].join('');
+}
+
+/** Whether a firewall is in the way. */
+export async function forwardingForbidden(): Promise<boolean> {
+  return forwardCommands(await list(), true) !== '';
+}
+
+/** Returns what could not be had, as sentences. */
+export async function admitForwarding(): Promise<string[]> {
+  return change(true).then(
+    () => [],
+    (error: Error) => [`the firewall forbids forwarding, and refused rules that let pods through: ${error.message}`],
+  );
+}
+
+export async function withdrawForwarding(): Promise<void> {
+  await change(false).catch(() => {});
+}
+
+async function change(wanted: boolean): Promise<void> {
+  const commands = forwardCommands(await list(), wanted);
+  if (commands !== '') await runTool('nft', ['-f', '-'], commands);
+}
+
+function forbids(listing: string): boolean {
+  return /hook forward [^\n]*policy drop/.test(listing);
+}
+
+/** The chain, or '' where there is none. */
+async function list(): Promise<string> {
+  if (!findTool('nft')) return '';
+  return runTool('nft', ['-a', 'list', 'chain', ...CHAIN.split(' ')]).catch(() => '');
+}
