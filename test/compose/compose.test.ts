@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { mustRun, run } from '../../src/lab/run.ts';
 import { ROOT } from '../house/rooms.ts';
+import { TwoMachines } from './another-machine.ts';
 import { CHECKS } from './checks.ts';
 import { ComposeLab } from './compose-lab.ts';
 import { type Engine, findEngine } from './engine.ts';
@@ -104,5 +105,25 @@ async function testWith(engine: Engine): Promise<void> {
       const { ok, check: what, result, figure } = await check(lab);
       t.ok(ok, `${name}: ${what}: ${result}${figure === '' ? '' : `; ${figure}`}`);
     }
+  });
+
+  const alone = engine.isolated() === 0 && 'the network of an engine that is not the test’s own must not be changed';
+  await t.test('a container and an agent on another machine, one folder of manifests', { skip: alone }, async (t) => {
+    const machines = new TwoMachines(env, engine.isolated(), IMAGE);
+    t.teardown(() => machines.down());
+    await machines.up();
+    const ask = (pod: string, url: string) =>
+      machines.inPod(pod, ['sh', '-c', `for i in 1 2 3 4; do curl -sS --max-time 5 ${url}/hostname; echo; done`]);
+    for (const pod of ['client-0', 'client-1']) {
+      t.same((await ask(pod, 'http://web')).trim().split('\n').sort(), ['web-0', 'web-0', 'web-1', 'web-1'], pod);
+    }
+    await machines.untilWell();
+    t.match(await machines.inPod('client-0', ['ping', '-c', '1', '-W', '2', '192.168.7.22']), / 0% packet loss/);
+    await machines.onFirst(['docker', 'exec', 'weft', 'pkill', '-9', '-f', 'agent --node']);
+    await machines.untilWell();
+    t.match(await ask('client-1', 'http://web'), /web-0/, 'back after its agent was killed');
+    await machines.onFirst(['docker', 'stop', 'weft']);
+    t.notMatch(await machines.onFirst(['ip', '-br', 'link']), /weft/, 'nothing is left on the machine');
+    t.notMatch(await machines.onFirst(['nft', 'list', 'ruleset']), /weft/);
   });
 }

@@ -16,6 +16,8 @@ export interface Engine {
   env: NodeJS.ProcessEnv;
   /** After builds, before containers have networks: an engine of our own moves to a network namespace of its own. */
   isolate(): Promise<void>;
+  /** A process in the network namespace of an engine of our own that has moved there; 0 where there is none. */
+  isolated(): number;
   stop(): Promise<void>;
 }
 
@@ -34,7 +36,7 @@ export async function findEngine(): Promise<Engine | string> {
 }
 
 function foreign(): Engine {
-  return { env: process.env, isolate: async () => {}, stop: async () => {} };
+  return { env: process.env, isolate: async () => {}, isolated: () => 0, stop: async () => {} };
 }
 
 function answers(env: NodeJS.ProcessEnv): boolean {
@@ -73,21 +75,30 @@ async function startEngine(): Promise<Engine | string> {
     rmSync(folder, { recursive: true, force: true });
     return `dockerd does not start here: ${last}`;
   }
+  let apart = 0;
   return {
     env,
     isolate: async () => {
-      if (keeper !== undefined) await stop(keeper, 'keep\n');
+      if (keeper !== undefined) await stop(keeper.process, 'keep\n');
       keeper = await start(folder, 'apart', env);
       if (keeper === undefined) throw new Error(`dockerd does not start in a network namespace: see ${folder}`);
+      apart = keeper.daemon;
     },
+    isolated: () => apart,
     stop: async () => {
-      if (keeper !== undefined) await stop(keeper, '');
+      if (keeper !== undefined) await stop(keeper.process, '');
     },
   };
 }
 
+interface Keeper {
+  process: ChildProcess;
+  /** The engine's own process id. */
+  daemon: number;
+}
+
 /** The engine's keeper once it answers; undefined where it does not. */
-async function start(folder: string, network: string, env: NodeJS.ProcessEnv): Promise<ChildProcess | undefined> {
+async function start(folder: string, network: string, env: NodeJS.ProcessEnv): Promise<Keeper | undefined> {
   // A group of its own: what ends this test must not end the keeper, which cleans up after it.
   const keeper = spawn('sh', [join(ROOT, 'compose/engine.sh'), folder, network], {
     stdio: ['pipe', 'pipe', 'ignore'],
@@ -97,7 +108,7 @@ async function start(folder: string, network: string, env: NodeJS.ProcessEnv): P
   const daemon = Number(String(said));
   const deadline = Date.now() + START_MS;
   while (existsSync(`/proc/${daemon}`) && Date.now() < deadline) {
-    if (answers(env)) return keeper;
+    if (answers(env)) return { process: keeper, daemon };
     await sleep(250);
   }
   await stop(keeper, 'keep\n');
