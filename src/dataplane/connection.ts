@@ -17,6 +17,7 @@ const MOST_ATTEMPTS = 16;
 const PORTS_TRIED = 64;
 const EPHEMERAL_FIRST = 32_768;
 const EPHEMERAL_COUNT = 28_232;
+const FIRST_USER_PORT = 1024;
 const MAPPED = 0xffff;
 
 /** Index of the service that a connection was made to, or -1 when it is none (any more). */
@@ -30,6 +31,7 @@ export function serviceOf(c: Context, forward: number): number {
 /**
  * Points a service's connection at the endpoint with number `n` (modulo their count). The client keeps its address,
  * unless it is the endpoint itself (hairpin): then it comes from the gateway, or the pod would not answer through us.
+ * From the VTEP's address, if another worker keeps the connections of the gateway's: they must not look alike.
  */
 export function pointAt(c: Context, forward: number, service: number, n: number): boolean {
   const { services, local } = c.tables;
@@ -43,8 +45,11 @@ export function pointAt(c: Context, forward: number, service: number, n: number)
   w[o + FLOW_WORDS + FLOW.endpoint] = chosen;
   w[o + FLOW.state] |= STATE.translated | STATE.balanced;
   const port = ends[e + ENDPOINT.port];
-  if (hairpin)
-    return setReply(c, forward, ends[e], ends[e + 1], ends[e + 2], ends[e + 3], port, 0, 0, MAPPED, local.gateway4 | 0);
+  if (hairpin) {
+    const kept = c.crossing === undefined || !c.crossing.isForeign(c.tables, 0, 0, MAPPED, local.gateway4 | 0);
+    const near = kept ? local.gateway4 : local.vtepAddress4;
+    return setReply(c, forward, ends[e], ends[e + 1], ends[e + 2], ends[e + 3], port, 0, 0, MAPPED, near | 0);
+  }
   return setReply(c, forward, ends[e], ends[e + 1], ends[e + 2], ends[e + 3], port, w[o], w[o + 1], w[o + 2], w[o + 3]);
 }
 
@@ -69,9 +74,16 @@ export function setReply(
   const o = forward * FLOW_WORDS;
   const protocol = flows.words[o + FLOW.protocol];
   const clientPort = flows.words[o + FLOW.ports] >>> 16;
-  for (let attempt = firstTry(c, o, r0, r1, r2, r3); attempt < PORTS_TRIED; attempt++) {
+  const { crossing } = c;
+  const balanced = (flows.words[o + FLOW.state] & STATE.balanced) !== 0;
+  // Datagrams do not say who began: the client's own ones to an address that another worker reads are kept by that
+  // worker. Those that it sends there through a service come from another port, so that their answers differ.
+  const apart =
+    crossing !== undefined && balanced && protocol === PROTOCOL.udp && crossing.isForeign(c.tables, r0, r1, r2, r3);
+  const firstPort = apart ? setAside(clientPort) : clientPort;
+  for (let attempt = 0; attempt < PORTS_TRIED; attempt++) {
     const near =
-      attempt === 0 ? clientPort : EPHEMERAL_FIRST + ((clientPort + c.flows.created + attempt * 61) % EPHEMERAL_COUNT);
+      attempt === 0 ? firstPort : EPHEMERAL_FIRST + ((clientPort + c.flows.created + attempt * 61) % EPHEMERAL_COUNT);
     const ports = (remotePort << 16) | near;
     const hash = flows.hash(r0, r1, r2, r3, n0, n1, n2, n3, ports, protocol);
     const taken = flows.find(hash, r0, r1, r2, r3, n0, n1, n2, n3, ports, protocol);
@@ -91,18 +103,10 @@ export function setReply(
   return false;
 }
 
-/**
- * A datagram does not say whether it begins something: to a pod whose device another worker reads, a client may have
- * sent its own ones past this worker. Sent to it through a service, they come from another port from the start.
- */
-function firstTry(c: Context, o: number, r0: number, r1: number, r2: number, r3: number): number {
-  const w = c.flows.words;
-  const { crossing } = c;
-  if (crossing === undefined || w[o + FLOW.protocol] !== PROTOCOL.udp || (w[o + FLOW.state] & STATE.balanced) === 0) {
-    return 0;
-  }
-  const reader = crossing.readerOf(c.tables, r0, r1, r2, r3);
-  return reader < 0 || reader === crossing.self ? 0 : 1;
+/** Another port for each client's port; for those that a kernel chooses by itself, one that it never does. */
+function setAside(port: number): number {
+  const span = 0x10000 - FIRST_USER_PORT;
+  return FIRST_USER_PORT + ((port - FIRST_USER_PORT - EPHEMERAL_COUNT + 2 * span) % span);
 }
 
 /** Decides both directions' next hops anew, under the tables in force. */

@@ -111,6 +111,12 @@ export class Crossing {
     return count;
   }
 
+  /** Whether an address is one of this host's that another worker reads. */
+  isForeign(tables: Tables, w0: number, w1: number, w2: number, w3: number): boolean {
+    const reader = this.readerOf(tables, w0, w1, w2, w3);
+    return reader >= 0 && reader !== this.self;
+  }
+
   /** The worker that reads what comes from an address of this host, or -1 for one that is elsewhere. */
   readerOf(tables: Tables, w0: number, w1: number, w2: number, w3: number): number {
     const route = lookup(tables.routes, w0, w1, w2, w3);

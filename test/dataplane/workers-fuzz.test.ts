@@ -1,0 +1,117 @@
+/**
+ * Conversations at random between pods, hosts, services and the world, on hosts of one to four workers whose steering
+ * is at random too, stepped in any order: every question is answered by whom it was put to, and no connection is known
+ * to two workers.
+ */
+import t from 'tap';
+import { echoPacket, payloadOf, type Seen, tcpPacket, udpPacket } from './packets.ts';
+import { Random } from './random.ts';
+import { settleAll, WorkerHost } from './worker-host.ts';
+
+const SYN = 2;
+const ACK = 16;
+const PODS = 6;
+const ROUNDS = 3000;
+const WORLD = '192.0.2.7';
+const services = [
+  { address: '10.96.0.80', port: 80, endpoints: ['10.244.1.11:8080', '10.244.2.12:8080', '10.244.1.14:8080'] },
+  { address: '10.96.0.53', port: 53, protocol: 17, endpoints: ['10.244.2.11:5353', '10.244.1.12:5353'] },
+  { address: '10.96.0.81', port: 80, endpoints: ['10.244.1.13:80'] },
+];
+
+/** Where packets come out and go in: a pod of a host, or a host's own stack (the world lies behind it). */
+interface Place {
+  host: WorkerHost;
+  pod: number;
+  address: string;
+}
+
+function put(place: Place, packet: Uint8Array): void {
+  if (place.pod < 0) place.host.sendFromHost(packet);
+  else place.host.send(place.pod, packet);
+}
+
+/** What a peer's kernel would answer to a packet. */
+function answerTo(seen: Seen): Uint8Array | undefined {
+  const back = { from: seen.to, to: seen.from, fromPort: seen.toPort, toPort: seen.fromPort };
+  if (seen.protocol === 6) return seen.flags === SYN ? tcpPacket({ ...back, flags: SYN | ACK }) : undefined;
+  if (seen.protocol === 17) return seen.toPort < 10_000 ? udpPacket({ ...back, payload: payloadOf(4) }) : undefined;
+  return seen.type === 8 ? echoPacket({ ...back, reply: true }) : undefined;
+}
+
+for (const workers of [1, 2, 3, 4]) {
+  t.test(`${workers} workers`, async (t) => {
+    const r = new Random(7 + workers);
+    const make = (number: number) =>
+      new WorkerHost({ number, hosts: 2, pods: PODS, workers, services, steer: () => r.below(workers) });
+    const hosts = [make(1), make(2)] as const;
+    const places = hosts.flatMap((host, h): Place[] => [
+      { host, pod: -1, address: `10.244.${h + 1}.1` },
+      ...Array.from({ length: PODS }, (_, pod) => ({ host, pod, address: `10.244.${h + 1}.${10 + pod}` })),
+    ]);
+    const order = <T>(list: T[]) => list.sort(() => r.below(3) - 1);
+    const unanswered: string[] = [];
+    let asked = 0;
+    for (let round = 0; round < ROUNDS; round++) {
+      const wanted = new Map<Place, Set<string>>();
+      for (let n = r.below(6); n >= 0; n--) {
+        const place = r.pick(places);
+        const other = r.pick(places);
+        // Few ports, so that they are used again, for others too.
+        const fromPort = 10_000 + r.below(200);
+        const expect = (answer: string) => {
+          asked++;
+          if (!wanted.has(place)) wanted.set(place, new Set());
+          wanted.get(place)?.add(answer);
+        };
+        const kind = r.below(6);
+        if (place === other || (place.pod < 0 && other.pod < 0)) continue;
+        if (kind === 0) {
+          const { address: to, port } = r.pick(services.filter((s) => s.protocol === undefined));
+          put(place, tcpPacket({ from: place.address, to, fromPort: round, toPort: port, flags: SYN }));
+          expect(`6 ${to}:${port} > ${round}`);
+        } else if (kind === 1) {
+          put(place, udpPacket({ from: place.address, to: '10.96.0.53', fromPort, toPort: 53 }));
+          expect(`17 10.96.0.53:53 > ${fromPort}`);
+        } else if (kind === 2) {
+          const toPort = r.pick([80, 8080]);
+          put(place, tcpPacket({ from: place.address, to: other.address, fromPort: round, toPort, flags: SYN }));
+          expect(`6 ${other.address}:${toPort} > ${round}`);
+        } else if (kind === 3) {
+          put(place, udpPacket({ from: place.address, to: other.address, fromPort, toPort: 5353 }));
+          expect(`17 ${other.address}:5353 > ${fromPort}`);
+        } else if (kind === 4 && other.pod >= 0) {
+          put(place, echoPacket({ from: place.address, to: other.address, id: fromPort }));
+          expect(`1 ${other.address}:0 > 0`);
+        } else if (kind === 5 && place.pod >= 0) {
+          put(place, udpPacket({ from: place.address, to: WORLD, fromPort, toPort: 53 }));
+          expect(`17 ${WORLD}:53 > ${fromPort}`);
+        }
+      }
+      for (let turn = 0; turn < 2; turn++) {
+        settleAll(hosts, order);
+        for (const place of places) {
+          for (const seen of place.pod < 0 ? place.host.atHost() : place.host.at(place.pod)) {
+            if (!seen.valid) unanswered.push(`damaged: ${JSON.stringify(seen)}`);
+            wanted.get(place)?.delete(`${seen.protocol} ${seen.from}:${seen.fromPort} > ${seen.toPort}`);
+            const answer = answerTo(seen);
+            if (answer) put(place, answer);
+          }
+        }
+      }
+      for (const [place, left] of wanted) for (const one of left) unanswered.push(`${round}: ${place.address}: ${one}`);
+      if (r.chance(0.02)) for (const host of hosts) host.publish({});
+      if (r.chance(0.2)) for (const host of hosts) host.wait(r.below(20_000));
+    }
+    t.ok(asked > ROUNDS, `${asked} questions`);
+    t.same(unanswered.slice(0, 10), []);
+    for (const host of hosts) {
+      const busy = host.workers.filter(({ pipeline }) => pipeline.context.flows.created > 100);
+      t.equal(busy.length, workers, 'every worker kept connections');
+      t.same(
+        Object.keys(host.drops).filter((reason) => reason !== 'consumed'),
+        [],
+      );
+    }
+  });
+}
