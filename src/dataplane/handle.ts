@@ -102,7 +102,7 @@ export class Dataplane {
     const each = this.#workers.map(({ counters }) => ({
       gauges: counters.gaugesByName(),
       drops: counters.dropsByReason(),
-      ports: Object.fromEntries(ids.map((id) => [id, counters.port(id)])) as Record<number, PortCounters>,
+      ports: Object.fromEntries(ids.map((id) => [id, counters.port(id)])),
     }));
     const gauges = sumUp(each.map((one) => one.gauges)) as Record<Gauge, number>;
     gauges.generation = Math.min(...this.#workers.map(({ counters }) => counters.gauges[GAUGE.generation]));

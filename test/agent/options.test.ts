@@ -1,7 +1,7 @@
 /** What an agent assumes, and what it refuses to be told. */
 import t from 'tap';
 import { AgentError } from '../../src/agent/agent-error.ts';
-import { type AgentOptions, agentSettings } from '../../src/agent/options.ts';
+import { type AgentOptions, agentSettings, defaultWorkers } from '../../src/agent/options.ts';
 
 t.test('defaults are those of the architecture', async (t) => {
   const s = agentSettings({ node: 'hosta', manifests: ['/m'] });
@@ -22,6 +22,11 @@ t.test('defaults are those of the architecture', async (t) => {
   t.equal(agentSettings({ node: 'a', manifests: ['m'] }).manifests[0], `${process.cwd()}/m`);
 });
 
+t.test('workers are half of the processors, one at least and four at most', async (t) => {
+  t.same([1, 2, 3, 4, 7, 8, 64].map(defaultWorkers), [1, 1, 1, 2, 3, 4, 4]);
+  t.equal(agentSettings({ node: 'hosta', manifests: ['/m'], workers: 3 }).workers, 3);
+});
+
 t.test('what cannot be right is refused with its name', async (t) => {
   const bad: [Partial<AgentOptions>, RegExp][] = [
     [{ node: 'Host_A' }, /--node Host_A/],
@@ -29,6 +34,7 @@ t.test('what cannot be right is refused with its name', async (t) => {
     [{ vni: 1 << 24 }, /--vni 16777216 is not between 0 and 16777215/],
     [{ port: 0 }, /--port 0/],
     [{ mtu: 500 }, /--mtu 500/],
+    [{ workers: 0 }, /--workers 0/],
     [{ backend: 'ipip' as never }, /--backend ipip is not known: use one of vxlan, host-gw/],
     [{ offload: 'magic' as never }, /--offload magic/],
     [{ socketPath: `/${'x'.repeat(107)}` }, /longer than 107 bytes/],

@@ -48,11 +48,11 @@ function write(r: Random, vector: PacketVector, front: number): Packet {
     vector.headerBytes[i] = header;
     vector.arena.set(bytes.subarray(0, front + header), o);
     for (let k = 0, at = front + header; at < bytes.length; k++, at += size) {
-      vector.arena.set(bytes.subarray(at, at + size), o + k * vector.stride[i]! + front + header);
+      vector.arena.set(bytes.subarray(at, at + size), o + k * vector.stride[i] + front + header);
     }
   } else vector.arena.set(bytes, o);
   vector.checksumStart[i] = r.pick([0, 20, 40]);
-  fields.checksumStart = vector.checksumStart[i] === 0 ? 0 : vector.checksumStart[i]! + front;
+  fields.checksumStart = vector.checksumStart[i] === 0 ? 0 : vector.checksumStart[i] + front;
   return { bytes, fields };
 }
 
