@@ -103,8 +103,10 @@ function run(command, told = command) {
   const said = stdout
     .split('\n')
     // What npm thinks of this machine's settings, and what make had to build first, is no part of the command.
+    .map((line) => line.trimEnd())
     .filter((line) => !/^(npm warn|compiling |installing )/.test(line))
-    .map((line) => line.trimEnd());
+    // docker-compose writes such a line again when it is done.
+    .filter((line) => !/^Creating .* \.\.\.$/.test(line));
   return ['```console', `$ ${command}`, said.join('\n').trimEnd(), '```'].join('\n');
 }
 

@@ -109,5 +109,5 @@ export function niceScale(largest: number, steps = 4): number[] {
   const rough = Math.max(largest, 1) / steps;
   const ten = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].map((factor) => factor * ten).find((size) => size >= rough && size >= 1) ?? ten * 10;
-  return Array.from({ length: Math.ceil(largest / step) + 1 }, (_, i) => i * step);
+  return Array.from({ length: Math.ceil(Math.max(largest, 1) / step) + 1 }, (_, i) => i * step);
 }
