@@ -65,9 +65,16 @@ demo: build ## a network of three hosts: traffic, failover, throughput, one tabl
 	@sh scripts/check-tools.sh run
 	@node dist/src/cli/main.js demo
 
-bench: build ## Weft beside kernel VXLAN; results go to docs/benchmarks/
+bench: build ## Weft beside everyone, 25 minutes; report in docs/benchmarks/; BENCH='--subjects tcp-1 --rounds 1'
 	@sh scripts/check-tools.sh bench
-	@node dist/bench/run.js $(BENCH)
+	@node dist/src/cli/main.js bench $(or $(BENCH),--out docs/benchmarks)
+
+bench-quick: build ## the main ratios in a minute and a half; fails under a floor
+	@sh scripts/check-tools.sh bench
+	@node dist/src/cli/main.js bench --quick
+
+bench-peers: ## install the programs that the bench shows Weft beside, where root may
+	@sh scripts/install-peers.sh
 
 bench-micro: build ## what the dataplane's decisions cost, in memory; writes docs/benchmarks/pipeline.md
 	@node dist/bench/micro/run.js $(BENCH)

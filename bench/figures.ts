@@ -2,6 +2,8 @@
  * What a contest's samples say, row by row: medians and spread of each contender, ratios of Weft to each of them
  * (every round's own, so that drift falls out), what it cost, and which goals are met. Pure.
  */
+
+import { OWN } from './contenders/every-contender.ts';
 import type { Row } from './contest.ts';
 import type { Goal } from './goals.ts';
 import { renamed } from './paths.ts';
@@ -40,8 +42,6 @@ export interface Figure extends Row {
 }
 
 export function figuresOf(contest: Contest, goals: readonly Goal[]): Figure[] {
-  const [own] = contest.participants;
-  if (!own) return [];
   const figures: Figure[] = [];
   for (const stage of contest.stages) {
     for (const subject of stage.subjects) {
@@ -49,7 +49,7 @@ export function figuresOf(contest: Contest, goals: readonly Goal[]): Figure[] {
       const rows = stage.name ? renamed(subject.rows, stage.name, stage.title) : subject.rows;
       for (const [i, row] of rows.entries()) {
         const key = subject.rows[i]?.name ?? '';
-        const standings = standingsOf(contest, samples, key, own.name, i === 0);
+        const standings = standingsOf(contest, samples, key, i === 0);
         if (Object.keys(standings).length > 0) figures.push({ ...row, stage: stage.name, standings, goals: [] });
       }
     }
@@ -65,12 +65,11 @@ export function ratioOf(
 ): { ratio: number; against: string } | undefined {
   const { against } = goal;
   const figure = figures.find((f) => f.name === goal.row);
-  const [own] = participants;
-  const mine = own && figure?.standings[own.name];
+  const mine = figure?.standings[OWN];
   if (!figure || !mine) return undefined;
   if ('row' in against) {
     const base = figures.find((f) => f.name === against.row);
-    const beside = base?.standings[own.name];
+    const beside = base?.standings[OWN];
     const ratio = beside && median(ratios(mine.rounds, beside.rounds));
     return ratio === undefined ? undefined : { ratio, against: base?.title ?? '' };
   }
@@ -99,7 +98,6 @@ function standingsOf(
   contest: Contest,
   samples: readonly Sample[],
   row: string,
-  own: string,
   isFirst: boolean,
 ): Record<string, Standing> {
   const rounds = (contender: string): Rounds =>
@@ -112,7 +110,7 @@ function standingsOf(
     const values = rounds(name);
     const all = spread(values);
     if (!all) continue;
-    const ratio = name === own ? undefined : spread(ratios(rounds(own), values));
+    const ratio = name === OWN ? undefined : spread(ratios(rounds(OWN), values));
     const its = samples.filter((s) => s.contender === name);
     standings[name] = {
       ...all,

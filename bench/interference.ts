@@ -81,7 +81,12 @@ export function processTime(stat: string): ProcessTime {
 export function secondsOfOthers(processes: readonly ProcessTime[], own: number): number {
   const parents = new Map(processes.map((p) => [p.pid, p.parent]));
   const isOwn = (pid: number): boolean => {
-    for (let at: number | undefined = pid; at; at = parents.get(at)) if (at === own) return true;
+    // Numbers are read one after the other and used again meanwhile: what they say may be a circle.
+    const seen = new Set<number>();
+    for (let at: number | undefined = pid; at && !seen.has(at); at = parents.get(at)) {
+      if (at === own) return true;
+      seen.add(at);
+    }
     return false;
   };
   return processes.reduce((sum, p) => sum + (p.kernel || isOwn(p.pid) ? 0 : p.seconds), 0);

@@ -19,8 +19,8 @@ export interface Wanted {
   readonly quick: boolean;
 }
 
-const FOR_ALL = ['tcp-1', 'tcp-4', 'flood', 'request-response', 'connects', 'ping'];
-const THROUGH_SERVICE = ['tcp-1', 'request-response', 'connects'];
+const FOR_ALL = ['tcp-1', 'tcp-4', 'flood', 'request-response', 'connections', 'ping'];
+const THROUGH_SERVICE = ['tcp-1', 'request-response', 'connections'];
 const ON_ONE_HOST = ['tcp-1', 'request-response'];
 const ON_OTHER_UNDERLAYS = ['tcp-1', 'tcp-4', 'flood', 'request-response'];
 const QUICK = ['tcp-1', 'tcp-4', 'flood', 'request-response', 'ping'];

@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { TopLevelSpec } from 'vega-lite';
 import type { Figure } from './figures.ts';
-import { asked } from './report-words.ts';
+import { asked, number } from './report-words.ts';
 import type { Contest, Participant } from './rounds.ts';
 
 export interface Drawn {
@@ -32,8 +32,8 @@ type Part = Extract<TopLevelSpec, { hconcat: unknown }>['hconcat'][number];
 /** One picture: rows side by side. */
 const PICTURES = [
   { name: 'overlay-throughput', title: 'TCP throughput, pod to pod across hosts', rows: ['tcp-1', 'tcp-4'] },
-  { name: 'overlay-packets', title: '64-byte datagrams per second', rows: ['flood', 'connects'] },
-  { name: 'overlay-latency', title: 'Latency, lower is better', rows: ['ping', 'rr-p50'] },
+  { name: 'overlay-packets', title: '64-byte datagrams per second', rows: ['flood', 'connections'] },
+  { name: 'overlay-latency', title: 'Latency, lower is better', rows: ['ping', 'request-response-p50'] },
   {
     name: 'overlay-underlays',
     title: 'TCP, 1 stream, on other underlays',
@@ -91,12 +91,12 @@ function bars(figure: Figure, participants: readonly Participant[]): Part {
   const sorted = medians.toSorted((a, b) => (figure.better === 'higher' ? b.value - a.value : a.value - b.value));
   const y = { field: 'who', type: 'nominal' as const, sort: sorted.map((m) => m.who), title: null };
   const x = { field: 'value', type: 'quantitative', title: figure.unit, axis: { tickCount: 5 } } as const;
+  const kinds = KINDS.filter((k) => participants.some((p) => kindOf(p) === k.kind));
   const color = {
     field: 'kind',
-    scale: { domain: KINDS.map((k) => k.kind), range: KINDS.map((k) => k.color) },
+    scale: { domain: kinds.map((k) => k.kind), range: kinds.map((k) => k.color) },
     legend: { title: null, orient: 'bottom' as const, columns: 4 },
   };
-  const label = { field: 'value', type: 'quantitative', format: '.3~s' } as const;
   return {
     title: { text: figure.title, fontSize: 13, anchor: 'start', fontWeight: 'normal' },
     width: BAR_WIDTH,
@@ -109,10 +109,12 @@ function bars(figure: Figure, participants: readonly Participant[]): Part {
         encoding: { y, x },
       },
       {
-        data: { values: here.map((h) => ({ who: h.who, value: h.standing.median, most: h.standing.greatest })) },
+        data: {
+          values: here.map((h) => ({ who: h.who, label: number(h.standing.median), most: h.standing.greatest })),
+        },
         mark: { type: 'text', align: 'left', dx: 6, fontSize: 11, color: '#1b1f24' },
         // Behind the last round's dot, so that neither covers the other.
-        encoding: { y, x: { ...x, field: 'most' }, text: label },
+        encoding: { y, x: { ...x, field: 'most' }, text: { field: 'label', type: 'nominal' } },
       },
     ],
   };
@@ -127,7 +129,7 @@ function goalsOf(figures: readonly Figure[], title: string): TopLevelSpec {
       verdict: goal.met ? 'met' : 'not met',
     })),
   );
-  const y = { field: 'goal', type: 'nominal', sort: null, title: null, axis: { labelLimit: 520 } } as const;
+  const y = { field: 'goal', type: 'nominal', sort: null, title: null, axis: { labelLimit: 0 } } as const;
   return {
     ...document(title),
     width: 420,
@@ -155,7 +157,7 @@ function goalsOf(figures: readonly Figure[], title: string): TopLevelSpec {
             scale: { domain: ['met', 'not met'], range: ['#0b6e4f', '#c0392b'] },
             legend: { title: null, orient: 'bottom' },
           },
-          shape: { field: 'verdict', scale: { domain: ['met', 'not met'], range: ['circle', 'cross'] }, legend: null },
+          shape: { field: 'verdict', scale: { domain: ['met', 'not met'], range: ['circle', 'cross'] } },
         },
       },
     ],
@@ -173,7 +175,7 @@ function document(title: string) {
       view: { stroke: null },
       axis: { labelFontSize: 12, titleFontSize: 12, titleFontWeight: 'normal', gridColor: '#e6e8eb', domain: false },
       axisY: { ticks: false, labelPadding: 6 },
-      legend: { labelFontSize: 12 },
+      legend: { labelFontSize: 12, labelLimit: 0 },
     },
   } as const;
 }

@@ -1,5 +1,5 @@
 /** The contest on one page that needs nothing beside itself: plots drawn in, tables of every figure. */
-import { KERNEL } from './contenders/every-contender.ts';
+import { KERNEL, OWN } from './contenders/every-contender.ts';
 import { bestPeer, type Figure } from './figures.ts';
 import type { Machine } from './machine.ts';
 import type { Plot } from './report-markdown.ts';
@@ -55,10 +55,9 @@ ${contest.failures.map((f) => `<li class="missed">failed: ${escaped(f.what)}: ${
 }
 
 function ratios(contest: Contest, figures: readonly Figure[]): string {
-  const [own] = contest.participants;
   const kernel = contest.participants.find((p) => p.name === KERNEL);
   const rows = figures.flatMap((figure) => {
-    const mine = own && figure.standings[own.name];
+    const mine = figure.standings[OWN];
     if (!mine) return [];
     const beside = kernel && figure.standings[kernel.name]?.ratio;
     const best = bestPeer(figure, contest.participants, 'plain');
@@ -77,7 +76,7 @@ function ratios(contest: Contest, figures: readonly Figure[]): string {
       ]),
     ];
   });
-  return tableOf(['', own?.title ?? '', `/ ${kernel?.title ?? ''}`, '/ best peer without encryption', 'goals'], rows);
+  return tableOf(['', 'Weft', `/ ${kernel?.title ?? ''}`, '/ best peer without encryption', 'goals'], rows);
 }
 
 function standings(contest: Contest, figures: readonly Figure[]): string {

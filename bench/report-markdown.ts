@@ -1,5 +1,5 @@
 /** The contest as Markdown, for reading on a code host. */
-import { KERNEL } from './contenders/every-contender.ts';
+import { KERNEL, OWN } from './contenders/every-contender.ts';
 import { bestPeer, type Figure } from './figures.ts';
 import type { Machine } from './machine.ts';
 import { asked, cost, details, megabytes, noteOf, number, ratio, ratioWithEnds, tally } from './report-words.ts';
@@ -37,10 +37,9 @@ export function markdownOf(
 }
 
 function ratios(contest: Contest, figures: readonly Figure[]): string {
-  const [own] = contest.participants;
   const kernel = contest.participants.find((p) => p.name === KERNEL);
   const rows = figures.flatMap((figure) => {
-    const mine = own && figure.standings[own.name];
+    const mine = figure.standings[OWN];
     if (!mine) return [];
     const beside = kernel && figure.standings[kernel.name]?.ratio;
     const best = bestPeer(figure, contest.participants, 'plain');
@@ -56,10 +55,7 @@ function ratios(contest: Contest, figures: readonly Figure[]): string {
       ],
     ];
   });
-  return markdownTable(
-    ['', own?.title ?? '', `/ ${kernel?.title ?? ''}`, '/ best peer without encryption', 'goals'],
-    rows,
-  );
+  return markdownTable(['', 'Weft', `/ ${kernel?.title ?? ''}`, '/ best peer without encryption', 'goals'], rows);
 }
 
 function standings(contest: Contest, figures: readonly Figure[]): string {

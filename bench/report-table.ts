@@ -1,15 +1,14 @@
 /** The contest in a terminal: ratios first, with the goals, then every contender's own figures. */
 import pc from 'picocolors';
 import { table } from '../src/observe/table.ts';
-import { KERNEL } from './contenders/every-contender.ts';
+import { KERNEL, OWN } from './contenders/every-contender.ts';
 import { bestPeer, type Figure } from './figures.ts';
+import type { FloorVerdict } from './floors.ts';
 import { asked, cost, details, noteOf, number, ratio, ratioWithEnds, tally } from './report-words.ts';
 import type { Contest } from './rounds.ts';
 
 export function tableOf(contest: Contest, figures: readonly Figure[]): string {
-  const [own] = contest.participants;
-  if (!own) return 'nothing was measured';
-  const parts = [ratioTable(contest, figures, own.name)];
+  const parts = [ratioTable(contest, figures)];
   parts.push(figures.map((figure) => standingsTable(contest, figure)).join('\n\n'));
   for (const { title, why } of contest.missing) parts.push(pc.dim(`not here: ${title} (${why})`));
   for (const { what, why } of contest.failures) parts.push(`${pc.yellow('failed:')} ${what}: ${why}`);
@@ -18,12 +17,25 @@ export function tableOf(contest: Contest, figures: readonly Figure[]): string {
   return parts.join('\n\n');
 }
 
-function ratioTable(contest: Contest, figures: readonly Figure[], own: string): string {
+export function floorTable(floors: readonly FloorVerdict[]): string {
+  const rows = floors.map(({ title, floor, ratio: best, fell }) => {
+    const verdict =
+      best === undefined
+        ? pc.yellow('not judged: every round was disturbed')
+        : fell
+          ? pc.red('fell')
+          : pc.green('held');
+    return [title, asked(floor), best === undefined ? '-' : ratio(best), verdict];
+  });
+  return table(['floor, beside kernel VXLAN', 'asked', 'best calm round', ''].map(pc.bold), rows);
+}
+
+function ratioTable(contest: Contest, figures: readonly Figure[]): string {
   const { participants } = contest;
   const kernel = participants.find((p) => p.name === KERNEL);
   const header = ['', 'Weft', kernel ? `/ ${kernel.title}` : '', '/ best plain peer', 'goals'].map(pc.bold);
   const rows = figures.flatMap((figure) => {
-    const mine = figure.standings[own];
+    const mine = figure.standings[OWN];
     if (!mine) return [];
     const beside = kernel && figure.standings[kernel.name]?.ratio;
     const best = bestPeer(figure, participants, 'plain');

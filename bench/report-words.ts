@@ -23,15 +23,14 @@ export function valueWithEnds(standing: Standing, unit: string): string {
     : `${number(median)} ${unit} (${number(least)}-${number(greatest)})`;
 }
 
-export function asked({ least, most }: Verdict): string {
+export function asked({ least, most }: Pick<Verdict, 'least' | 'most'>): string {
   return least !== undefined ? `at least ${ratio(least)}` : `at most ${ratio(most ?? 0)}`;
 }
 
 export function cost({ secondsPerGigabyte, secondsPerMillionPackets }: Cost): string {
-  const parts: string[] = [];
-  if (secondsPerGigabyte !== undefined) parts.push(`${number(secondsPerGigabyte)} s/GB`);
-  if (secondsPerMillionPackets !== undefined) parts.push(`${number(secondsPerMillionPackets)} s/Mpacket`);
-  return parts.join(', ');
+  // Where packets are counted they are small, and a gigabyte of them says nothing.
+  if (secondsPerMillionPackets !== undefined) return `${number(secondsPerMillionPackets)} s/Mpacket`;
+  return secondsPerGigabyte === undefined ? '' : `${number(secondsPerGigabyte)} s/GB`;
 }
 
 export function details(standing: Standing): string {

@@ -83,7 +83,7 @@ export abstract class RoutedNetwork implements Contender {
     const chain = 'chain service { type nat hook prerouting priority dstnat;';
     const rule = (protocol: string, ports: readonly number[]) =>
       `ip daddr ${SERVICE} ${protocol} dport { ${ports.join(', ')} } ${to};`;
-    const table = `table ip bench { ${chain} ${rule('tcp', TCP_PORTS)} ${rule('udp', UDP_PORTS)} } }`;
+    const table = `table ip bench { ${chain} ${rule('tcp', TCP_PORTS)} ${rule('udp', UDP_PORTS)} }; }`;
     await run(inNamespace(host.namespace, ['nft', table]));
     return SERVICE;
   }

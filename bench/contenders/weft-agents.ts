@@ -2,7 +2,7 @@
  * The subject itself: two agents, one in each host's namespace, as separate processes; two pods on the client's host,
  * one on the server's, and a service in front of that one.
  */
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { agentReady, agentStatus } from '../../src/agent/client.ts';
 import type { BackendName, OffloadRequest } from '../../src/agent/options.ts';
 import type { AgentStatus } from '../../src/agent/status.ts';
@@ -111,7 +111,9 @@ export class WeftAgents implements Contender {
       const address = `10.96.${1 + (i >> 8)}.${i & 255}`;
       objects.push(...serviceObjects(`filler-${i}`, this.name, address, this.pods[1].address));
     }
-    this.#write('services.json', objects);
+    // An empty file would change nothing: to an agent it is one that its writer has cut off.
+    if (objects.length > 0) this.#write('services.json', objects);
+    else rmSync(`${this.#folder}/services.json`, { force: true });
     if (before.length === count + 1) return;
     const end = Date.now() + SERVICES_MS;
     for (;;) {

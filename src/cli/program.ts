@@ -4,6 +4,7 @@
  */
 import { Command, Option } from 'commander';
 import { addAgentCommands } from './agent-commands.ts';
+import { addBench } from './bench-command.ts';
 import { addLabCommands } from './lab-commands.ts';
 import { port } from './numbers.ts';
 import { addToolCommands } from './tool-commands.ts';
@@ -24,6 +25,7 @@ export function buildProgram(): Command {
   addLabCommands(program);
   addAgentCommands(program);
   addDemo(program);
+  addBench(program);
   addNetexec(program);
   addToolCommands(program);
   program
