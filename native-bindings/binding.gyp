@@ -11,6 +11,7 @@
         "src/engine.cc",
         "src/engine_object.cc",
         "src/inner_packet.cc",
+        "src/merge.cc",
         "src/netns.cc",
         "src/probe.cc",
         "src/receive.cc",

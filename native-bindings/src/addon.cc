@@ -92,6 +92,7 @@ Napi::Value probe(const Napi::CallbackInfo& info) {
   const Capabilities found = probeCapabilities();
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("tunnelGso", found.tunnelGso);
+  result.Set("bigTcp", found.bigTcp);
   result.Set("udpSegment", found.udpSegment);
   result.Set("udpGro", found.udpGro);
   result.Set("uso", found.uso);

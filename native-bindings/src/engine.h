@@ -12,6 +12,7 @@
 
 #include "coalesce.h"
 #include "layout.h"
+#include "merge.h"
 #include "netns.h"
 #include "segment.h"
 #include "send_queue.h"
@@ -31,6 +32,7 @@ struct Port {
   uint32_t encapBytes = 0;
   uint32_t mtu = 0;
   bool trustPartial = false;
+  uint32_t mergeBytes = 0;  // most payload of super-packets that are written as one; 0: none are
   bool sendOnly = false;  // another engine reads it
   bool polled = false;
   uint32_t errorsInRow = 0;
@@ -44,6 +46,7 @@ struct EngineMemory {
   uint32_t receiveBytes = 0;
   uint32_t sparePackets = 0;
   uint32_t headroomBytes = 0;
+  uint32_t busyPollMicros = 0;
   Stats stats;
 };
 
@@ -65,16 +68,19 @@ class Engine {
   // transmit.cc
   void transmit(uint32_t count);
   bool describeSuperAt(uint32_t packet, SuperPacket& super) const;
-  void transmitToTun(Port& port, uint32_t packet);
+  void transmitToTun(Port& port, uint32_t packet, uint32_t end);
   void transmitSegmentsToTun(Port& port, const SuperPacket& super);
   void transmitToUdp(Port& port, uint32_t packet);
   void transmitToTap(Port& port, uint32_t packet);
   uint32_t superPieces(const SuperPacket& super, iovec* pieces) const;
+  uint32_t mergeFollowing(const Port& port, MergedPacket& merged, uint32_t packet, uint32_t end, iovec* pieces,
+                          uint32_t used);
   bool write(Port& port, const iovec* pieces, uint32_t count);
   void flushQueues();
 
   // receive.cc
   void receive(int timeoutMs);
+  int awaitReadable(int timeoutMs);
   bool receiveFrom(Port& port);
   bool receiveTun(Port& port);
   bool receiveUdp(Port& port);
@@ -93,6 +99,7 @@ class Engine {
   std::vector<Port*> udpPorts_;
 
   uint32_t received_ = 0;
+  bool active_ = false;  // the last vector brought packets
   uint32_t turn_ = 0;
   uint32_t tunCursor_ = 0;
   uint32_t tunEnd_ = 0;

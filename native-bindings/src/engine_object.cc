@@ -72,11 +72,12 @@ bool EngineObject::readMemory(Napi::Env env, const Napi::Object& options, Engine
     return false;
   }
   if (!readElements(env, options.Get("stats"), "stats", napi_float64_array, &stats, &slots)) return false;
-  double packets, spare, headroom, receive;
+  double packets, spare, headroom, receive, busyPoll;
   if (!requireNumber(env, options, "packets", 1, 65536, packets)) return false;
   if (!requireNumber(env, options, "sparePackets", 0, packets - 1, spare)) return false;
-  if (!requireNumber(env, options, "headroomBytes", 0, 4096, headroom)) return false;
+  if (!requireNumber(env, options, "headroomBytes", kVnetTunnelHeaderBytes, 4096, headroom)) return false;
   // Room for two UDP buffers and two TUN packets, or nothing could ever be received.
+  if (!readNumber(env, options, "busyPollMicros", 0, 10'000, 0, busyPoll)) return false;
   const double least = 4 * (kSlotBytes + headroom + 512);
   if (!requireNumber(env, options, "receiveBytes", least, static_cast<double>(std::min<size_t>(arenaBytes, INT32_MAX)),
                      receive)) {
@@ -93,6 +94,7 @@ bool EngineObject::readMemory(Napi::Env env, const Napi::Object& options, Engine
   memory.receiveBytes = static_cast<uint32_t>(receive);
   memory.sparePackets = static_cast<uint32_t>(spare);
   memory.headroomBytes = static_cast<uint32_t>(headroom);
+  memory.busyPollMicros = static_cast<uint32_t>(busyPoll);
   memory.stats = {static_cast<double*>(stats)};
   return true;
 }
@@ -111,12 +113,13 @@ void EngineObject::attach(const Napi::CallbackInfo& info) {
     return;
   }
   const Napi::Object given = info[0].As<Napi::Object>();
-  double id, fd, vnet, encap, mtu;
+  double id, fd, vnet, encap, mtu, merge;
   if (!requireNumber(env, given, "id", 0, kMaxPorts - 1, id)) return;
   if (!requireNumber(env, given, "fd", 0, INT32_MAX, fd)) return;
   if (!readNumber(env, given, "vnetHeaderBytes", 0, kVnetTunnelHeaderBytes, 0, vnet)) return;
   if (!readNumber(env, given, "encapBytes", 0, 128, 0, encap)) return;
   if (!readNumber(env, given, "mtu", 0, kMaxPacketBytes, 0, mtu)) return;
+  if (!readNumber(env, given, "mergeBytes", 0, kMaxMergeBytes, 0, merge)) return;
   const std::string kind = readText(given, "kind");
   auto port = std::make_unique<Port>();
   if (kind == "tun") port->kind = PortKind::kTun;
@@ -137,6 +140,7 @@ void EngineObject::attach(const Napi::CallbackInfo& info) {
   port->vnetHeaderBytes = static_cast<uint32_t>(vnet);
   port->encapBytes = static_cast<uint32_t>(encap);
   port->mtu = static_cast<uint32_t>(mtu);
+  port->mergeBytes = static_cast<uint32_t>(merge);
   port->gso = readFlag(given, "gso");
   port->trustPartial = readFlag(given, "trustPartial");
   port->sendOnly = readFlag(given, "sendOnly");

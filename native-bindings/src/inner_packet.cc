@@ -48,7 +48,7 @@ bool parseInner(const uint8_t* packet, uint32_t length, uint32_t readable, uint3
 uint64_t pseudoSum(const uint8_t* packet, const InnerPacket& inner, uint32_t l4Bytes) {
   const uint8_t* ip = packet + inner.l3;
   const uint64_t addresses = inner.ipv6 ? sumBytes(ip + 8, 32) : sumBytes(ip + 12, 8);
-  return addresses + swap16(inner.protocol) + swap16(l4Bytes);
+  return addresses + swap16(inner.protocol) + swap16(l4Bytes) + swap16(l4Bytes >> 16);
 }
 
 void storeChecksum(uint8_t* field, uint64_t sum, uint8_t protocol) {

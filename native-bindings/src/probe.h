@@ -5,6 +5,7 @@ namespace weft {
 
 struct Capabilities {
   bool tunnelGso = false;
+  bool bigTcp = false;
   bool udpSegment = false;
   bool udpGro = false;
   bool uso = false;

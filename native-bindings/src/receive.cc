@@ -2,6 +2,8 @@
 // of their own, because one receive may bring 64 KB of them. Ports take turns, each with a budget.
 #include <errno.h>
 #include <netinet/in.h>
+#include <sched.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,9 +21,35 @@ constexpr uint32_t kTurnBytes = 256 * 1024;
 constexpr uint32_t kTurnBuffers = 16;
 constexpr uint32_t kErrorsInRow = 64;
 
+int64_t monotonicNanos() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
 }  // namespace
 
+// Right after traffic more is likely, an answer above all, and waking a sleeping thread costs more than its packet: it
+// looks again for a while, leaving the processor to whoever else can use it, before it sleeps.
+int Engine::awaitReadable(int timeoutMs) {
+  stats_.add(kSyscallsPoll);
+  if (timeoutMs == 0 || !active_ || memory_.busyPollMicros == 0) {
+    return epoll_wait(epoll_, events_, kEvents, timeoutMs);
+  }
+  int ready = epoll_wait(epoll_, events_, kEvents, 0);
+  if (ready != 0) return ready;
+  const int64_t end = monotonicNanos() + int64_t{memory_.busyPollMicros} * 1000;
+  do {
+    sched_yield();
+    stats_.add(kSyscallsPoll);
+    ready = epoll_wait(epoll_, events_, kEvents, 0);
+    if (ready != 0) return ready;
+  } while (monotonicNanos() < end);
+  return epoll_wait(epoll_, events_, kEvents, timeoutMs);
+}
+
 void Engine::receive(int timeoutMs) {
+  active_ = received_ > 0;
   received_ = 0;
   tunCursor_ = 0;
   if (described_ < filled_) {
@@ -29,8 +57,7 @@ void Engine::receive(int timeoutMs) {
   } else {
     filled_ = described_ = 0;
   }
-  stats_.add(kSyscallsPoll);
-  const int ready = epoll_wait(epoll_, events_, kEvents, received_ > 0 ? 0 : timeoutMs);
+  const int ready = awaitReadable(received_ > 0 ? 0 : timeoutMs);
   Port* readable[kEvents];
   uint32_t count = 0;
   for (int i = 0; i < ready; i++) {
@@ -64,10 +91,9 @@ bool Engine::receiveTun(Port& port) {
   while (received_ < packetEnd && tunCursor_ < byteEnd) {
     const uint32_t offset = tunCursor_ + memory_.headroomBytes;
     if (offset + kSlotBytes > tunEnd_) return false;
-    VnetHeader header;
-    const iovec pieces[2] = {{&header, port.vnetHeaderBytes}, {memory_.arena + offset, kSlotBytes}};
-    const ssize_t bytes = port.vnetHeaderBytes != 0 ? readv(port.fd, pieces, 2)
-                                                    : ::read(port.fd, pieces[1].iov_base, kSlotBytes);
+    // The vnet header lands in the headroom, so that one buffer takes both: cheaper than a vector of two.
+    uint8_t* const start = memory_.arena + offset - port.vnetHeaderBytes;
+    const ssize_t bytes = ::read(port.fd, start, port.vnetHeaderBytes + kSlotBytes);
     stats_.add(kSyscallsRead);
     if (bytes < 0) {
       if (errno == EAGAIN || errno == EINTR) return false;
@@ -91,6 +117,8 @@ bool Engine::receiveTun(Port& port) {
       }
       continue;
     }
+    VnetHeader header;
+    memcpy(&header, start, std::min(port.vnetHeaderBytes, kVnetHeaderBytes));
     const uint32_t i = received_++;
     int32_t flags = 0;
     if ((header.flags & kVnetNeedsChecksum) != 0) flags = kChecksumPartial;

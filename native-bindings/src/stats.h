@@ -6,13 +6,13 @@ namespace weft {
 
 enum Stat : uint32_t {
   kTxPackets, kTxErrors, kTxDropped, kTxMalformed, kTxRefused, kRxPackets, kRxTruncated, kRxErrors, kCoalescedSegments,
-  kCoalescedPackets, kSegmentedPackets, kSegments, kPackedDatagrams, kSegmentSendFallbacks, kGsoFallbacks, kChecksumBad,
+  kCoalescedPackets, kMergedPackets, kSegmentedPackets, kSegments, kPackedDatagrams, kSegmentSendFallbacks, kGsoFallbacks, kChecksumBad,
   kPartialTrusted, kPortGone, kSyscallsSend, kSyscallsReceive, kSyscallsRead, kSyscallsWrite, kSyscallsPoll, kStatCount
 };
 
 constexpr const char* kStatNames[kStatCount] = {
     "txPackets", "txErrors", "txDropped", "txMalformed", "txRefused", "rxPackets", "rxTruncated", "rxErrors",
-    "coalescedSegments", "coalescedPackets", "segmentedPackets", "segments", "packedDatagrams", "segmentSendFallbacks",
+    "coalescedSegments", "coalescedPackets", "mergedPackets", "segmentedPackets", "segments", "packedDatagrams", "segmentSendFallbacks",
     "gsoFallbacks", "checksumBad", "partialTrusted", "portGone", "syscallsSend", "syscallsReceive", "syscallsRead",
     "syscallsWrite", "syscallsPoll"};
 

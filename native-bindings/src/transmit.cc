@@ -5,10 +5,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "bytes.h"
 #include "checksum.h"
 #include "engine.h"
+#include "merge.h"
 #include "udp.h"
 
 namespace weft {
@@ -16,6 +18,8 @@ namespace {
 
 // writev(2) takes no more; the first piece is the vnet header.
 constexpr uint32_t kMaxPieces = 1024;
+// How far behind a super-packet its continuation is looked for.
+constexpr uint32_t kMergeReach = 64;
 constexpr uint32_t kEthernetBytes = 14;
 constexpr uint16_t kEtherTypeIpv6 = 0x86dd;
 
@@ -46,7 +50,7 @@ void Engine::transmit(uint32_t count) {
     }
     sent++;
     switch (port->kind) {
-      case PortKind::kTun: transmitToTun(*port, i); break;
+      case PortKind::kTun: transmitToTun(*port, i, count); break;
       case PortKind::kUdp: transmitToUdp(*port, i); break;
       case PortKind::kTap: transmitToTap(*port, i); break;
     }
@@ -89,12 +93,48 @@ uint32_t Engine::superPieces(const SuperPacket& super, iovec* pieces) const {
 
 bool Engine::write(Port& port, const iovec* pieces, uint32_t count) {
   stats_.add(kSyscallsWrite);
-  if (writev(port.fd, pieces, static_cast<int>(count)) >= 0) return true;
+  const ssize_t written = count == 1 ? ::write(port.fd, pieces[0].iov_base, pieces[0].iov_len)
+                                     : writev(port.fd, pieces, static_cast<int>(count));
+  if (written >= 0) return true;
   stats_.add(errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM ? kTxDropped : kTxErrors);
   return false;
 }
 
-void Engine::transmitToTun(Port& port, uint32_t i) {
+// Adds the payload of packets behind `i` that continue it; they leave with it. Returns the pieces used.
+uint32_t Engine::mergeFollowing(const Port& port, MergedPacket& merged, uint32_t i, uint32_t end, iovec* pieces,
+                                uint32_t used) {
+  const Descriptors& packets = memory_.descriptors;
+  const int32_t outPort = packets.at(kOutPort, i);
+  for (uint32_t j = i + 1; j < std::min(end, i + kMergeReach); j++) {
+    if (packets.at(kOutPort, j) != outPort) continue;
+    const int64_t offset = packets.at(kOffset, j);
+    const int64_t length = packets.at(kLength, j);
+    const int64_t l3 = packets.at(kL3Offset, j);
+    if (offset < 0 || length <= 0 || offset >= memory_.arenaBytes || l3 < 0 || l3 >= length) continue;
+    SuperPacket next;
+    const bool super = packets.at(kGsoType, j) != kGsoNone;
+    const uint8_t* packet = memory_.arena + offset;
+    if (super ? !describeSuperAt(j, next)
+              : !parseInner(packet, static_cast<uint32_t>(length), memory_.arenaBytes - static_cast<uint32_t>(offset),
+                            static_cast<uint32_t>(l3), next.inner)) {
+      continue;
+    }
+    const Relation relation = merged.relate(packet, next.inner);
+    if (relation == Relation::kOther) continue;
+    if (relation == Relation::kStops || !super || merged.payloadBytes + next.payloadBytes > port.mergeBytes) break;
+    if (used + std::max(next.segments, 1u) > kMaxPieces - 1) break;
+    const uint32_t count = superPieces(next, pieces + used);
+    if (count == 0) break;
+    iovec& first = pieces[used];
+    first = {static_cast<uint8_t*>(first.iov_base) + next.headerBytes, first.iov_len - next.headerBytes};
+    used += count;
+    merged.append(next);
+    packets.at(kOutPort, j) = -1;
+  }
+  return used;
+}
+
+void Engine::transmitToTun(Port& port, uint32_t i, uint32_t end) {
   const Descriptors& packets = memory_.descriptors;
   uint8_t* const packet = memory_.arena + packets.at(kOffset, i);
   const uint32_t length = static_cast<uint32_t>(packets.at(kLength, i));
@@ -116,9 +156,16 @@ void Engine::transmitToTun(Port& port, uint32_t i) {
     } else if ((packets.at(kFlags, i) & kChecksumVerified) != 0) {
       header.flags = kVnetDataValid;
     }
-    pieces[1] = {packet, length};
-    const bool withHeader = port.vnetHeaderBytes != 0;
-    write(port, withHeader ? pieces : pieces + 1, withHeader ? 2 : 1);
+    // In front of a packet there is headroom, or the encapsulation that it came in: room for the vnet header, so that
+    // one buffer holds both.
+    if (static_cast<uint32_t>(packet - memory_.arena) < port.vnetHeaderBytes) {
+      stats_.add(kTxMalformed);
+      return;
+    }
+    uint8_t* const start = packet - port.vnetHeaderBytes;
+    memcpy(start, &header, port.vnetHeaderBytes);
+    pieces[0] = {start, port.vnetHeaderBytes + length};
+    write(port, pieces, 1);
     return;
   }
   SuperPacket super;
@@ -127,12 +174,19 @@ void Engine::transmitToTun(Port& port, uint32_t i) {
     return;
   }
   const InnerPacket& inner = super.inner;
-  const uint32_t count = port.vnetHeaderBytes == 0 ? 0 : superPieces(super, pieces + 1);
+  uint32_t count = port.vnetHeaderBytes == 0 ? 0 : superPieces(super, pieces + 1);
   if (count == 0) {
     transmitSegmentsToTun(port, super);
     return;
   }
-  if (!partial) {
+  MergedPacket merged{super, super.payloadBytes};
+  if (super.payloadBytes < port.mergeBytes && merged.mergeable()) {
+    count = mergeFollowing(port, merged, i, end, pieces + 1, count);
+  }
+  if (merged.packets > 1) {
+    merged.writeHeaders();
+    stats_.add(kMergedPackets, merged.packets);
+  } else if (!partial) {
     const uint32_t l4Bytes = inner.end - inner.l4;
     store16Raw(packet + inner.l4 + inner.checksumOffset(), foldSum(pseudoSum(packet, inner, l4Bytes)));
   }

@@ -37,6 +37,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   // The workers start on threads of their own, the manifests are read, while this one tries what the kernel offers.
   const starting = Dataplane.start({
     workers: settings.workers,
+    busyPollMicros: settings.busyPoll,
     ...(settings.maxFlows === undefined ? {} : { maxFlows: settings.maxFlows }),
     onEnd: (error) => {
       // Pods and devices stay: whoever supervises us starts the next agent, which takes them up.

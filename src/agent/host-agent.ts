@@ -94,7 +94,7 @@ export class HostAgent {
       (message) => log.info(`solved: ${message}`),
     );
     const report = (pod: string, message: string) => log.info(`Pod ${pod}: ${message}`);
-    const environment = { native, tools: findTools(), offloads: offload.tun, report };
+    const environment = { native, tools: findTools(), offloads: offload.tun, mergeBytes: offload.mergeBytes, report };
     const again = () => void this.#reconciler.request();
     this.pods = new LocalPods(environment, dataplane, settings.stateDir, log, again);
     this.peers = new PeerProbes(() => this.#noteProblems());

@@ -18,7 +18,7 @@ import {
   type HostNetwork,
   writeSysctls,
 } from './host-network.ts';
-import type { Offload } from './offload.ts';
+import { type Offload, PLAIN_MERGE_BYTES } from './offload.ts';
 import type { BackendName } from './options.ts';
 import { isSameMachine, type Underlay } from './underlay.ts';
 
@@ -101,6 +101,7 @@ export class HostPorts {
       fd: device.fd,
       kind: 'tun',
       vnetHeaderBytes: device.vnetHeaderBytes,
+      mergeBytes: Math.min(this.#offload.mergeBytes, PLAIN_MERGE_BYTES),
     });
   }
 

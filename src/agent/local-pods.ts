@@ -110,7 +110,16 @@ export class LocalPods {
       if (device) {
         const { fd, vnetHeaderBytes } = device;
         const address4 = parseAddress4(plan.address);
-        await this.#dataplane.attach({ id: pod.port, fd, kind: 'tun', vnetHeaderBytes, mtu: plan.mtu, address4 });
+        const { mergeBytes } = this.#env;
+        await this.#dataplane.attach({
+          id: pod.port,
+          fd,
+          kind: 'tun',
+          vnetHeaderBytes,
+          mergeBytes,
+          mtu: plan.mtu,
+          address4,
+        });
       }
       pod.isOpen = true;
       this.#log.info(`Pod ${plan.key}: ${adopted ? 'taken up from an earlier agent' : 'begins'} at ${plan.address}`);

@@ -19,9 +19,16 @@ export interface Offload {
   gro: boolean;
   /** Of the TUN devices. */
   tun: boolean;
+  /** Most bytes of one connection that go into a pod at once. */
+  mergeBytes: number;
   /** What was found, as a sentence. */
   detail: string;
 }
+
+/** More brings little, and would leave the processor's cache. */
+const MERGE_BYTES = 256 * 1024;
+/** For whoever may carry them on: a packet that every device knows. */
+export const PLAIN_MERGE_BYTES = 64_000;
 
 export function chooseOffload(requested: OffloadRequest, probe: Probe): Offload {
   const has = {
@@ -37,7 +44,8 @@ export function chooseOffload(requested: OffloadRequest, probe: Probe): Offload 
   if (!has[mode])
     throw new AgentError('offload-missing', `--offload ${mode} is not to be had (${found})`, 'use --offload auto');
   const full = mode !== 'batched';
-  return { mode, gso: full && probe.udpSegment, gro: full, tun: full, detail: found };
+  const mergeBytes = !full ? 0 : probe.bigTcp ? MERGE_BYTES : PLAIN_MERGE_BYTES;
+  return { mode, gso: full && probe.udpSegment, gro: full, tun: full, mergeBytes, detail: found };
 }
 
 function yes(value: boolean): string {

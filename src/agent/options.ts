@@ -39,6 +39,8 @@ export interface AgentOptions {
   maxFlows?: number;
   /** Threads that carry packets; by default half of the processors, at least 1, at most 4: the rest is for pods. */
   workers?: number;
+  /** Microseconds after traffic in which a worker looks for more before it sleeps. */
+  busyPoll?: number;
 }
 
 export interface AgentSettings extends Required<Omit<AgentOptions, 'mtu' | 'maxFlows'>> {
@@ -49,6 +51,8 @@ export interface AgentSettings extends Required<Omit<AgentOptions, 'mtu' | 'maxF
 /** Longest path of a unix socket (sun_path in linux/un.h, less the final zero). */
 const SOCKET_PATH_BYTES = 107;
 export const MOST_WORKERS = 16;
+/** Bridges the wait for an answer from the next host; docs/performance.md has what it gains and costs. */
+const BUSY_POLL_MICROS = 200;
 
 /** Bytes that VXLAN over IPv4 puts around a pod's packet: outer IP 20, UDP 8, VXLAN 8, inner Ethernet 14. */
 export const OVERLAY_BYTES = 50;
@@ -92,6 +96,7 @@ export function agentSettings(options: AgentOptions): AgentSettings {
     logLevel: options.logLevel ?? 'info',
     logFormat: options.logFormat ?? 'plain',
     workers: inRange('--workers', options.workers ?? defaultWorkers(availableParallelism()), 1, MOST_WORKERS),
+    busyPoll: inRange('--busy-poll', options.busyPoll ?? BUSY_POLL_MICROS, 0, 10_000),
     maxFlows: options.maxFlows === undefined ? undefined : inRange('--max-flows', options.maxFlows, 1024, 1 << 24),
   };
 }

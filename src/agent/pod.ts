@@ -22,6 +22,8 @@ export interface PodEnvironment {
   native: Pick<NativeAddon, 'openTun' | 'closeFd'>;
   tools: Tools;
   offloads: boolean;
+  /** Most bytes of one connection that the device takes at once. */
+  mergeBytes: number;
   /** Something happened to a container, in one sentence. */
   report(pod: string, message: string): void;
 }

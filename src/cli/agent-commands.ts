@@ -73,6 +73,11 @@ function addAgent(program: Command): void {
         .argParser(integer(1, 16))
         .env('WEFT_WORKERS'),
     )
+    .option(
+      '--busy-poll <microseconds>',
+      'after traffic look for more for so long before sleeping (default: 200)',
+      integer(0, 10_000),
+    )
     .option('--keep-pods', 'on SIGTERM leave pods, devices and routes as they are')
     .addOption(
       new Option('--log-level <level>', 'what is worth a line')

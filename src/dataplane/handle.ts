@@ -15,6 +15,8 @@ export interface DataplaneOptions {
   workers?: number;
   /** Connections that the flow tables hold at most, all workers' together; 262,144 by default. */
   maxFlows?: number;
+  /** Microseconds after traffic in which a worker looks for more before it sleeps; 0 by default. */
+  busyPollMicros?: number;
   /** Called when a worker ends without having been asked to; the others then end as well. */
   onEnd?: (error: Error) => void;
 }
@@ -52,9 +54,12 @@ export class Dataplane {
     const wakers = Array.from({ length: count }, () => this.#addon.openWaker());
     const memory: SharedMemory | undefined = count > 1 ? shareMemory(count) : undefined;
     const maxFlows = count > 1 ? Math.ceil((options.maxFlows ?? MOST_FLOWS) / count) : options.maxFlows;
+    const { busyPollMicros } = options;
     this.#workers = wakers.map(
       (_, self) =>
-        new WorkerThread(this.#addon, { self, wakers, memory, maxFlows }, (error) => this.#end(error, options.onEnd)),
+        new WorkerThread(this.#addon, { self, wakers, memory, maxFlows, busyPollMicros }, (error) =>
+          this.#end(error, options.onEnd),
+        ),
     );
     this.#ended = Promise.all(this.#workers.map((worker) => worker.ended)).then(() => {
       // Not one by one: the others may still wake a worker that has ended.

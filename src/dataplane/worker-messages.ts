@@ -11,6 +11,8 @@ export interface PortAttachment {
   kind: 'tun' | 'udp' | 'tap';
   /** Bytes of the vnet header that a TUN or TAP carries in front of each packet; 0: none. */
   vnetHeaderBytes?: number | undefined;
+  /** TUN: most bytes of consecutive TCP super-packets that it takes as one (native-addon.ts). */
+  mergeBytes?: number | undefined;
   /** UDP: whether the socket takes UDP_SEGMENT and gives UDP_GRO. */
   gso?: boolean | undefined;
   gro?: boolean | undefined;
@@ -33,6 +35,8 @@ export interface WorkerStart {
   mail: SharedArrayBuffer;
   waker: number;
   maxFlows: number | undefined;
+  /** After traffic, look for more for so long before sleeping. */
+  busyPollMicros: number | undefined;
   /** Where there are several workers: which one this is, what they share, and how to wake each of them. */
   shared: { self: number; memory: SharedMemory; wakers: readonly number[] } | undefined;
 }

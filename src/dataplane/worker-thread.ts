@@ -29,6 +29,7 @@ export interface WorkerPlace {
   /** Undefined for a worker that is alone. */
   memory: SharedMemory | undefined;
   maxFlows: number | undefined;
+  busyPollMicros: number | undefined;
 }
 
 export class WorkerThread {
@@ -47,7 +48,7 @@ export class WorkerThread {
 
   /** `onEnd` is called when the worker ends, with why; more than once perhaps. */
   constructor(addon: NativeAddon, place: WorkerPlace, onEnd: (error: Error) => void) {
-    const { self, wakers, memory, maxFlows } = place;
+    const { self, wakers, memory, maxFlows, busyPollMicros } = place;
     this.#addon = addon;
     this.#waker = wakers[self];
     this.native = new Float64Array(new SharedArrayBuffer(addon.statNames.length * 8));
@@ -57,6 +58,7 @@ export class WorkerThread {
       mail: this.#mail.buffer,
       waker: this.#waker,
       maxFlows,
+      busyPollMicros,
       shared: memory && { self, memory, wakers },
     };
     const file = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);

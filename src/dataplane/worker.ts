@@ -31,7 +31,11 @@ class Loop {
     this.#vector = new PacketVector(shared && new Uint8Array(shared.memory.arenas[shared.self]));
     const { wake } = loadNativeAddon();
     this.#crossing = shared && new Crossing(shared.self, shared.memory, (worker) => wake(shared.wakers[worker]));
-    this.#io = new NativeIo(this.#vector, { waker: start.waker, stats: new Float64Array(start.native) });
+    this.#io = new NativeIo(this.#vector, {
+      waker: start.waker,
+      stats: new Float64Array(start.native),
+      busyPollMicros: start.busyPollMicros,
+    });
     this.#pipeline = new Pipeline(this.#vector, {
       counters: new Counters(start.counters),
       maxFlows: start.maxFlows,

@@ -66,6 +66,8 @@ export interface NativeCapabilities {
   readonly udpSegment: boolean;
   readonly udpGro: boolean;
   readonly uso: boolean;
+  /** IPv4 takes TCP super-packets of more than 65,535 bytes from a device (Linux 6.3). */
+  readonly bigTcp: boolean;
   /** Variant of the checksum in use: 'avx2', 'sse2' or 'scalar'. */
   readonly checksum: string;
 }
@@ -88,6 +90,8 @@ export interface NativePort {
   readonly mtu?: number | undefined;
   /** UDP: a checksum field that equals its pseudo-header's sum is an unfinished one (same-machine underlays). */
   readonly trustPartial?: boolean | undefined;
+  /** TUN: most payload bytes of consecutive TCP super-packets that are written as one; above 65,535 with `bigTcp`. */
+  readonly mergeBytes?: number | undefined;
   /** Packets are sent to it, and never received: another engine does that. */
   readonly sendOnly?: boolean | undefined;
 }
@@ -99,6 +103,8 @@ export interface EngineOptions {
   readonly packets: number;
   readonly sparePackets: number;
   readonly headroomBytes: number;
+  /** After a vector with packets, look for more for so long before sleeping; 0: sleep at once. */
+  readonly busyPollMicros?: number;
   /** The descriptor layout; the engine refuses one it was not compiled for. */
   readonly fields: Readonly<Record<string, number>>;
   /** From openWaker, or -1. */

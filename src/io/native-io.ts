@@ -11,6 +11,8 @@ export interface NativeIoOptions {
   readonly waker: number;
   /** One slot for each of the addon's statNames, over shared memory when another thread reads them. */
   readonly stats: Float64Array;
+  /** After a vector with packets, look for more for so long before sleeping; absent or 0: sleep at once. */
+  readonly busyPollMicros?: number | undefined;
 }
 
 export class NativeIo implements PacketIo {
@@ -31,6 +33,7 @@ export class NativeIo implements PacketIo {
       headroomBytes: HEADROOM_BYTES,
       fields: FIELD,
       waker: options.waker,
+      busyPollMicros: options.busyPollMicros ?? 0,
       stats: options.stats,
     });
   }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { checkTool, checkTunDriver, missingCapabilities, requireChecks } from '../../src/agent/host-checks.ts';
 import { OnceLog, plainLog } from '../../src/agent/log.ts';
-import { chooseOffload } from '../../src/agent/offload.ts';
+import { chooseOffload, PLAIN_MERGE_BYTES } from '../../src/agent/offload.ts';
 
 t.test('capabilities by their bits', async (t) => {
   t.same(missingCapabilities('000001ffffffffff'), []);
@@ -29,7 +29,7 @@ t.test('each missing thing comes with what to do', async (t) => {
   t.doesNotThrow(() => requireChecks([{ ...tool, optional: true }]));
 });
 
-const ALL = { tunnelGso: true, udpSegment: true, udpGro: true, uso: true, checksum: 'avx2' };
+const ALL = { tunnelGso: true, bigTcp: true, udpSegment: true, udpGro: true, uso: true, checksum: 'avx2' };
 
 t.test('the fastest way that is there, or the one asked for', async (t) => {
   t.match(chooseOffload('auto', ALL), { mode: 'tunnel-gso', gso: true, gro: true, tun: true });
@@ -38,6 +38,9 @@ t.test('the fastest way that is there, or the one asked for', async (t) => {
   t.match(chooseOffload('auto', none), { mode: 'batched', gso: false, gro: false, tun: false });
   t.match(chooseOffload('batched', ALL), { mode: 'batched', gso: false, gro: false, tun: false });
   t.throws(() => chooseOffload('tunnel-gso', none), { code: 'offload-missing' });
+  t.equal(chooseOffload('auto', ALL).mergeBytes, 256 * 1024, 'of one connection at once');
+  t.equal(chooseOffload('auto', { ...ALL, bigTcp: false }).mergeBytes, PLAIN_MERGE_BYTES, 'as an IPv4 length tells it');
+  t.equal(chooseOffload('batched', ALL).mergeBytes, 0);
   t.match(chooseOffload('auto', ALL).detail, 'tunnel GSO: yes, UDP GSO: yes, UDP GRO: yes; checksums by avx2');
 });
 

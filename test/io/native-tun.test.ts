@@ -9,7 +9,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
 import { loadNativeAddon, type TunDevice } from '../../src/io/native-addon.ts';
-import { FIELD, GSO_TCPV4, PACKET_FLAG } from '../../src/io/vector.ts';
+import { FIELD, GSO_TCPV4, GSO_TCPV6, PACKET_FLAG } from '../../src/io/vector.ts';
 import { Bench, ENCAP_BYTES, encapsulated, naiveSum, randomBytes, TCP } from './native-packets.ts';
 
 const addon = loadNativeAddon();
@@ -44,10 +44,17 @@ function namespace(t: Test): string {
 }
 
 /** A TUN device `eth0` with an address and the default route, attached to the bench as port `id`. */
-function pod(bench: Bench, netns: string, address: string, id: number, offloads: boolean): TunDevice {
+function pod(
+  bench: Bench,
+  netns: string,
+  address: string,
+  id: number,
+  offloads: boolean,
+  mergeBytes = 0,
+): TunDevice {
   const tun = addon.openTun({ name: 'eth0', netns: `/run/netns/${netns}`, kind: 'tun', offloads });
   bench.own(tun.fd);
-  bench.io.attach({ id, kind: 'tun', fd: tun.fd, vnetHeaderBytes: tun.vnetHeaderBytes });
+  bench.io.attach({ id, kind: 'tun', fd: tun.fd, vnetHeaderBytes: tun.vnetHeaderBytes, mergeBytes });
   ip('-n', netns, 'addr', 'add', `${address}/32`, 'dev', 'eth0');
   ip('-n', netns, 'link', 'set', 'eth0', 'mtu', '1450', 'up');
   ip('-n', netns, 'route', 'add', 'default', 'dev', 'eth0');
@@ -123,17 +130,19 @@ const CLIENT = `
   const bytes = c.createHash('sha512').update('weft').digest();
   s.end(Buffer.concat(Array(200_000).fill(bytes)));`;
 
-for (const [from, to] of [
-  [true, true],
-  [true, false],
-  [false, true],
+for (const [from, to, mergeBytes] of [
+  [true, true, 0],
+  [true, true, 64_000],
+  [true, true, addon.probe().bigTcp ? 262_144 : 64_000],
+  [true, false, 262_144],
+  [false, true, 0],
 ] as const) {
-  t.test(`TCP between pods, offloads ${from} to ${to}`, { skip, timeout: 25_000 }, async (t) => {
+  t.test(`TCP between pods, offloads ${from} to ${to}, merged to ${mergeBytes} bytes`, { skip, timeout: 25_000 }, async (t) => {
     const bench = new Bench();
     t.teardown(() => bench.close());
     const [one, two] = [namespace(t), namespace(t)];
     pod(bench, one, '10.244.7.2', 16, from);
-    pod(bench, two, '10.244.7.3', 17, to);
+    pod(bench, two, '10.244.7.3', 17, to, mergeBytes);
     const run = (netns: string, code: string) =>
       spawn('ip', ['netns', 'exec', netns, process.execPath, '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
     const server = run(two, SERVER);
@@ -168,8 +177,55 @@ for (const [from, to] of [
       .map((line) => line.split(' '));
     t.equal(values?.[names?.indexOf('InCsumErrors') ?? -1], '0', 'no checksum error');
     t.equal(bench.stat('segments') > 0, from && !to, 'segments are made where the device takes no super-packets');
+    if (mergeBytes > 65_535 && to) t.ok(bench.stat('mergedPackets') > 0, 'super-packets that came together left as one');
+    else if (mergeBytes === 0 || !to) t.equal(bench.stat('mergedPackets'), 0);
   });
 }
+
+t.test('super-packets that continue each other leave in one write', { skip }, async (t) => {
+  const bench = new Bench();
+  t.teardown(() => bench.close());
+  pod(bench, namespace(t), '10.244.2.9', 16, true, 20_000);
+  const size = 2800;
+  const packet = (seq: number, more: Partial<Parameters<typeof encapsulated>[0]> = {}, gso = true) => {
+    const payload = randomBytes(size, seq + 1);
+    const bytes = encapsulated({ protocol: TCP, payload, seq: 1000 + seq * size, partial: true, ...more });
+    const i = bench.queue(bytes.subarray(ENCAP_BYTES), 0);
+    const { vector } = bench;
+    vector.outPort[i] = 16;
+    vector.l3Offset[i] = 0;
+    vector.flags[i] = PACKET_FLAG.checksumPartial;
+    vector.checksumStart[i] = more.ipv6 ? 40 : 20;
+    vector.checksumOffset[i] = 16;
+    if (!gso) return;
+    vector.gsoType[i] = more.ipv6 ? GSO_TCPV6 : GSO_TCPV4;
+    vector.gsoSize[i] = 1400;
+  };
+  const writes = (queue: () => void): number => {
+    const before = bench.stat('syscallsWrite');
+    queue();
+    bench.io.exchange(bench.vector, 0);
+    bench.receive(0);
+    return bench.stat('syscallsWrite') - before;
+  };
+  const cases: [string, number, () => void][] = [
+    ['three in a row', 1, () => [0, 1, 2].forEach((k) => packet(k))],
+    ['pushed ones too', 1, () => [0, 1, 2].forEach((k) => packet(k, { tcpFlags: 0x18 }))],
+    ['around another connection', 2, () => [packet(0), packet(0, { sourcePort: 4 }), packet(1)]],
+    ['two connections', 2, () => [0, 1].forEach((k) => [40000, 4].forEach((p) => packet(k, { sourcePort: p })))],
+    ['as much as the port takes', 2, () => [0, 1, 2, 3, 4, 5, 6, 7].forEach((k) => packet(k))],
+    ['not over a gap', 2, () => [0, 2].forEach((k) => packet(k))],
+    ['not what was sent again', 2, () => [1, 0].forEach((k) => packet(k))],
+    ['not with another acknowledgement', 2, () => [packet(0), packet(1, { ack: 78 })]],
+    ['not with another window', 2, () => [packet(0), packet(1, { window: 511 })]],
+    ['not with another TTL', 2, () => [packet(0), packet(1, { ttl: 62 })]],
+    ['not a FIN', 2, () => [packet(0), packet(1, { tcpFlags: 0x11 })]],
+    ['not past a FIN', 2, () => [packet(0, { tcpFlags: 0x11 }), packet(1)]],
+    ['nothing overtakes a packet of its own connection', 3, () => [packet(0), packet(1, {}, false), packet(2)]],
+    ['not IPv6', 2, () => [0, 1].forEach((k) => packet(k, { ipv6: true }))],
+  ];
+  for (const [name, expected, queue] of cases) t.equal(writes(queue), expected, name);
+});
 
 t.test('a device that goes away is counted and not polled any more', { skip }, async (t) => {
   const netns = namespace(t);

@@ -1,0 +1,36 @@
+// Super-packets of one TCP connection that follow each other out of the same device become one write of up to hundreds
+// of kilobytes: what the receiving stack does for a packet it then does once for all of them, acknowledging included.
+// Beyond 65,535 bytes the IPv4 total length is 0, which Linux takes from a device that says it is a super-packet since
+// 6.3 ("BIG TCP"); the probe finds out.
+#pragma once
+#include <cstdint>
+
+#include "segment.h"
+
+namespace weft {
+
+// A device takes more than this in one write from no one (17 fragments of 32 KB, less what the headers need).
+constexpr uint32_t kMaxMergeBytes = 512 * 1024;
+
+enum class Relation {
+  kOther,      // of another connection: may be overtaken
+  kContinues,  // the bytes right behind, under the same headers
+  kStops       // of the same connection, but not to be merged: nothing behind it may overtake it
+};
+
+/** A super-packet with the payload of others behind its own. */
+struct MergedPacket {
+  const SuperPacket& first;
+  uint32_t payloadBytes;
+  uint32_t packets = 1;
+
+  bool mergeable() const;
+  /** How a packet further back in the vector relates to this one. */
+  Relation relate(const uint8_t* packet, const InnerPacket& inner) const;
+  /** Appends a super-packet that continues this one. */
+  void append(const SuperPacket& next);
+  /** Writes lengths and checksums for all of the payload into the first one's headers. */
+  void writeHeaders() const;
+};
+
+}  // namespace weft
