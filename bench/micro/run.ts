@@ -51,7 +51,8 @@ const [first] = cpus();
 const commit = execFileSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8' }).trim();
 const page = `# What a packet's decisions cost
 
-Written by \`make bench-micro\`; every figure comes from a run, none is typed by hand. Medians.
+Written by \`make bench-micro\`; every figure comes from a run, none is typed by hand. Medians of
+runs, the least of ${budget.rounds} rounds in which everything took its turn.
 ${cpus().length} x ${first?.model.trim()}, Linux ${release()}, Node ${process.version}, commit ${commit}.
 
 ${sections.join('\n\n')}
