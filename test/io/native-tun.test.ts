@@ -44,14 +44,7 @@ function namespace(t: Test): string {
 }
 
 /** A TUN device `eth0` with an address and the default route, attached to the bench as port `id`. */
-function pod(
-  bench: Bench,
-  netns: string,
-  address: string,
-  id: number,
-  offloads: boolean,
-  mergeBytes = 0,
-): TunDevice {
+function pod(bench: Bench, netns: string, address: string, id: number, offloads: boolean, mergeBytes = 0): TunDevice {
   const tun = addon.openTun({ name: 'eth0', netns: `/run/netns/${netns}`, kind: 'tun', offloads });
   bench.own(tun.fd);
   bench.io.attach({ id, kind: 'tun', fd: tun.fd, vnetHeaderBytes: tun.vnetHeaderBytes, mergeBytes });
@@ -137,49 +130,54 @@ for (const [from, to, mergeBytes] of [
   [true, false, 262_144],
   [false, true, 0],
 ] as const) {
-  t.test(`TCP between pods, offloads ${from} to ${to}, merged to ${mergeBytes} bytes`, { skip, timeout: 25_000 }, async (t) => {
-    const bench = new Bench();
-    t.teardown(() => bench.close());
-    const [one, two] = [namespace(t), namespace(t)];
-    pod(bench, one, '10.244.7.2', 16, from);
-    pod(bench, two, '10.244.7.3', 17, to, mergeBytes);
-    const run = (netns: string, code: string) =>
-      spawn('ip', ['netns', 'exec', netns, process.execPath, '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
-    const server = run(two, SERVER);
-    t.teardown(() => server.kill());
-    let output = '';
-    let client: ReturnType<typeof run> | undefined;
-    server.stdout?.on('data', (data: Buffer) => {
-      output += data.toString();
-      client ??= run(one, CLIENT);
-    });
-    t.teardown(() => client?.kill());
-    const { vector } = bench;
-    while (server.exitCode === null || !/[0-9a-f]{40}/.test(output)) {
-      bench.io.exchange(vector, 2);
-      for (let i = 0; i < vector.count; i++) {
-        if (vector.arena[vector.offset[i]!]! >> 4 === 4) vector.outPort[i] = vector.inPort[i] === 16 ? 17 : 16;
+  t.test(
+    `TCP between pods, offloads ${from} to ${to}, merged to ${mergeBytes} bytes`,
+    { skip, timeout: 25_000 },
+    async (t) => {
+      const bench = new Bench();
+      t.teardown(() => bench.close());
+      const [one, two] = [namespace(t), namespace(t)];
+      pod(bench, one, '10.244.7.2', 16, from);
+      pod(bench, two, '10.244.7.3', 17, to, mergeBytes);
+      const run = (netns: string, code: string) =>
+        spawn('ip', ['netns', 'exec', netns, process.execPath, '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
+      const server = run(two, SERVER);
+      t.teardown(() => server.kill());
+      let output = '';
+      let client: ReturnType<typeof run> | undefined;
+      server.stdout?.on('data', (data: Buffer) => {
+        output += data.toString();
+        client ??= run(one, CLIENT);
+      });
+      t.teardown(() => client?.kill());
+      const { vector } = bench;
+      while (server.exitCode === null || !/[0-9a-f]{40}/.test(output)) {
+        bench.io.exchange(vector, 2);
+        for (let i = 0; i < vector.count; i++) {
+          if (vector.arena[vector.offset[i]!]! >> 4 === 4) vector.outPort[i] = vector.inPort[i] === 16 ? 17 : 16;
+        }
+        await turn();
       }
-      await turn();
-    }
-    const { createHash } = await import('node:crypto');
-    const bytes = createHash('sha512').update('weft').digest();
-    t.match(
-      output,
-      createHash('sha1')
-        .update(Buffer.concat(Array<Buffer>(200_000).fill(bytes)))
-        .digest('hex'),
-    );
-    const counters = execFileSync('ip', ['netns', 'exec', two, 'cat', '/proc/net/snmp']).toString();
-    const [names, values] = counters
-      .split('\n')
-      .filter((line) => line.startsWith('Tcp:'))
-      .map((line) => line.split(' '));
-    t.equal(values?.[names?.indexOf('InCsumErrors') ?? -1], '0', 'no checksum error');
-    t.equal(bench.stat('segments') > 0, from && !to, 'segments are made where the device takes no super-packets');
-    if (mergeBytes > 65_535 && to) t.ok(bench.stat('mergedPackets') > 0, 'super-packets that came together left as one');
-    else if (mergeBytes === 0 || !to) t.equal(bench.stat('mergedPackets'), 0);
-  });
+      const { createHash } = await import('node:crypto');
+      const bytes = createHash('sha512').update('weft').digest();
+      t.match(
+        output,
+        createHash('sha1')
+          .update(Buffer.concat(Array<Buffer>(200_000).fill(bytes)))
+          .digest('hex'),
+      );
+      const counters = execFileSync('ip', ['netns', 'exec', two, 'cat', '/proc/net/snmp']).toString();
+      const [names, values] = counters
+        .split('\n')
+        .filter((line) => line.startsWith('Tcp:'))
+        .map((line) => line.split(' '));
+      t.equal(values?.[names?.indexOf('InCsumErrors') ?? -1], '0', 'no checksum error');
+      t.equal(bench.stat('segments') > 0, from && !to, 'segments are made where the device takes no super-packets');
+      if (mergeBytes > 65_535 && to)
+        t.ok(bench.stat('mergedPackets') > 0, 'super-packets that came together left as one');
+      else if (mergeBytes === 0 || !to) t.equal(bench.stat('mergedPackets'), 0);
+    },
+  );
 }
 
 t.test('super-packets that continue each other leave in one write', { skip }, async (t) => {
