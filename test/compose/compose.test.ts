@@ -112,12 +112,12 @@ async function testWith(engine: Engine): Promise<void> {
     const machines = new TwoMachines(env, engine.isolated(), IMAGE);
     t.teardown(() => machines.down());
     await machines.up();
+    await machines.untilWell();
     const ask = (pod: string, url: string) =>
       machines.inPod(pod, ['sh', '-c', `for i in 1 2 3 4; do curl -sS --max-time 5 ${url}/hostname; echo; done`]);
     for (const pod of ['client-0', 'client-1']) {
       t.same((await ask(pod, 'http://web')).trim().split('\n').sort(), ['web-0', 'web-0', 'web-1', 'web-1'], pod);
     }
-    await machines.untilWell();
     t.match(await machines.inPod('client-0', ['ping', '-c', '1', '-W', '2', '192.168.7.22']), / 0% packet loss/);
     await machines.onFirst(['docker', 'exec', 'weft', 'pkill', '-9', '-f', 'agent --node']);
     await machines.untilWell();
