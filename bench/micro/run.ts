@@ -7,7 +7,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus, release } from 'node:os';
+import { cpus, loadavg, release } from 'node:os';
 import { parseArgs } from 'node:util';
 import { checksums } from './checksums.ts';
 import { flowGrowth, serviceGrowth } from './growth.ts';
@@ -41,6 +41,7 @@ if (unknown.length > 0)
   throw new Error(`no such part: ${unknown.join(', ')}; there are ${Object.keys(PARTS).join(', ')}`);
 if (values.quick) Object.assign(budget, { seconds: 0.05, rounds: 3 });
 
+const [load = 0] = loadavg();
 const sections: string[] = [];
 for (const name of only) {
   const text = await (PARTS[name] as () => Promise<string>)();
@@ -53,7 +54,8 @@ const page = `# What a packet's decisions cost
 
 Written by \`make bench-micro\`; every figure comes from a run, none is typed by hand. Medians of
 runs, the least of ${budget.rounds} rounds in which everything took its turn.
-${cpus().length} x ${first?.model.trim()}, Linux ${release()}, Node ${process.version}, commit ${commit}.
+${cpus().length} x ${first?.model.trim()}, Linux ${release()}, Node ${process.version}, commit ${commit};
+load of the machine when it began: ${load.toFixed(1)}.
 
 ${sections.join('\n\n')}
 `;
