@@ -57,11 +57,12 @@ export class Crossing {
   /** `wake` ends another worker's wait for packets. */
   constructor(self: number, memory: SharedMemory, wake: (worker: number) => void) {
     this.self = self;
+    const own = new Uint8Array(memory.arenas[self]);
     this.#to = memory.arenas.map((arena, to) => {
       const control = new Int32Array(memory.rings[self][to]);
       return to === self
         ? undefined
-        : new RingProducer(control, new Uint8Array(arena), ARENA_BYTES + self * RING_BYTES);
+        : new RingProducer(control, own, new Uint8Array(arena), ARENA_BYTES + self * RING_BYTES);
     });
     this.#from = memory.arenas.flatMap((_, from) =>
       from === self ? [] : [new RingConsumer(new Int32Array(memory.rings[from][self]))],

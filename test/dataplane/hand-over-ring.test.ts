@@ -26,7 +26,12 @@ function ring() {
   const control = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4));
   const from = new PacketVector();
   const to = new PacketVector(new Uint8Array(new SharedArrayBuffer(ARENA_BYTES + RING_BYTES)));
-  return { from, to, producer: new RingProducer(control, to.arena, ARENA_BYTES), consumer: new RingConsumer(control) };
+  return {
+    from,
+    to,
+    producer: new RingProducer(control, from.arena, to.arena, ARENA_BYTES),
+    consumer: new RingConsumer(control),
+  };
 }
 
 /** A random packet as packet 0 of a vector, in strides now and then, at any alignment; what should come out. */
