@@ -19,7 +19,13 @@ export interface Wanted {
   readonly quick: boolean;
 }
 
-const FOR_ALL = ['tcp-1', 'tcp-4', 'flood', 'request-response', 'connections', 'ping'];
+const FOR_ALL = ['tcp-1', 'request-response', 'connections', 'ping'];
+/** Those that encrypt are no match here, and take as long. */
+const FOR_PLAIN = ['tcp-4', 'flood'];
+const FOR_TWO = ['loss-free'];
+/** Of ours alone: how cost grows. */
+const GROWTH = ['flows', 'services'];
+const GROWTH_ROUNDS = 3;
 const THROUGH_SERVICE = ['tcp-1', 'request-response', 'connections'];
 const ON_ONE_HOST = ['tcp-1', 'request-response'];
 const ON_OTHER_UNDERLAYS = ['tcp-1', 'tcp-4', 'flood', 'request-response'];
@@ -38,7 +44,7 @@ export function stagesOf(wanted: Wanted): Stage[] {
           title: '',
           contenders: everyContender(),
           events: [
-            ...subjects.map((s) => (FOR_ALL.includes(s.name) ? forAll(s) : forSome(s, MAIN))),
+            ...subjects.map(eventOf),
             ...named(THROUGH_SERVICE).map((s) => forSome(throughService(s), [OWN, KERNEL])),
             ...named(ON_ONE_HOST).map((s) => forSome(onOneHost(s), [OWN, KERNEL])),
           ],
@@ -84,6 +90,14 @@ function namesFor({ name }: Subject, stage: Stage): string[] {
   const full = stage.name ? `${name}${VARIANT}${stage.name}` : name;
   const variant = full.split(VARIANT)[1];
   return variant === undefined ? [full] : [full, variant];
+}
+
+function eventOf(subject: Subject): Event {
+  const { name } = subject;
+  if (FOR_ALL.includes(name)) return forAll(subject);
+  if (FOR_PLAIN.includes(name)) return { subject, takesPart: (contender) => !contender.encrypted };
+  if (GROWTH.includes(name)) return { ...forSome(subject, [OWN]), rounds: GROWTH_ROUNDS };
+  return forSome(subject, FOR_TWO.includes(name) ? [OWN, KERNEL] : MAIN);
 }
 
 function forAll(subject: Subject): Event {

@@ -2,11 +2,11 @@
  * Plots of a contest, drawn by vega-lite: each contender's median as a bar and every round as a dot, so that spread is
  * seen and not told; and how far each goal is met.
  */
-import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { TopLevelSpec } from 'vega-lite';
 import type { Figure } from './figures.ts';
-import { asked, number } from './report-words.ts';
+import { number, ratio } from './report-words.ts';
 import type { Contest, Participant } from './rounds.ts';
 
 export interface Drawn {
@@ -56,7 +56,7 @@ export async function drawn(contest: Contest, figures: readonly Figure[]): Promi
 
 export async function pngOf(svg: string): Promise<Uint8Array> {
   const { Resvg } = await import('@resvg/resvg-js');
-  const fonts = join(dirname(createRequire(import.meta.url).resolve('dejavu-fonts-ttf/package.json')), 'ttf');
+  const fonts = join(dirname(fileURLToPath(import.meta.resolve('dejavu-fonts-ttf/package.json'))), 'ttf');
   const image = new Resvg(svg, {
     background: 'white',
     fitTo: { mode: 'width', value: PNG_WIDTH },
@@ -89,7 +89,13 @@ function bars(figure: Figure, participants: readonly Participant[]): Part {
   const medians = here.map(({ who, kind, standing }) => ({ who, kind, value: standing.median }));
   const rounds = here.flatMap(({ who, standing }) => standing.rounds.map((value) => ({ who, value })));
   const sorted = medians.toSorted((a, b) => (figure.better === 'higher' ? b.value - a.value : a.value - b.value));
-  const y = { field: 'who', type: 'nominal' as const, sort: sorted.map((m) => m.who), title: null };
+  const y = {
+    field: 'who',
+    type: 'nominal' as const,
+    sort: sorted.map((m) => m.who),
+    title: null,
+    axis: { labelLimit: 0 },
+  };
   const x = { field: 'value', type: 'quantitative', title: figure.unit, axis: { tickCount: 5 } } as const;
   const kinds = KINDS.filter((k) => participants.some((p) => kindOf(p) === k.kind));
   const color = {
@@ -124,7 +130,7 @@ function bars(figure: Figure, participants: readonly Participant[]): Part {
 function goalsOf(figures: readonly Figure[], title: string): TopLevelSpec {
   const values = figures.flatMap((figure) =>
     figure.goals.map((goal) => ({
-      goal: `${figure.title}: ${asked(goal)} of ${goal.against}`,
+      goal: `${figure.title} ${goal.least === undefined ? '≤' : '≥'} ${ratio(goal.least ?? goal.most ?? 0)} × ${goal.against}`,
       reached: goal.least !== undefined ? goal.ratio / goal.least : (goal.most ?? 1) / goal.ratio,
       verdict: goal.met ? 'met' : 'not met',
     })),

@@ -16,13 +16,6 @@ export function ratioWithEnds({ median, least, greatest }: Spread): string {
   return `${ratio(median)} (${ratio(least)}-${ratio(greatest)})`;
 }
 
-export function valueWithEnds(standing: Standing, unit: string): string {
-  const { median, least, greatest } = standing;
-  return least === greatest
-    ? `${number(median)} ${unit}`
-    : `${number(median)} ${unit} (${number(least)}-${number(greatest)})`;
-}
-
 export function asked({ least, most }: Pick<Verdict, 'least' | 'most'>): string {
   return least !== undefined ? `at least ${ratio(least)}` : `at most ${ratio(most ?? 0)}`;
 }

@@ -22,6 +22,8 @@ export interface Stage {
 
 export interface Event {
   readonly subject: Subject;
+  /** At most, for what takes long; undefined is as many as the contest has. */
+  readonly rounds?: number;
   takesPart(contender: Contender): boolean;
 }
 
@@ -116,7 +118,7 @@ async function runStage(stage: Stage, contest: Contest, clock: Clock, progress: 
       else clock.withdraw(stage, contender);
     }
     for (let round = 1; round <= contest.rounds; round++) {
-      for (const event of stage.events) {
+      for (const event of stage.events.filter((e) => round <= (e.rounds ?? round))) {
         const first = (round - 1) % Math.max(1, up.length);
         for (const contender of [...up.slice(first), ...up.slice(0, first)]) {
           if (!event.takesPart(contender)) continue;
@@ -261,8 +263,9 @@ class Clock {
     let seconds = 0;
     for (const stage of this.#stages) {
       const here = stage.contenders.filter((c) => !this.#withdrawn.get(stage)?.has(c));
-      for (const { subject, takesPart } of stage.events) {
-        seconds += here.filter(takesPart).length * (subject.seconds + OVERHEAD_SECONDS) * this.#rounds;
+      for (const { subject, takesPart, rounds = this.#rounds } of stage.events) {
+        const times = here.filter(takesPart).length * Math.min(rounds, this.#rounds);
+        seconds += times * (subject.seconds + OVERHEAD_SECONDS);
       }
     }
     return seconds;

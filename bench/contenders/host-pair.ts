@@ -5,10 +5,12 @@
  *   pod, local pod | host a  172.31.9.1 ----veth---- 172.31.9.2  host b | pod
  *   10.244.1.0/24                                                 10.244.2.0/24
  */
-import { inNamespace, ipBatch, run } from '../command.ts';
+import { inNamespace, ipBatch, run, sleep } from '../command.ts';
 import { type Host, UNDERLAY_DEVICE } from '../contest.ts';
 
 export const UNDERLAY_MTU = 1500;
+/** IP 20, ICMP 8. */
+const PING_HEADERS_BYTES = 28;
 
 export function hostsOf(prefix: string): readonly [Host, Host] {
   return [
@@ -49,6 +51,17 @@ export async function sysctl(namespace: string, settings: Readonly<Record<string
   await run(inNamespace(namespace, ['sh', '-c', lines.join(' && ')]));
 }
 
-export async function pingOnce(from: string, to: string, seconds = 10): Promise<void> {
-  await run(inNamespace(from, ['ping', '-n', '-c', '1', '-i', '0.2', '-w', `${seconds}`, to]));
+/** Until an answer comes; what comes first may be errors, while routes and handshakes are not done. */
+export async function reach(from: string, to: string, options: { seconds: number; bytes?: number }): Promise<void> {
+  const end = Date.now() + options.seconds * 1000;
+  const size = options.bytes === undefined ? [] : ['-M', 'do', '-s', `${options.bytes - PING_HEADERS_BYTES}`];
+  for (;;) {
+    try {
+      await run(inNamespace(from, ['ping', '-n', '-c', '1', '-W', '1', ...size, to]));
+      return;
+    } catch (error) {
+      if (Date.now() > end) throw error;
+      await sleep(100);
+    }
+  }
 }

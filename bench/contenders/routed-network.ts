@@ -4,7 +4,7 @@
  */
 import { inNamespace, ipBatch, run } from '../command.ts';
 import { type Contender, type Host, type Pod, TCP_PORTS, UDP_PORTS } from '../contest.ts';
-import { hostsOf, makeHostPair, makeNamespace, pingOnce, removeNamespace, UNDERLAY_MTU } from './host-pair.ts';
+import { hostsOf, makeHostPair, makeNamespace, reach, removeNamespace, UNDERLAY_MTU } from './host-pair.ts';
 
 /** One host, as a contender sees it. */
 export interface Side {
@@ -68,7 +68,7 @@ export abstract class RoutedNetwork implements Contender {
     await this.#makePod(a, this.local, 'local');
     await this.#makePod(b, server, 'pod');
     const description = await this.join([a, b]);
-    await pingOnce(client.namespace, server.address, 20);
+    await reach(client.namespace, server.address, { seconds: 20 });
     return description;
   }
 

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { type Daemon, daemon, firstLineOf, inNamespace, ipBatch, isInstalled, run, sleep } from '../command.ts';
 import { privateFolder } from '../isolation.ts';
+import { reach } from './host-pair.ts';
 import { RoutedNetwork, type Side } from './routed-network.ts';
 
 export const TUNNEL_DEVICE = 'tun0';
@@ -15,7 +16,7 @@ export function tunnelAddress(index: 1 | 2): string {
 }
 
 const DEVICE_MS = 15_000;
-const REACHED_SECONDS = '20';
+const REACHED_SECONDS = 20;
 
 export abstract class TunnelProgram extends RoutedNetwork {
   readonly kind = 'peer';
@@ -115,11 +116,8 @@ export abstract class TunnelProgram extends RoutedNetwork {
   /** Handshakes take their time; then packets of full size must pass whole. */
   async #reached(): Promise<void> {
     const [client, server] = this.pods;
-    const full = ['-M', 'do', '-s', `${this.podMtu - 28}`];
-    for (const size of [[], full]) {
-      const ping = ['ping', '-n', '-c', '1', '-i', '0.2', '-w', REACHED_SECONDS, ...size, server.address];
-      await run(inNamespace(client.namespace, ping));
-    }
+    await reach(client.namespace, server.address, { seconds: REACHED_SECONDS });
+    await reach(client.namespace, server.address, { seconds: REACHED_SECONDS, bytes: this.podMtu });
   }
 }
 

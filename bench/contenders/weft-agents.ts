@@ -9,7 +9,7 @@ import type { AgentStatus } from '../../src/agent/status.ts';
 import { type Daemon, daemon, inNamespace, sleep } from '../command.ts';
 import { type Contender, type Host, type Pod, TCP_PORTS, UDP_PORTS } from '../contest.ts';
 import { privateFolder } from '../isolation.ts';
-import { hostsOf, makeHostPair, pingOnce, removeNamespace, UNDERLAY_MTU } from './host-pair.ts';
+import { hostsOf, makeHostPair, reach, removeNamespace, UNDERLAY_MTU } from './host-pair.ts';
 
 const READY_MS = 20_000;
 /** Also for 10,000 services, read and compiled. */
@@ -45,6 +45,8 @@ export class WeftAgents implements Contender {
   readonly #variant: WeftVariant;
   readonly #underlayMtu: number;
   readonly #folder: string;
+  /** Of its pods. Without a dash, or the agent adds a hash to their names, which would be ambiguous. */
+  readonly #namespace: string;
   #agents: Agent[] = [];
 
   constructor(variant: WeftVariant, underlayMtu = UNDERLAY_MTU) {
@@ -52,9 +54,10 @@ export class WeftAgents implements Contender {
     this.title = variant.title;
     this.#variant = variant;
     this.#underlayMtu = underlayMtu;
+    this.#namespace = this.name.replaceAll('-', '');
     this.#folder = `${privateFolder(this.name)}/manifests`;
     const [client, local, server] = PODS.map(({ name, address }) => ({
-      namespace: `weft-${this.name}-${name}`,
+      namespace: `weft-${this.#namespace}-${name}`,
       address,
     })) as [Pod, Pod, Pod];
     this.pods = [client, server];
@@ -75,9 +78,13 @@ export class WeftAgents implements Contender {
     await makeHostPair(this.hosts, this.#underlayMtu);
     mkdirSync(this.#folder, { recursive: true });
     const nodes = this.hosts.map((host, i) => nodeObject(host, i + 1));
-    const pods = PODS.map((pod) => podObject(pod.name, this.name, this.hosts[pod.host].namespace, pod.address));
+    const pods = PODS.map((pod) => podObject(pod.name, this.#namespace, this.hosts[pod.host].namespace, pod.address));
     const [, server] = this.pods;
-    this.#write('cluster.json', [...nodes, ...pods, ...serviceObjects('server', this.name, SERVICE, server.address)]);
+    this.#write('cluster.json', [
+      ...nodes,
+      ...pods,
+      ...serviceObjects('server', this.#namespace, SERVICE, server.address),
+    ]);
     this.#agents = this.hosts.map(({ namespace }) => {
       const state = privateFolder(`${this.name}/${namespace}`);
       const socket = `${state}/agent.sock`;
@@ -87,7 +94,7 @@ export class WeftAgents implements Contender {
       return { daemon: daemon(inNamespace(namespace, agent)), socket };
     });
     for (const agent of this.#agents) await this.#ready(agent);
-    await pingOnce(this.pods[0].namespace, server.address).catch((error: Error) => {
+    await reach(this.pods[0].namespace, server.address, { seconds: 10 }).catch((error: Error) => {
       throw new Error(`${error.message}\n${this.#agents.map((a) => a.daemon.said()).join('\n')}`);
     });
     const { offload, backend } = await this.#status();
@@ -109,7 +116,7 @@ export class WeftAgents implements Contender {
     const objects: object[] = [];
     for (let i = 0; i < count; i++) {
       const address = `10.96.${1 + (i >> 8)}.${i & 255}`;
-      objects.push(...serviceObjects(`filler-${i}`, this.name, address, this.pods[1].address));
+      objects.push(...serviceObjects(`filler-${i}`, this.#namespace, address, this.pods[1].address));
     }
     // An empty file would change nothing: to an agent it is one that its writer has cut off.
     if (objects.length > 0) this.#write('services.json', objects);
