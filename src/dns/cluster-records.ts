@@ -2,7 +2,8 @@
  * What DNS has to know of a cluster, taken from the model that control builds: third stage of the state flow, beside
  * the tables. Pure. The server indexes one ClusterRecords once, by identity: make a new one per model, not per query.
  */
-import type { ClusterModel } from '../control/model.ts';
+import type { PodDNSConfig } from 'kubernetes-types/core/v1.js';
+import type { ClusterModel, ClusterPod } from '../control/model.ts';
 import type { Words } from '../wire/address.ts';
 import type { Prefix } from '../wire/prefix.ts';
 
@@ -42,7 +43,12 @@ export interface EndpointEntry {
 
 export interface PodEntry {
   readonly namespace: string;
+  readonly name: string;
   readonly address: Words;
+  /** Its address is the host's, so that the address tells nothing of the pod. */
+  readonly hostNetwork?: boolean;
+  readonly dnsPolicy?: string;
+  readonly dnsConfig?: PodDNSConfig;
 }
 
 export function clusterRecords(model: ClusterModel, reverse: readonly Prefix[]): ClusterRecords {
@@ -60,7 +66,19 @@ export function clusterRecords(model: ClusterModel, reverse: readonly Prefix[]):
       ports: service.ports,
       endpoints: service.endpoints,
     })),
-    pods: pods.map((pod) => ({ namespace: pod.namespace, address: pod.address })),
+    pods: pods.map(podEntry),
     reverse,
+  };
+}
+
+function podEntry(pod: ClusterPod): PodEntry {
+  const { dnsPolicy, dnsConfig } = pod.object.spec;
+  return {
+    namespace: pod.namespace,
+    name: pod.name,
+    address: pod.address,
+    ...(pod.hostNetwork ? { hostNetwork: true } : {}),
+    ...(dnsPolicy ? { dnsPolicy } : {}),
+    ...(dnsConfig ? { dnsConfig } : {}),
   };
 }

@@ -12,9 +12,10 @@ export const TYPE = {
   aaaa: 28,
   srv: 33,
   opt: 41,
+  axfr: 252,
 } as const;
 
-/** TKEY, TSIG, IXFR, AXFR, MAILB, MAILA, ANY: questions about servers and whole zones, none of which we answer. */
+/** TKEY, TSIG, IXFR, AXFR, MAILB, MAILA, ANY: about servers and whole zones; AXFR alone is answered, if allowed. */
 export const FIRST_META_TYPE = 249;
 export const LAST_META_TYPE = 255;
 
@@ -29,6 +30,7 @@ export const RCODE = {
   nxDomain: 3,
   notImp: 4,
   refused: 5,
+  notAuth: 9,
   /** 16 and above: the high eight bits travel in the OPT record (RFC 6891 section 6.1.3). */
   badVers: 16,
 } as const;
@@ -40,6 +42,7 @@ const RCODE_NAMES: Readonly<Record<number, string>> = {
   3: 'NXDOMAIN',
   4: 'NOTIMP',
   5: 'REFUSED',
+  9: 'NOTAUTH',
   16: 'BADVERS',
 };
 

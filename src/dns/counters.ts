@@ -7,6 +7,8 @@ export interface DnsCounters {
   queries: { udp: number; tcp: number };
   /** Answers sent, by rcode name (`NOERROR`, `NXDOMAIN`, ...), forwarded ones included. */
   answers: Record<string, number>;
+  /** Whole zones handed out. */
+  transfers: number;
   /** Answers cut to the asker's size, TC set. */
   truncated: number;
   /** Messages answered with FORMERR, by reason. */
@@ -36,6 +38,7 @@ export function newDnsCounters(): DnsCounters {
   return {
     queries: { udp: 0, tcp: 0 },
     answers: {},
+    transfers: 0,
     truncated: 0,
     malformed: {},
     dropped: {},

@@ -7,6 +7,7 @@
  * Never rejects: what goes wrong is SERVFAIL, and counted.
  */
 import { parseAddress, type Words } from '../wire/address.ts';
+import type { Prefix } from '../wire/prefix.ts';
 import { answerQuestion, failure, isMetaType } from './answer.ts';
 import type { ClusterRecords } from './cluster-records.ts';
 import { CLASS_IN, FLAG, PLAIN_UDP_BYTES, RCODE, rcodeName, TCP_BYTES, TYPE, UDP_BYTES } from './codes.ts';
@@ -14,9 +15,14 @@ import { countReason, type DnsCounters } from './counters.ts';
 import { encodeHeaderOnly, encodeReply, type Reply } from './encode.ts';
 import type { Forwarder } from './forwarder.ts';
 import { type Query, readQuery } from './query.ts';
+import { mayTransfer, transferZone } from './transfer.ts';
 import { buildZone, type Zone } from './zone.ts';
 
-export type Transport = 'udp' | 'tcp';
+export interface Client {
+  transport: 'udp' | 'tcp';
+  /** As text; undefined where nobody knows. */
+  address?: string | undefined;
+}
 
 /** pino's shape. */
 export interface DnsLog {
@@ -31,6 +37,8 @@ export interface ResponderOptions {
   records: () => ClusterRecords | undefined;
   forwarder: Forwarder;
   counters: DnsCounters;
+  /** Who may fetch whole zones; nobody by default. */
+  transferTo?: readonly Prefix[];
   log?: DnsLog;
 }
 
@@ -52,7 +60,8 @@ export class Responder {
   }
 
   /** The answer's bytes, or nothing when the message deserves none. */
-  async respond(bytes: Buffer, transport: Transport): Promise<Buffer | undefined> {
+  async respond(bytes: Buffer, client: Client): Promise<Buffer | undefined> {
+    const { transport } = client;
     this.#counters.queries[transport]++;
     const result = readQuery(bytes);
     switch (result.kind) {
@@ -77,7 +86,28 @@ export class Responder {
     }
   }
 
-  async #answer(query: Query, limit: number, transport: Transport): Promise<Buffer> {
+  /**
+   * The messages of a zone transfer, for a client over TCP that asks for one and may; nothing for all else, which
+   * respond() answers.
+   */
+  transfer(bytes: Buffer, client: Client): Iterable<Buffer> | undefined {
+    const result = readQuery(bytes);
+    if (result.kind !== 'query' || result.query.type !== TYPE.axfr || result.query.class !== CLASS_IN) return undefined;
+    const { query } = result;
+    const { transferTo = [] } = this.#options;
+    const zone = this.#currentZone();
+    if (client.transport !== 'tcp' || !zone || !mayTransfer(transferTo, parseAddress(client.address ?? ''))) {
+      return undefined;
+    }
+    this.#counters.queries[client.transport]++;
+    const messages = transferZone(zone, query);
+    if (typeof messages === 'number') return [this.#encode(query, failure(messages), TCP_BYTES)];
+    this.#counters.transfers++;
+    countReason(this.#counters.answers, rcodeName(RCODE.noError));
+    return messages;
+  }
+
+  async #answer(query: Query, limit: number, transport: Client['transport']): Promise<Buffer> {
     if (query.edns && query.edns.version !== 0) return this.#encode(query, failure(RCODE.badVers), limit);
     if (query.class !== CLASS_IN || isMetaType(query.type)) return this.#encode(query, failure(RCODE.refused), limit);
     const zone = this.#currentZone();
@@ -94,7 +124,7 @@ export class Responder {
     return this.#encode(query, { ...reply, answers: [...answer.answers, ...(tail?.records ?? [])] }, limit);
   }
 
-  async #forward(query: Query, limit: number, transport: Transport): Promise<Buffer> {
+  async #forward(query: Query, limit: number, transport: Client['transport']): Promise<Buffer> {
     const reply = await this.#options.forwarder.forward(query, transport === 'udp');
     if (!reply) return this.#encode(query, failure(RCODE.servFail), limit);
     const flags = reply.readUInt16BE(2);
@@ -134,7 +164,7 @@ export class Responder {
   }
 }
 
-function limitBytes(query: Query, transport: Transport): number {
+function limitBytes(query: Query, transport: Client['transport']): number {
   if (transport === 'tcp') return TCP_BYTES;
   return query.edns ? Math.min(query.edns.udpBytes, UDP_BYTES) : PLAIN_UDP_BYTES;
 }

@@ -4,6 +4,7 @@
  */
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
 import { createServer, isIP, type Server, type Socket } from 'node:net';
+import type { Prefix } from '../wire/prefix.ts';
 import type { ClusterRecords } from './cluster-records.ts';
 import { countReason, type DnsCounters, newDnsCounters } from './counters.ts';
 import { Forwarder } from './forwarder.ts';
@@ -21,6 +22,8 @@ export interface DnsServerOptions {
   records: () => ClusterRecords | undefined;
   /** The host's resolvers, `10.0.0.1` or `10.0.0.1:5353`; our own address among them is left out. */
   upstreams: readonly string[];
+  /** Who may fetch whole zones, `10.244.0.0/16`; nobody by default. */
+  transferTo?: readonly Prefix[];
   log?: DnsLog;
   upstreamTimeoutMs?: number;
   pendingForwards?: number;
@@ -62,8 +65,15 @@ export class DnsServer {
       ...(upstreamTimeoutMs === undefined ? {} : { timeoutMs: upstreamTimeoutMs }),
       ...(pendingForwards === undefined ? {} : { pendingLimit: pendingForwards }),
     });
-    const base = { domain, address, records, forwarder: this.#forwarder, counters: this.#counters };
-    this.#responder = new Responder(log ? { ...base, log } : base);
+    this.#responder = new Responder({
+      domain,
+      address,
+      records,
+      forwarder: this.#forwarder,
+      counters: this.#counters,
+      transferTo: options.transferTo ?? [],
+      ...(log ? { log } : {}),
+    });
     udp.on('message', (message, remote) => void this.#datagram(message, remote));
     udp.on('error', (error) => this.#broken(error, 'UDP'));
     tcp.on('connection', (socket) => this.#connection(socket));
@@ -127,7 +137,7 @@ export class DnsServer {
       countReason(this.#counters.dropped, 'portZero');
       return;
     }
-    const reply = await this.#responder.respond(message, 'udp');
+    const reply = await this.#responder.respond(message, { transport: 'udp', address: remote.address });
     if (!reply || this.#closed) return;
     try {
       this.#udp.send(reply, remote.port, remote.address, (error) => error && this.#counters.errors++);
@@ -141,8 +151,10 @@ export class DnsServer {
     this.#counters.tcp.accepted++;
     socket.on('error', () => this.#counters.tcp.failed++);
     socket.on('close', () => this.#sessions.delete(socket));
+    const client = { transport: 'tcp', address: socket.remoteAddress } as const;
     serveTcpSession(socket, {
-      respond: (message) => this.#responder.respond(message, 'tcp'),
+      transfer: (message) => this.#responder.transfer(message, client),
+      respond: (message) => this.#responder.respond(message, client),
       idleMs: this.#options.tcpIdleMs ?? TCP_IDLE_MS,
       onIdle: () => this.#counters.tcp.idleClosed++,
     });

@@ -8,6 +8,8 @@ import type { Socket } from 'node:net';
 export interface TcpSessionOptions {
   /** Nothing: no answer to this message. Must not reject. */
   respond: (message: Buffer) => Promise<Buffer | undefined>;
+  /** The messages of a zone transfer where the message asks for one; they are taken as the client takes them. */
+  transfer: (message: Buffer) => Iterable<Buffer> | undefined;
   /** Between whole messages: a client that dribbles octets is idle too. */
   idleMs: number;
   onIdle: () => void;
@@ -27,17 +29,26 @@ export function serveTcpSession(socket: Socket, options: TcpSessionOptions): voi
     socket.destroy();
   }, options.idleMs);
 
+  const send = (reply: Buffer): void => {
+    idle.refresh();
+    const length = Buffer.alloc(2);
+    length.writeUInt16BE(reply.length);
+    socket.write(Buffer.concat([length, reply]));
+    if (socket.writableLength > UNSENT_LIMIT_BYTES) socket.destroy();
+  };
+
   const answer = async (message: Buffer): Promise<void> => {
-    const reply = await options.respond(message);
+    const transfer = options.transfer(message);
+    for (const part of transfer ?? []) {
+      if (socket.destroyed) break;
+      send(part);
+      if (socket.writableNeedDrain) await drained(socket);
+    }
+    const reply = transfer ? undefined : await options.respond(message);
     inFlight--;
     if (socket.destroyed) return;
     idle.refresh();
-    if (reply) {
-      const length = Buffer.alloc(2);
-      length.writeUInt16BE(reply.length);
-      socket.write(Buffer.concat([length, reply]));
-      if (socket.writableLength > UNSENT_LIMIT_BYTES) socket.destroy();
-    }
+    if (reply) send(reply);
     if (ended && inFlight === 0) socket.end();
     take();
   };
@@ -67,4 +78,17 @@ export function serveTcpSession(socket: Socket, options: TcpSessionOptions): voi
   });
   socket.on('error', () => socket.destroy());
   socket.on('close', () => clearTimeout(idle));
+}
+
+/** Resolves when the client has taken what was sent, or is gone. */
+function drained(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      socket.off('drain', done);
+      socket.off('close', done);
+      resolve();
+    };
+    socket.once('drain', done);
+    socket.once('close', done);
+  });
 }

@@ -7,11 +7,11 @@
  *   _http._tcp.web.default.svc.Z   SRV              named ports
  *   HOSTNAME.web.default.svc.Z     A, AAAA, SRV     endpoint by its hostname, else by its dashed address
  *   10-244-1-5.default.pod.Z       A, AAAA          pods that exist
- *   5.1.244.10.in-addr.arpa        PTR              services, else endpoints
+ *   5.1.244.10.in-addr.arpa        PTR              services, else endpoints, else pods
  *   dns-version.Z TXT, Z SOA and NS, ns.dns.Z A     the zone itself
  */
 import { formatAddress, isV4, type Words } from '../wire/address.ts';
-import type { ClusterRecords, EndpointEntry, PortEntry, ServiceEntry } from './cluster-records.ts';
+import type { ClusterRecords, EndpointEntry, PodEntry, PortEntry, ServiceEntry } from './cluster-records.ts';
 import { TYPE } from './codes.ts';
 import { canonicalName, isWithin, isWritableName } from './name.ts';
 import type { AuthorityRecord, DnsRecord } from './record.ts';
@@ -71,7 +71,7 @@ export function buildZone(records: ClusterRecords, options: ZoneOptions): Zone {
     for (const namespace of records.namespaces) draft.exists(`${canonicalName(namespace)}.${branch}.${domain}`);
   }
   for (const pod of records.pods) {
-    draft.address(`${dashed(pod.address)}.${canonicalName(pod.namespace)}.pod.${domain}`, pod.address);
+    draft.address(draft.podName(pod), pod.address);
   }
   for (const service of records.services) draft.service(service);
   addPointers(draft, records);
@@ -98,7 +98,7 @@ function endpointLabel(endpoint: EndpointEntry): string {
 
 /**
  * One address, one meaning: a service's own name before those of endpoints, and among these the headless services'
- * before names that merely happen to exist for pods behind a virtual address.
+ * before names that merely happen to exist for pods behind a virtual address; a pod behind no service has its own.
  */
 function addPointers(draft: ZoneDraft, records: ClusterRecords): void {
   const owned = new Set<string>();
@@ -120,6 +120,8 @@ function addPointers(draft: ZoneDraft, records: ClusterRecords): void {
   pass(records.services.flatMap((service) => service.clusterIps.map((ip) => [ip, draft.nameOf(service)] as const)));
   pass(endpointsOf(records.services.filter((service) => service.headless)));
   pass(endpointsOf(records.services.filter((service) => !service.headless)));
+  const own = records.pods.filter((pod) => !pod.hostNetwork);
+  pass(own.map((pod) => [pod.address, draft.podName(pod)] as const));
 }
 
 class ZoneDraft {
@@ -134,6 +136,10 @@ class ZoneDraft {
 
   nameOf(service: ServiceEntry): string {
     return `${canonicalName(service.name)}.${canonicalName(service.namespace)}.svc.${this.#domain}`;
+  }
+
+  podName(pod: PodEntry): string {
+    return `${dashed(pod.address)}.${canonicalName(pod.namespace)}.pod.${this.#domain}`;
   }
 
   service(service: ServiceEntry): void {

@@ -103,6 +103,8 @@ t.test('PTR: services, endpoints, and what lies outside our ranges', async (t) =
   t.strictSame(pointer('20.0.96.10.in-addr.arpa.'), ['web.default.svc.cluster.local']);
   t.strictSame(pointer('7.1.244.10.in-addr.arpa.'), ['db-0.db.default.svc.cluster.local']);
   t.strictSame(pointer('5.1.244.10.in-addr.arpa.'), ['10-244-1-5.web.default.svc.cluster.local']);
+  t.strictSame(pointer('1.9.244.10.in-addr.arpa.'), ['10-244-9-1.default.pod.cluster.local'], 'a pod by itself');
+  t.equal(ask('2.9.244.10.in-addr.arpa.', TYPE.ptr).rcode, RCODE.nxDomain, 'an address of the host is no pod’s');
   const nibbles = '1.2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.0.0.0.d.f.ip6.arpa.';
   t.strictSame(pointer(nibbles), ['dual.default.svc.cluster.local']);
   t.strictSame(pointer('9.7.168.192.in-addr.arpa.'), ['192-168-7-9.legacy.default.svc.cluster.local']);
@@ -144,11 +146,11 @@ t.test('zone transfers and ANY are refused', async (t) => {
 
 t.test('what cannot be a domain name is left out and named', async (t) => {
   t.strictSame(sampleZone.unwritable, [`${'x'.repeat(64)}.example.com`]);
-  const bad = { namespace: 'a b', address: ip('10.244.1.1') };
+  const bad = { namespace: 'a b', name: 'bad', address: ip('10.244.1.1') };
   const zone = buildZone(
     { ...sampleRecords, pods: [bad, ...sampleRecords.pods] },
     { domain: 'Example.', address: ip('10.96.0.10'), serial: 1 },
   );
-  t.equal(zone.unwritable.length, 2);
+  t.equal(zone.unwritable.length, 3, 'its name twice, forward and reverse, and the service of before');
   t.strictSame(data(ask('10-244-1-5.default.pod', TYPE.a, zone).answers), ['10.244.1.5'], 'the good ones stand');
 });

@@ -78,15 +78,16 @@ t.test('mutated queries', async (t) => {
     withOption(subnet),
   ];
   for (const seed of seeds)
-    t.equal(read(await responder.respond(seed, 'tcp')).id, 0x1234, 'unharmed, all are answered');
+    t.equal(read(await responder.respond(seed, { transport: 'tcp' })).id, 0x1234, 'unharmed, all are answered');
 
   const random = randomFrom(0x5eed);
   const unreadable: string[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     const message = mutated(seeds[random(seeds.length)] ?? Buffer.alloc(0), random);
     const transport = random(2) === 0 ? 'udp' : 'tcp';
+    const client = { transport, address: '10.244.1.5' } as const;
     try {
-      const reply = await responder.respond(message, transport);
+      const reply = await responder.respond(message, client);
       if (!reply) continue;
       const packet = read(reply);
       const limit = transport === 'udp' ? 1232 : 65535;
@@ -126,7 +127,7 @@ t.test('mutated replies of an upstream, relayed and read', async (t) => {
   for (let round = 0; round < 20; round++) {
     const asked = Array.from({ length: 25 }, (_, i) => {
       const name = i % 5 === 0 ? 'www.example.com' : 'outside.default.svc.cluster.local';
-      return { relayed: i % 5 === 0, reply: responder.respond(queryBytes(name, TYPE.a), 'udp') };
+      return { relayed: i % 5 === 0, reply: responder.respond(queryBytes(name, TYPE.a), { transport: 'udp' }) };
     });
     for (const { relayed, reply } of asked) {
       const message = await reply;

@@ -60,8 +60,10 @@ export const sampleRecords: ClusterRecords = {
     }),
   ],
   pods: [
-    { namespace: 'default', address: ip('10.244.1.5') },
-    { namespace: 'kube-system', address: ip('fd00:244::5') },
+    { namespace: 'default', name: 'web-0', address: ip('10.244.1.5') },
+    { namespace: 'kube-system', name: 'six', address: ip('fd00:244::5') },
+    { namespace: 'default', name: 'lonely', address: ip('10.244.9.1') },
+    { namespace: 'kube-system', name: 'proxy', address: ip('10.244.9.2'), hostNetwork: true },
   ],
   reverse: [prefix('10.244.0.0/16'), prefix('10.96.0.0/12'), prefix('fd00:10::/32')],
 };

@@ -125,7 +125,7 @@ t.test('SERVFAIL until the cluster is known, then follows it', async (t) => {
   t.equal(read(await udpAsk(server.port, web)).rcode, 0);
   const soa = async () => (read(await udpAsk(server.port, queryBytes('cluster.local', TYPE.soa))).answers ?? [])[0];
   const before = (await soa()) as { data: { serial: number } };
-  records = { ...sampleRecords, pods: [{ namespace: 'default', address: ip('10.244.7.7') }] };
+  records = { ...sampleRecords, pods: [{ namespace: 'default', name: 'new', address: ip('10.244.7.7') }] };
   t.equal(read(await udpAsk(server.port, queryBytes('10-244-7-7.default.pod.cluster.local', 1))).rcode, 0);
   t.equal(((await soa()) as { data: { serial: number } }).data.serial, before.data.serial + 1);
 });
