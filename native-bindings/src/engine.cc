@@ -7,17 +7,30 @@
 #include <algorithm>
 
 namespace weft {
+namespace {
+
+constexpr uint32_t kSlotRegionBytes = 640 * 1024;
+constexpr uint32_t kSmallDatagramBytes = 2048;
+
+}  // namespace
 
 Engine::Engine(const EngineMemory& memory, int waker) : memory_(memory), stats_(memory.stats), waker_(waker) {
   // Not a multiple of a power of two, so that the buffers' headers do not share the same cache sets.
   const uint32_t slot = (kSlotBytes + memory.headroomBytes + 63) & ~63u;
   bufferStride_ = slot + 5 * 64;
   bufferCount_ = std::min(kBuffers, memory.receiveBytes / 2 / bufferStride_);
-  tunEnd_ = memory.receiveBytes - bufferCount_ * bufferStride_;
-  for (uint32_t i = 0; i < bufferCount_; i++) {
-    buffers_[i].offset = tunEnd_ + i * bufferStride_ + memory.headroomBytes;
-    messageBytes_[i] = {memory.arena + buffers_[i].offset, kSlotBytes};
-  }
+  bufferStart_ = memory.receiveBytes - bufferCount_ * bufferStride_;
+  slotStart_ = bufferStart_ - std::min(kSlotRegionBytes, memory.receiveBytes / 8);
+  tunEnd_ = slotStart_;
+  carveSlots(kSmallDatagramBytes);
+}
+
+// Slots hold the datagrams of the widest underlay; what is larger after all goes on into a buffer.
+void Engine::carveSlots(uint32_t datagramBytes) {
+  slotBytes_ = (datagramBytes + 63) & ~63u;
+  // An odd number of cache lines apart, so that headers do not share the same cache sets.
+  slotStride_ = slotBytes_ + (slotBytes_ / 64 % 2 == 0 ? 64 : 128);
+  slotCount_ = std::min(kSlots, (bufferStart_ - slotStart_) / slotStride_);
 }
 
 Engine::~Engine() {
@@ -56,7 +69,12 @@ SystemError Engine::attach(std::unique_ptr<Port> port) {
     if (epoll_ctl(epoll_, EPOLL_CTL_ADD, port->fd, &event) != 0) return systemError("epoll_ctl", subject);
     port->polled = true;
   }
-  if (port->kind == PortKind::kUdp) udpPorts_.push_back(port.get());
+  if (port->kind == PortKind::kUdp) {
+    udpPorts_.push_back(port.get());
+    const uint32_t datagramBytes = port->mtu + port->encapBytes;
+    // Not while slots are in use: their distances would change under the runs that stand there.
+    if (datagramBytes > slotBytes_ && described_ == filled_) carveSlots(datagramBytes);
+  }
   ports_[port->id] = std::move(port);
   return {};
 }
@@ -68,7 +86,7 @@ void Engine::detach(int id) {
   udpPorts_.erase(std::remove(udpPorts_.begin(), udpPorts_.end(), port.get()), udpPorts_.end());
   // What has arrived but is not described yet goes with its port.
   for (uint32_t i = described_; i < filled_; i++) {
-    if (buffers_[i].port == id) buffers_[i].cursor = buffers_[i].bytes;
+    if (runs_[i].port == id) runs_[i].cursor = runs_[i].bytes;
   }
 }
 

@@ -35,6 +35,7 @@ struct Port {
   uint32_t mergeBytes = 0;  // most payload of super-packets that are written as one; 0: none are
   bool sendOnly = false;  // another engine reads it
   bool polled = false;
+  bool singles = false;  // its datagrams came one by one last time: no aggregates, as on a plain wire
   uint32_t errorsInRow = 0;
   std::unique_ptr<SendQueue> queue;
 };
@@ -84,11 +85,15 @@ class Engine {
   bool receiveFrom(Port& port);
   bool receiveTun(Port& port);
   bool receiveUdp(Port& port);
-  void describeBuffers();
+  void describeRuns();
   void retire(Port& port);
+  void carveSlots(uint32_t datagramBytes);
+  uint32_t bufferAt(uint32_t i) const { return bufferStart_ + i * bufferStride_ + memory_.headroomBytes; }
   uint32_t packetLimit() const { return memory_.descriptors.packets - memory_.sparePackets; }
 
   static constexpr uint32_t kBuffers = 32;
+  static constexpr uint32_t kSlots = 256;
+  static constexpr uint32_t kRuns = kBuffers + kSlots;
   static constexpr uint32_t kEvents = 128;
 
   const EngineMemory memory_;
@@ -104,15 +109,23 @@ class Engine {
   uint32_t tunCursor_ = 0;
   uint32_t tunEnd_ = 0;
 
-  // Buffers of the receive region's end, filled from 0 up in each vector; a vector that has no descriptors left for
-  // their datagrams leaves the rest to the next.
+  // Behind the TUNs' part of the receive region: buffers for aggregates of up to 64 KB, and slots for datagrams that
+  // come one by one, at equal distances. Used from 0 up in each vector; a vector that has no descriptors left for what
+  // has arrived leaves the rest to the next.
+  uint32_t bufferStart_ = 0;
   uint32_t bufferCount_ = 0;
   uint32_t bufferStride_ = 0;
+  uint32_t buffersUsed_ = 0;
+  uint32_t slotStart_ = 0;
+  uint32_t slotCount_ = 0;
+  uint32_t slotBytes_ = 0;
+  uint32_t slotStride_ = 0;
+  uint32_t slotsUsed_ = 0;
   uint32_t filled_ = 0;
   uint32_t described_ = 0;
-  ReceivedBuffer buffers_[kBuffers];
+  ReceivedRun runs_[kRuns];
   mmsghdr messages_[kBuffers];
-  iovec messageBytes_[kBuffers];
+  iovec messageBytes_[kBuffers][2];
   sockaddr_storage sources_[kBuffers];
   alignas(cmsghdr) uint8_t controls_[kBuffers][CMSG_SPACE(sizeof(int))];
   epoll_event events_[kEvents];

@@ -19,7 +19,20 @@ namespace {
 constexpr uint32_t kTurnPackets = 64;
 constexpr uint32_t kTurnBytes = 256 * 1024;
 constexpr uint32_t kTurnBuffers = 16;
+constexpr uint32_t kTurnSlots = 32;
 constexpr uint32_t kErrorsInRow = 64;
+
+// Lengthens a run by a datagram that stands in the slot behind its last, if they belong together: the peer's, and all
+// of one size but the last.
+bool joins(ReceivedRun& run, const ReceivedRun& next) {
+  const uint32_t datagrams = (run.bytes + run.segmentBytes - 1) / run.segmentBytes;
+  if (run.stride != next.stride || next.offset != run.offset + datagrams * run.stride) return false;
+  if (run.bytes != datagrams * run.segmentBytes || next.bytes > run.segmentBytes) return false;
+  if (run.port != next.port || run.peerPort != next.peerPort) return false;
+  if (memcmp(run.peer, next.peer, sizeof run.peer) != 0) return false;
+  run.bytes += next.bytes;
+  return true;
+}
 
 int64_t monotonicNanos() {
   timespec now;
@@ -53,9 +66,9 @@ void Engine::receive(int timeoutMs) {
   received_ = 0;
   tunCursor_ = 0;
   if (described_ < filled_) {
-    describeBuffers();
+    describeRuns();
   } else {
-    filled_ = described_ = 0;
+    filled_ = described_ = buffersUsed_ = slotsUsed_ = 0;
   }
   const int ready = awaitReadable(received_ > 0 ? 0 : timeoutMs);
   Port* readable[kEvents];
@@ -146,21 +159,32 @@ bool Engine::receiveTun(Port& port) {
   return received_ < packetLimit();
 }
 
+// Where aggregates come, each message takes a buffer of 64 KB. Where datagrams come one by one, each takes a slot, and
+// a buffer stands behind the slot for the rest of an aggregate that comes after all.
 bool Engine::receiveUdp(Port& port) {
-  const uint32_t first = filled_;
-  const uint32_t wanted = std::min(kTurnBuffers, bufferCount_ - filled_);
+  const bool slots = port.singles && slotCount_ - slotsUsed_ >= kTurnBuffers;
+  const uint32_t wanted = std::min({slots ? kTurnSlots : kTurnBuffers, bufferCount_ - buffersUsed_, kRuns - filled_,
+                                    slots ? slotCount_ - slotsUsed_ : kTurnBuffers});
   if (wanted == 0 || described_ < filled_ || received_ >= packetLimit()) return false;
-  for (uint32_t i = first; i < first + wanted; i++) {
+  for (uint32_t i = 0; i < wanted; i++) {
+    iovec* pieces = messageBytes_[i];
+    uint8_t* const buffer = memory_.arena + bufferAt(buffersUsed_ + i);
+    if (slots) {
+      pieces[0] = {memory_.arena + slotStart_ + (slotsUsed_ + i) * slotStride_, slotBytes_};
+      pieces[1] = {buffer + slotBytes_, kSlotBytes - slotBytes_};
+    } else {
+      pieces[0] = {buffer, kSlotBytes};
+    }
     msghdr& header = messages_[i].msg_hdr;
     header = {};
     header.msg_name = &sources_[i];
     header.msg_namelen = sizeof sources_[i];
-    header.msg_iov = &messageBytes_[i];
-    header.msg_iovlen = 1;
+    header.msg_iov = pieces;
+    header.msg_iovlen = slots ? 2 : 1;
     header.msg_control = controls_[i];
     header.msg_controllen = sizeof controls_[i];
   }
-  const int result = recvmmsg(port.fd, messages_ + first, wanted, MSG_DONTWAIT, nullptr);
+  const int result = recvmmsg(port.fd, messages_, wanted, MSG_DONTWAIT, nullptr);
   stats_.add(kSyscallsReceive);
   if (result < 0) {
     // An ICMP answer to an earlier datagram reports itself here and is over with that.
@@ -168,38 +192,52 @@ bool Engine::receiveUdp(Port& port) {
     return false;
   }
   const uint32_t got = static_cast<uint32_t>(result);
-  for (uint32_t i = first; i < first + got; i++) {
-    ReceivedBuffer& buffer = buffers_[i];
+  const uint32_t firstRun = filled_;
+  uint32_t usedBuffers = 0;
+  bool aggregates = false;
+  for (uint32_t i = 0; i < got; i++) {
     msghdr& header = messages_[i].msg_hdr;
-    buffer.bytes = messages_[i].msg_len;
-    buffer.segmentBytes = buffer.bytes;
-    buffer.cursor = 0;
-    buffer.port = port.id;
-    buffer.encapBytes = port.encapBytes;
-    buffer.mtu = port.mtu;
-    buffer.trustPartial = port.trustPartial;
+    ReceivedRun run;
+    run.bytes = run.segmentBytes = messages_[i].msg_len;
+    run.port = port.id;
+    run.encapBytes = port.encapBytes;
+    run.mtu = port.mtu;
+    run.trustPartial = port.trustPartial;
     for (cmsghdr* control = CMSG_FIRSTHDR(&header); control != nullptr; control = CMSG_NXTHDR(&header, control)) {
       if (control->cmsg_level != IPPROTO_UDP || control->cmsg_type != kUdpGro) continue;
       int segmentBytes;
       memcpy(&segmentBytes, CMSG_DATA(control), sizeof segmentBytes);
-      if (segmentBytes > 0) buffer.segmentBytes = static_cast<uint32_t>(segmentBytes);
+      if (segmentBytes > 0) run.segmentBytes = static_cast<uint32_t>(segmentBytes);
     }
-    const bool known = peerWords(sources_[i], buffer.peer, buffer.peerPort);
-    if ((header.msg_flags & MSG_TRUNC) != 0 || !known) {
+    if ((header.msg_flags & MSG_TRUNC) != 0 || !peerWords(sources_[i], run.peer, run.peerPort)) {
       stats_.add(kRxTruncated);
-      buffer.bytes = 0;
+      continue;
     }
+    if (run.bytes == 0) continue;
+    if (run.segmentBytes < run.bytes || run.bytes > slotBytes_) aggregates = true;
+    if (slots && run.bytes <= slotBytes_) {
+      run.offset = slotStart_ + (slotsUsed_ + i) * slotStride_;
+    } else {
+      run.offset = bufferAt(buffersUsed_ + i);
+      usedBuffers = i + 1;
+      if (slots) memcpy(memory_.arena + run.offset, messageBytes_[i][0].iov_base, slotBytes_);
+    }
+    run.stride = run.segmentBytes < run.bytes ? run.segmentBytes : slotStride_;
+    if (!slots || filled_ == firstRun || !joins(runs_[filled_ - 1], run)) runs_[filled_++] = run;
   }
-  filled_ = first + got;
-  describeBuffers();
+  if (slots) slotsUsed_ += got;
+  buffersUsed_ += usedBuffers;
+  if (aggregates) port.singles = false;
+  else if (got > 1) port.singles = true;
+  describeRuns();
   return got == wanted;
 }
 
-void Engine::describeBuffers() {
+void Engine::describeRuns() {
   while (described_ < filled_) {
-    ReceivedBuffer& buffer = buffers_[described_];
-    received_ = describeDatagrams(buffer, memory_.arena, memory_.descriptors, received_, packetLimit(), stats_);
-    if (buffer.cursor < buffer.bytes) return;
+    ReceivedRun& run = runs_[described_];
+    received_ = describeDatagrams(run, memory_.arena, memory_.descriptors, received_, packetLimit(), stats_);
+    if (run.cursor < run.bytes) return;
     described_++;
   }
 }
