@@ -10,6 +10,7 @@
         "src/coalesce.cc",
         "src/engine.cc",
         "src/engine_object.cc",
+        "src/ethtool.cc",
         "src/inner_packet.cc",
         "src/merge.cc",
         "src/netns.cc",

@@ -9,6 +9,7 @@
 #include "bytes.h"
 #include "checksum.h"
 #include "engine_object.h"
+#include "ethtool.h"
 #include "probe.h"
 #include "stats.h"
 #include "tun.h"
@@ -100,6 +101,23 @@ Napi::Value probe(const Napi::CallbackInfo& info) {
   return result;
 }
 
+Napi::Value offloadsOf(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (info.Length() < 1 || !info[0].IsString()) {
+    Napi::TypeError::New(env, "deviceOffloads: expected a device's name").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  DeviceOffloads found;
+  if (SystemError error = deviceOffloads(info[0].As<Napi::String>().Utf8Value(), found)) {
+    throwSystemError(env, error);
+    return env.Undefined();
+  }
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("tcpSegmentation", found.tcpSegmentation);
+  result.Set("tunnelSegmentation", found.tunnelSegmentation);
+  return result;
+}
+
 Napi::Value openWaker(const Napi::CallbackInfo& info) {
   const int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (fd >= 0) return Napi::Number::New(info.Env(), fd);
@@ -163,6 +181,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("openTun", Napi::Function::New<openTunDevice>(env, "openTun"));
   exports.Set("openUdp", Napi::Function::New<openUdpSocket>(env, "openUdp"));
   exports.Set("probe", Napi::Function::New<probe>(env, "probe"));
+  exports.Set("deviceOffloads", Napi::Function::New<offloadsOf>(env, "deviceOffloads"));
   exports.Set("openWaker", Napi::Function::New<openWaker>(env, "openWaker"));
   exports.Set("wake", Napi::Function::New<wake>(env, "wake"));
   exports.Set("closeFd", Napi::Function::New<closeFd>(env, "closeFd"));

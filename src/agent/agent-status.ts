@@ -24,7 +24,7 @@ export function buildStatus(agent: HostAgent): AgentStatus {
     backend: settings.backend,
     vni: settings.vni,
     udpPort: settings.port,
-    offload: { mode: agent.offload.mode, requested: settings.offload, detail: agent.offload.detail },
+    offload: { mode: agent.offloadMode, requested: settings.offload, detail: agent.offload.detail },
     underlay: { address: underlay?.address ?? '', device: underlay?.device ?? '', mtu: underlay?.mtu ?? 0 },
     podMtu: agent.podMtu,
     podCidr: node ? formatPrefix(node.podCidr) : '',

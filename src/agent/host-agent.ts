@@ -31,12 +31,12 @@ import { changeKernelRoutes, type HostNetwork, removeHostNetwork } from './host-
 import { HostPorts } from './host-ports.ts';
 import { LocalPods } from './local-pods.ts';
 import { type Log, OnceLog } from './log.ts';
-import type { Offload } from './offload.ts';
+import type { Offload, OffloadMode } from './offload.ts';
 import { type AgentSettings, OVERLAY_BYTES } from './options.ts';
 import { PeerProbes } from './peers.ts';
 import { type PodPlan, planPod } from './pod-plan.ts';
 import { Reconciler } from './reconciler.ts';
-import { findUnderlay, readLinks, type Underlay } from './underlay.ts';
+import { findUnderlay, readLinks, segmentsTunnels, type Underlay } from './underlay.ts';
 import { UnderlayWatch } from './underlay-watch.ts';
 
 const LOG_CHECK_MS = 10_000;
@@ -98,16 +98,21 @@ export class HostAgent {
     const again = () => void this.#reconciler.request();
     this.pods = new LocalPods(environment, dataplane, settings.stateDir, log, again);
     this.peers = new PeerProbes(() => this.#noteProblems());
-    this.#underlayWatch = new UnderlayWatch({
-      lost: () => this.#noteProblems(),
-      back: () => {
-        // The device may be another one now, and the routes through the old one went with it.
-        this.underlay = undefined;
-        this.#routes = [];
-        this.#noteProblems();
-        again();
+    this.#underlayWatch = new UnderlayWatch(
+      {
+        lost: () => this.#noteProblems(),
+        back: () => {
+          // The device may be another one now, and the routes through the old one went with it.
+          this.underlay = undefined;
+          this.#routes = [];
+          this.#noteProblems();
+          again();
+        },
+        changed: again,
       },
-    });
+      undefined,
+      () => (this.underlay ? `${segmentsTunnels(native, this.underlay.device)}` : ''),
+    );
     this.#reconciler = new Reconciler(() => this.#reconcile());
   }
 
@@ -159,6 +164,11 @@ export class HostAgent {
     return opened.value;
   }
 
+  /** How packets reach the underlay now. */
+  get offloadMode(): OffloadMode {
+    return this.#hostPorts.offloadMode;
+  }
+
   get #overlayBytes(): number {
     return this.settings.backend === 'vxlan' ? OVERLAY_BYTES : 0;
   }
@@ -183,7 +193,9 @@ export class HostAgent {
       mtu: this.podMtu,
       udpPort: settings.port,
     };
+    const before = this.offloadMode;
     await this.#hostPorts.apply({ backend: settings.backend, network, underlay });
+    if (this.offloadMode !== before) this.#log.info(`offload ${this.offloadMode}, as ${underlay.device} works now`);
     this.node = node;
   }
 

@@ -18,9 +18,9 @@ import {
   type HostNetwork,
   writeSysctls,
 } from './host-network.ts';
-import { type Offload, PLAIN_MERGE_BYTES } from './offload.ts';
+import { type Offload, type OffloadMode, PLAIN_MERGE_BYTES } from './offload.ts';
 import type { BackendName } from './options.ts';
-import { isSameMachine, type Underlay } from './underlay.ts';
+import { isSameMachine, segmentsTunnels, type Underlay } from './underlay.ts';
 
 /** Asked of the kernel for the overlay's socket: less, and bursts of super-packets are lost. */
 export const RECEIVE_BUFFER_BYTES = 16 * 1024 * 1024;
@@ -64,6 +64,14 @@ export class HostPorts {
     return [...this.#networkProblems, ...this.#overlayProblems];
   }
 
+  /** How packets reach the underlay now. */
+  get offloadMode(): OffloadMode {
+    const { mode } = this.#offload;
+    return mode === 'tunnel-gso' && this.#open.has(OVERLAY_PORT) && !this.#open.has(OVERLAY_TAP_PORT)
+      ? 'udp-gso'
+      : mode;
+  }
+
   /** Brings the host to this configuration; does nothing where it is there already. */
   async apply(config: HostConfig): Promise<void> {
     if (!this.#open.has(HOST_PORT)) await this.#openHostPort();
@@ -80,12 +88,22 @@ export class HostPorts {
 
   async #applyOverlay(config: HostConfig): Promise<void> {
     const key = JSON.stringify([config.backend, config.underlay, config.network.udpPort, config.network.mtu]);
-    if (key === this.#overlay) return;
-    await this.#closePort(OVERLAY_TAP_PORT);
-    await this.#closePort(OVERLAY_PORT);
-    this.#overlayProblems = [];
-    if (config.backend === 'vxlan') await this.#openOverlay(config);
-    this.#overlay = key;
+    if (key !== this.#overlay) {
+      await this.#closePort(OVERLAY_TAP_PORT);
+      await this.#closePort(OVERLAY_PORT);
+      this.#overlayProblems = [];
+      if (config.backend === 'vxlan') await this.#openOverlay(config);
+      this.#overlay = key;
+    }
+    await this.#applyTap(config);
+  }
+
+  async #applyTap({ backend, underlay }: HostConfig): Promise<void> {
+    const { mode, forced } = this.#offload;
+    const wanted =
+      backend === 'vxlan' && mode === 'tunnel-gso' && (forced || segmentsTunnels(this.#native, underlay.device));
+    if (wanted && !this.#open.has(OVERLAY_TAP_PORT)) await this.#openTap();
+    else if (!wanted) await this.#closePort(OVERLAY_TAP_PORT);
   }
 
   async #openHostPort(): Promise<void> {
@@ -142,7 +160,6 @@ export class HostPorts {
       mtu,
       trustPartial: isSameMachine(config.underlay),
     });
-    if (this.#offload.mode === 'tunnel-gso') await this.#openTap();
   }
 
   async #openTap(): Promise<void> {

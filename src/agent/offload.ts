@@ -1,7 +1,8 @@
 /**
  * How packets are moved in bulk on this kernel: the fastest way that it offers, found by trying.
  *
- *   tunnel-gso   whole super-packets through a TAP with tunnel segmentation, cut by the kernel where it must be
+ *   tunnel-gso   whole super-packets through a TAP with tunnel segmentation, for devices that take them so; others
+ *                are served by udp-gso
  *   udp-gso      super-packets cut by us, sent and received in bulk (UDP_SEGMENT, UDP_GRO)
  *   batched      one packet at a time, many per system call
  */
@@ -14,6 +15,8 @@ export type Probe = ReturnType<NativeAddon['probe']>;
 
 export interface Offload {
   mode: OffloadMode;
+  /** Asked for by name, and not chosen by what there is. */
+  forced: boolean;
   /** Of the UDP socket. */
   gso: boolean;
   gro: boolean;
@@ -45,7 +48,15 @@ export function chooseOffload(requested: OffloadRequest, probe: Probe): Offload 
     throw new AgentError('offload-missing', `--offload ${mode} is not to be had (${found})`, 'use --offload auto');
   const full = mode !== 'batched';
   const mergeBytes = !full ? 0 : probe.bigTcp ? MERGE_BYTES : PLAIN_MERGE_BYTES;
-  return { mode, gso: full && probe.udpSegment, gro: full, tun: full, mergeBytes, detail: found };
+  return {
+    mode,
+    forced: requested !== 'auto',
+    gso: full && probe.udpSegment,
+    gro: full,
+    tun: full,
+    mergeBytes,
+    detail: found,
+  };
 }
 
 function yes(value: boolean): string {

@@ -1,5 +1,5 @@
 /**
- * Notices when the underlay's address leaves this host (a container taken off its network, a cable's device gone) and
+ * Notices when what the underlay's device can do changes, and when the underlay's address leaves this host (a container taken off its network, a cable's device gone) and
  * when it comes back. The kernel forgets with a device the routes through it, so that they are wanted anew then.
  */
 import { networkInterfaces } from 'node:os';
@@ -9,15 +9,27 @@ const LOOK_MS = 1000;
 export class UnderlayWatch {
   readonly #lost: () => void;
   readonly #back: () => void;
+  readonly #changed: () => void;
+  readonly #traits: () => string;
   readonly #addresses: () => readonly string[];
   #address = '';
   #isGone = false;
+  #seen: string | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  /** `lost` and `back` are called once each time it goes and comes. */
-  constructor(events: { lost: () => void; back: () => void }, addresses = ownAddresses) {
+  /**
+   * `lost` and `back` are called once each time it goes and comes, `changed` each time that `traits` says something
+   * else than before.
+   */
+  constructor(
+    events: { lost: () => void; back: () => void; changed?: () => void },
+    addresses = ownAddresses,
+    traits = () => '',
+  ) {
     this.#lost = events.lost;
     this.#back = events.back;
+    this.#changed = events.changed ?? (() => {});
+    this.#traits = traits;
     this.#addresses = addresses;
   }
 
@@ -30,6 +42,9 @@ export class UnderlayWatch {
 
   look(): void {
     const gone = !this.#addresses().includes(this.#address);
+    const traits = this.#traits();
+    if (!gone && this.#seen !== undefined && traits !== this.#seen) this.#changed();
+    this.#seen = traits;
     if (gone === this.#isGone) return;
     this.#isGone = gone;
     if (gone) this.#lost();

@@ -1,6 +1,7 @@
 /**
  * The network between the hosts, as this host has it: which device carries the Node's InternalIP and with which MTU.
  */
+import type { NativeAddon } from '../io/native-addon.ts';
 import { AgentError } from './agent-error.ts';
 import { runTool } from './command.ts';
 
@@ -38,6 +39,20 @@ export function findUnderlay(links: readonly Link[], address: string, node: stri
     `Node ${node}: InternalIP ${address} is on no device of this host, which has ${own.join(', ') || 'no address'}`,
     'correct status.addresses of the Node, or give the right --node',
   );
+}
+
+/**
+ * Whether a super-packet in the tunnel leaves the device whole. Where it does not, the kernel cuts it and every packet
+ * goes on alone: then we cut better ourselves and send many at once.
+ */
+export function segmentsTunnels(native: Pick<NativeAddon, 'deviceOffloads'>, device: string): boolean {
+  try {
+    const { tcpSegmentation, tunnelSegmentation } = native.deviceOffloads(device);
+    return tcpSegmentation && tunnelSegmentation;
+  } catch {
+    // A device that does not tell, or is just going: as if it did.
+    return true;
+  }
 }
 
 /**

@@ -132,6 +132,11 @@ export interface NativeAddon {
   openUdp(options: UdpOptions): UdpSocket;
   /** Tries out what the kernel and the processor can do. */
   probe(): NativeCapabilities;
+  /**
+   * Whether super-packets leave the device of this name whole: plain TCP, and TCP inside of a UDP tunnel. Throws a
+   * system error where the device is gone or does not tell.
+   */
+  deviceOffloads(device: string): { tcpSegmentation: boolean; tunnelSegmentation: boolean };
   openWaker(): number;
   /** From any thread. */
   wake(fd: number): void;

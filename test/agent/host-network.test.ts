@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import t from 'tap';
 import { type HostNetwork, hostBatch, nftRules, routeChanges } from '../../src/agent/host-network.ts';
 import { podNetworkBatch } from '../../src/agent/pod-network.ts';
-import { findUnderlay, isSameMachine } from '../../src/agent/underlay.ts';
+import { findUnderlay, isSameMachine, segmentsTunnels } from '../../src/agent/underlay.ts';
 
 const HOST: HostNetwork = {
   gateway: '10.244.1.1',
@@ -69,4 +69,16 @@ t.test('the underlay is the device with the InternalIP', async (t) => {
     code: 'no-underlay',
     message: 'Node hosta: InternalIP 172.31.0.99 is on no device of this host, which has 192.0.2.7, 172.31.0.11',
   });
+});
+
+t.test('a tunnel takes super-packets where its device does, or does not tell', async (t) => {
+  const device = (tcpSegmentation: boolean, tunnelSegmentation: boolean) =>
+    segmentsTunnels({ deviceOffloads: () => ({ tcpSegmentation, tunnelSegmentation }) }, 'eth0');
+  t.equal(device(true, true), true);
+  t.equal(device(true, false), false);
+  t.equal(device(false, true), false);
+  const silent = () => {
+    throw new Error('ioctl(SIOCETHTOOL) eth0: Operation not supported');
+  };
+  t.equal(segmentsTunnels({ deviceOffloads: silent }, 'eth0'), true);
 });

@@ -33,3 +33,23 @@ t.test('another address begins anew, and the real ones are looked at', async (t)
   watch.look();
   t.same(told, ['lost']);
 });
+
+t.test('what the device can do is looked at, and told when it changes', async (t) => {
+  let traits = '';
+  const told: string[] = [];
+  const tell = (what: string) => () => told.push(what);
+  const events = { lost: tell('lost'), back: tell('back'), changed: tell('changed') };
+  const watch = new UnderlayWatch(
+    events,
+    () => ['192.0.2.1'],
+    () => traits,
+  );
+  t.teardown(() => watch.close());
+  watch.follow('192.0.2.1');
+  watch.look();
+  watch.look();
+  t.same(told, [], 'the first look is no change');
+  traits = 'whole';
+  for (let i = 0; i < 3; i++) watch.look();
+  t.same(told, ['changed']);
+});

@@ -88,6 +88,35 @@ t.test('overlay', { skip, timeout: 400_000 }, async (t) => {
     t.same(await checksumErrors(targetEntry(lab.lab, 'web-0')), {});
   });
 
+  t.test('an underlay without offloads is served by other means', { skip: without('iperf3', 'ethtool') }, async (t) => {
+    const hosts = ['hosta', 'hostb'];
+    const status = async (host: string) => (await lab.status()).hosts.find((h) => h.name === host)?.status;
+    const modes = async () => Promise.all(hosts.map(async (host) => (await status(host))?.offload.mode));
+    const before = await modes();
+    const features = async (...words: string[]) => {
+      for (const host of hosts)
+        await lab.must(host, ['ethtool', '-K', (await status(host))?.underlay.device ?? '', ...words]);
+    };
+    const stream = async (): Promise<number> => {
+      const server = lab.must('web-1', ['iperf3', '-s', '-1', '-p', '5302'], { timeoutMs: 20_000 });
+      await until('it listens', 5000, async () => /:5302 /.test(await lab.must('web-1', ['ss', '-ltnH'])));
+      const command = ['iperf3', '-c', await lab.address('web-1'), '-p', '5302', '-t', '1', '-J'];
+      const report = JSON.parse(await lab.must('web-0', command)) as { end: { sum_received: { bytes: number } } };
+      await server;
+      return report.end.sum_received.bytes;
+    };
+    await features('tso', 'off', 'gso', 'off', 'gro', 'off', 'tx', 'off');
+    await until('both notice', 5000, async () => !(await modes()).includes('tunnel-gso'));
+    const joined = async () => (await status('hostb'))?.counters.native.coalescedSegments ?? 0;
+    const joinedBefore = await joined();
+    t.ok((await stream()) > 10e6, 'a stream goes on');
+    t.ok((await joined()) - joinedBefore > 1000, 'its segments, which come one by one, are joined');
+    await features('tso', 'on', 'gso', 'on', 'gro', 'on', 'tx', 'on');
+    await until('both take it back', 5000, async () => `${await modes()}` === `${before}`);
+    t.ok((await stream()) > 10e6);
+    t.same(await checksumErrors(targetEntry(lab.lab, 'web-1')), {});
+  });
+
   t.test('what a stranger sends is dropped and counted', async (t) => {
     const web0 = await lab.address('web-0');
     const web1 = await lab.address('web-1');
