@@ -76,7 +76,7 @@ const ATTEMPTS = 3;
 const REPEATED_SHARE = 0.25;
 const SETTLE_MS = 200;
 /** Quiet is waited for this long before a measurement is repeated. */
-const QUIET_MS = 3000;
+const QUIET_MS = 2000;
 const OVERHEAD_SECONDS = 0.4;
 
 export async function runContest(

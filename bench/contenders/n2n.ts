@@ -1,8 +1,10 @@
 /** n2n: an edge on each host, which find each other through a supernode on the first and then send to each other. */
+import { sleep } from '../command.ts';
 import type { Side } from './routed-network.ts';
 import { TUNNEL_DEVICE, TunnelProgram, tunnelAddress } from './tunnel-program.ts';
 
 const PORT = 7654;
+const SUPERNODE_MS = 3000;
 
 export class N2n extends TunnelProgram {
   readonly name = 'n2n';
@@ -18,8 +20,11 @@ export class N2n extends TunnelProgram {
     return 'TAP over UDP, Twofish';
   }
 
-  protected override before([side]: readonly [Side, Side]): void {
-    this.start(side, ['supernode', '-l', `${PORT}`]);
+  /** An edge that finds no supernode does not ask again soon. */
+  protected override async before([side]: readonly [Side, Side]): Promise<void> {
+    const supernode = this.start(side, ['supernode', '-l', `${PORT}`]);
+    const end = Date.now() + SUPERNODE_MS;
+    while (!/ready/i.test(supernode.said()) && Date.now() < end) await sleep(50);
   }
 
   protected command({ index }: Side): readonly string[] {

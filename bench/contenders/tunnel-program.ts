@@ -73,8 +73,10 @@ export abstract class TunnelProgram extends RoutedNetwork {
   /** When both processes run and have their devices. */
   protected after(_sides: readonly [Side, Side]): Promise<void> | void {}
 
-  protected start(side: Side, argv: readonly string[]): void {
-    this.#daemons.push(daemon(inNamespace(side.own.namespace, argv)));
+  protected start(side: Side, argv: readonly string[]): Daemon {
+    const started = daemon(inNamespace(side.own.namespace, argv));
+    this.#daemons.push(started);
+    return started;
   }
 
   protected async join(sides: readonly [Side, Side]): Promise<string> {
