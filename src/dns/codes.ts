@@ -8,6 +8,7 @@ export const TYPE = {
   cname: 5,
   soa: 6,
   ptr: 12,
+  hinfo: 13,
   txt: 16,
   aaaa: 28,
   srv: 33,

@@ -28,10 +28,42 @@ export interface DnsCounters {
     /** Datagrams that came back with another id or question than sent. */
     mismatches: number;
     tcpRetries: number;
+    /** Replies that could not be read to their end, taken for failures. */
+    unreadable: number;
+    /** Upstreams that led back to us. */
+    loops: number;
   };
+  /** Of the host's resolvers and those of stub domains, by `address:port`. */
+  upstreams: Record<string, UpstreamCounts>;
+  cache: {
+    /** Answered at once. */
+    hits: number;
+    /** Upstreams had to be asked. */
+    misses: number;
+    /** Answered out of date, because no upstream did. */
+    stale: number;
+    /** Of the misses: the same question was under way already. */
+    joined: number;
+    /** Fetched anew before their end. */
+    prefetched: number;
+    /** Forgotten for want of room. */
+    evicted: number;
+    entries: number;
+    bytes: number;
+  };
+  /** Names completed for a client along its search path, and those where no completion was found. */
+  autopath: { completed: number; failed: number };
   tcp: { accepted: number; open: number; idleClosed: number; overflowed: number; failed: number };
   /** Faults of our own or of the sockets: SERVFAIL where there was somebody to tell. */
   errors: number;
+}
+
+export interface UpstreamCounts {
+  asked: number;
+  answered: number;
+  failed: number;
+  /** 1 while it does not answer. */
+  out: number;
 }
 
 export function newDnsCounters(): DnsCounters {
@@ -42,7 +74,20 @@ export function newDnsCounters(): DnsCounters {
     truncated: 0,
     malformed: {},
     dropped: {},
-    forward: { asked: 0, answered: 0, failed: 0, refused: 0, tryFailures: 0, mismatches: 0, tcpRetries: 0 },
+    forward: {
+      asked: 0,
+      answered: 0,
+      failed: 0,
+      refused: 0,
+      tryFailures: 0,
+      mismatches: 0,
+      tcpRetries: 0,
+      unreadable: 0,
+      loops: 0,
+    },
+    upstreams: {},
+    cache: { hits: 0, misses: 0, stale: 0, joined: 0, prefetched: 0, evicted: 0, entries: 0, bytes: 0 },
+    autopath: { completed: 0, failed: 0 },
     tcp: { accepted: 0, open: 0, idleClosed: 0, overflowed: 0, failed: 0 },
     errors: 0,
   };

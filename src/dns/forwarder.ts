@@ -1,79 +1,96 @@
 /**
- * Hands questions that are not the cluster's to the host's resolvers: in their order, the next one after silence or
- * refusal, those that failed lately last; the number of questions under way is bounded. What comes back goes to the
- * asker as it is, under the asker's id.
+ * Hands questions that are not the cluster's to those who can answer them: the upstreams of the longest stub domain
+ * that holds the name, else the host's resolvers. The number of questions under way is bounded. Upstreams may change
+ * while it runs; what is under way is answered by those that were asked.
  */
-import { randomInt } from 'node:crypto';
-import { decode } from 'dns-packet';
-import { parseAddress } from '../wire/address.ts';
-import { FLAG, PLAIN_UDP_BYTES, RCODE, TYPE } from './codes.ts';
 import type { DnsCounters } from './counters.ts';
-import { encodeForward, encodeQuestion } from './encode.ts';
-import { canonicalName, isWritableName } from './name.ts';
+import { canonicalName, isWithin } from './name.ts';
 import type { Query } from './query.ts';
-import type { DnsRecord } from './record.ts';
-import { askByTcp, askByUdp, type Exchange, parseUpstream, type Upstream } from './upstream.ts';
+import type { Upstream } from './upstream.ts';
+import { UpstreamGroup } from './upstream-group.ts';
+
+/** Names under a domain, answered by upstreams of their own. */
+export interface StubDomain {
+  /** `corp.example`. */
+  domain: string;
+  upstreams: readonly string[];
+}
 
 export interface ForwarderOptions {
   /** See parseUpstream; what it cannot read, and `own`, are left out. */
   upstreams: readonly string[];
+  stubs?: readonly StubDomain[];
   /** The server's own place, which would answer itself for ever. */
   own: Upstream;
   counters: DnsCounters;
-  /** For one upstream. */
   timeoutMs?: number;
-  /** For one question, all upstreams together. */
   deadlineMs?: number;
+  hedgeMs?: number;
+  probeMs?: number;
   pendingLimit?: number;
+  /** Ask each upstream once for a name that only we know, to see whether it comes back; on unless false. */
+  detectLoops?: boolean;
+  onLoop?: (upstream: string) => void;
 }
 
 const TIMEOUT_MS = 2000;
 /** glibc asks again after 5 s. */
 const DEADLINE_MS = 5000;
-/** Each pending question holds a socket, and a process often has 1024 descriptors. */
+/** Most resolvers answer within 100 ms; a second question a quarter of a second later costs little. */
+const HEDGE_MS = 250;
+/** As CoreDNS has it. */
+const PROBE_MS = 500;
+/** Each pending question holds a socket or two, and a process often has 1024 descriptors. */
 const PENDING_LIMIT = 256;
-const FAILURES_UNTIL_LAST = 2;
-const LAST_FOR_MS = 10_000;
-const RECORD_LIMIT = 64;
-
-interface UpstreamState extends Upstream {
-  failures: number;
-  lastUntilMs: number;
-}
 
 export class Forwarder {
-  readonly #upstreams: UpstreamState[];
+  readonly #options: ForwarderOptions;
   readonly #counters: DnsCounters;
-  readonly #timeoutMs: number;
-  readonly #deadlineMs: number;
   readonly #pendingLimit: number;
-  readonly #exchanges = new Set<Exchange>();
+  readonly #stubs: readonly { key: string; group: UpstreamGroup }[];
+  #host: UpstreamGroup;
+  readonly #retired = new Set<UpstreamGroup>();
   #pending = 0;
   #closed = false;
 
   constructor(options: ForwarderOptions) {
-    this.#upstreams = options.upstreams.flatMap((text) => {
-      const upstream = parseUpstream(text);
-      if (!upstream) return [];
-      if (upstream.address === options.own.address && upstream.port === options.own.port) return [];
-      return [{ ...upstream, failures: 0, lastUntilMs: 0 }];
-    });
+    this.#options = options;
     this.#counters = options.counters;
-    this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
-    this.#deadlineMs = options.deadlineMs ?? DEADLINE_MS;
     this.#pendingLimit = options.pendingLimit ?? PENDING_LIMIT;
+    this.#host = this.#group(options.upstreams, '');
+    this.#stubs = (options.stubs ?? [])
+      .map(({ domain, upstreams }) => ({ key: canonicalName(domain), group: this.#group(upstreams, domain) }))
+      .sort((a, b) => b.key.length - a.key.length);
   }
 
-  /** The upstreams in use, as `address:port`. */
+  /** The host's resolvers in use, as `address:port`. */
   get upstreams(): readonly string[] {
-    return this.#upstreams.map(({ address, port }) => `${address}:${port}`);
+    return this.#host.upstreams;
+  }
+
+  setUpstreams(upstreams: readonly string[]): void {
+    const old = this.#host;
+    this.#retired.add(old);
+    old.retire(() => this.#retired.delete(old));
+    this.#host = this.#group(upstreams, '');
+  }
+
+  /** Whether somebody is likely to answer for this name. */
+  isWell(key: string): boolean {
+    return this.#groupOf(key).isWell;
+  }
+
+  /** True when the question is our own, come back through an upstream. */
+  catchLoop(key: string): boolean {
+    const groups = [this.#host, ...this.#stubs.map(({ group }) => group)];
+    return groups.some((group) => group.catchLoop(key));
   }
 
   /**
-   * The reply to a query under the query's id, or nothing when no upstream gave one. A reply that was truncated for
-   * UDP is fetched again over TCP; where that fails, the truncated one counts if `acceptTruncated`.
+   * A reply to the query under another id, or nothing when no upstream gave one. A reply that was truncated for UDP is
+   * fetched again over TCP; it is truncated still where that failed.
    */
-  async forward(query: Query, acceptTruncated: boolean): Promise<Buffer | undefined> {
+  async forward(query: Query): Promise<Buffer | undefined> {
     const counts = this.#counters.forward;
     if (this.#closed || this.#pending >= this.#pendingLimit) {
       counts.refused++;
@@ -82,120 +99,39 @@ export class Forwarder {
     counts.asked++;
     this.#pending++;
     try {
-      const reply = await this.#askInTurn(query, acceptTruncated);
-      if (!reply) {
-        counts.failed++;
-        return undefined;
-      }
-      counts.answered++;
-      reply.writeUInt16BE(query.id, 0);
+      const reply = await this.#groupOf(query.name.key).ask(query);
+      if (reply) counts.answered++;
+      else counts.failed++;
       return reply;
     } finally {
       this.#pending--;
     }
   }
 
-  /** The addresses of a name outside (the target of an ExternalName), or nothing when no upstream said. */
-  async addresses(name: string, type: number): Promise<{ rcode: number; records: DnsRecord[] } | undefined> {
-    const question = Buffer.from(encodeQuestion(name, type));
-    const end = question.length;
-    const query: Query = {
-      id: 0,
-      flags: FLAG.recursionDesired,
-      name: { text: name, key: name, end },
-      type,
-      class: 1,
-      question,
-      edns: { version: 0, udpBytes: PLAIN_UDP_BYTES * 2, dnssecOk: false },
-    };
-    const reply = await this.forward(query, true);
-    return reply && readAddresses(reply);
-  }
-
   /** Ends what is under way; its askers get no answer. */
   close(): void {
     this.#closed = true;
-    for (const exchange of this.#exchanges) exchange.cancel();
+    for (const group of [this.#host, ...this.#retired, ...this.#stubs.map((stub) => stub.group)]) group.close();
   }
 
-  async #askInTurn(query: Query, acceptTruncated: boolean): Promise<Buffer | undefined> {
-    const deadline = performance.now() + this.#deadlineMs;
-    let second: Buffer | undefined;
-    for (const upstream of this.#inTurn()) {
-      const left = Math.min(this.#timeoutMs, deadline - performance.now());
-      if (left <= 0 || this.#closed) break;
-      const reply = await this.#ask(upstream, query, left, acceptTruncated);
-      this.#rate(upstream, reply !== undefined);
-      if (!reply) continue;
-      const rcode = reply.readUInt16BE(2) & 15;
-      if (rcode === RCODE.noError || rcode === RCODE.nxDomain) return reply;
-      // "I cannot" is an answer too, but another server may do better.
-      second ??= reply;
-    }
-    return second;
+  #groupOf(key: string): UpstreamGroup {
+    return this.#stubs.find((stub) => isWithin(key, stub.key))?.group ?? this.#host;
   }
 
-  async #ask(
-    upstream: Upstream,
-    query: Query,
-    timeoutMs: number,
-    acceptTruncated: boolean,
-  ): Promise<Buffer | undefined> {
-    const counts = this.#counters.forward;
-    const message = encodeForward(query, randomInt(0x10000));
-    const reply = await this.#track(askByUdp(upstream, message, timeoutMs, () => counts.mismatches++));
-    if (!reply || !(reply.readUInt16BE(2) & FLAG.truncated)) return reply;
-    counts.tcpRetries++;
-    const whole = await this.#track(askByTcp(upstream, message, timeoutMs));
-    return whole ?? (acceptTruncated ? reply : undefined);
+  #group(upstreams: readonly string[], label: string): UpstreamGroup {
+    const { own, counters, timeoutMs, deadlineMs, hedgeMs, probeMs, detectLoops, onLoop } = this.#options;
+    return new UpstreamGroup(upstreams, own, {
+      label,
+      counters,
+      timeoutMs: timeoutMs ?? TIMEOUT_MS,
+      deadlineMs: deadlineMs ?? DEADLINE_MS,
+      hedgeMs: hedgeMs ?? HEDGE_MS,
+      probeMs: probeMs ?? PROBE_MS,
+      detectLoops: detectLoops ?? true,
+      onLoop: (upstream) => {
+        counters.forward.loops++;
+        onLoop?.(upstream);
+      },
+    });
   }
-
-  async #track(exchange: Exchange): Promise<Buffer | undefined> {
-    this.#exchanges.add(exchange);
-    if (this.#closed) exchange.cancel();
-    const reply = await exchange.reply;
-    this.#exchanges.delete(exchange);
-    return reply;
-  }
-
-  #inTurn(): UpstreamState[] {
-    const now = performance.now();
-    const late = this.#upstreams.filter((upstream) => upstream.lastUntilMs > now);
-    return [...this.#upstreams.filter((upstream) => upstream.lastUntilMs <= now), ...late];
-  }
-
-  #rate(upstream: UpstreamState, answered: boolean): void {
-    if (answered) {
-      upstream.failures = 0;
-      upstream.lastUntilMs = 0;
-      return;
-    }
-    this.#counters.forward.tryFailures++;
-    if (++upstream.failures >= FAILURES_UNTIL_LAST) upstream.lastUntilMs = performance.now() + LAST_FOR_MS;
-  }
-}
-
-/** The address and alias records of a reply; a reply that cannot be read has none, and counts as a failure. */
-function readAddresses(reply: Buffer): { rcode: number; records: DnsRecord[] } | undefined {
-  let answers: ReturnType<typeof decode>['answers'];
-  try {
-    answers = decode(reply).answers ?? [];
-  } catch {
-    return undefined;
-  }
-  const records: DnsRecord[] = [];
-  for (const answer of answers.slice(0, RECORD_LIMIT)) {
-    if (answer.type !== 'A' && answer.type !== 'AAAA' && answer.type !== 'CNAME') continue;
-    const owner = canonicalName(answer.name);
-    const ttlSeconds = Math.min(answer.ttl ?? 0, 0x7fffffff);
-    if (!isWritableName(owner)) continue;
-    if (answer.type === 'CNAME') {
-      const target = canonicalName(answer.data);
-      if (isWritableName(target)) records.push({ type: TYPE.cname, owner, ttlSeconds, target });
-      continue;
-    }
-    const address = parseAddress(answer.data);
-    if (address) records.push({ type: answer.type === 'A' ? TYPE.a : TYPE.aaaa, owner, ttlSeconds, address });
-  }
-  return { rcode: reply.readUInt16BE(2) & 15, records };
 }

@@ -2,7 +2,7 @@
  * A message's whole way through the server, without the sockets:
  *
  *   bytes -> readQuery -> answerQuestion (the zone) ---------------------> encodeReply -> bytes
- *                              `-> not ours: Forwarder -> the upstream's bytes, under the asker's id
+ *                              `-> not ours: Resolver (cache) -> Forwarder -> the upstream's bytes, under the asker's id
  *
  * Never rejects: what goes wrong is SERVFAIL, and counted.
  */
@@ -15,6 +15,7 @@ import { countReason, type DnsCounters } from './counters.ts';
 import { encodeHeaderOnly, encodeReply, type Reply } from './encode.ts';
 import type { Forwarder } from './forwarder.ts';
 import { type Query, readQuery } from './query.ts';
+import type { Resolver } from './resolver.ts';
 import { mayTransfer, transferZone } from './transfer.ts';
 import { buildZone, type Zone } from './zone.ts';
 
@@ -36,6 +37,7 @@ export interface ResponderOptions {
   /** The same object for as long as nothing changed; undefined until the cluster is known: SERVFAIL until then. */
   records: () => ClusterRecords | undefined;
   forwarder: Forwarder;
+  resolver: Resolver;
   counters: DnsCounters;
   /** Who may fetch whole zones; nobody by default. */
   transferTo?: readonly Prefix[];
@@ -118,22 +120,29 @@ export class Responder {
     if (outside === undefined || (query.type !== TYPE.a && query.type !== TYPE.aaaa)) {
       return this.#encode(query, answer, limit);
     }
-    const tail = await this.#options.forwarder.addresses(outside, query.type);
+    const tail = await this.#options.resolver.addresses(outside, query.type);
     const known = tail && (tail.rcode === RCODE.noError || tail.rcode === RCODE.nxDomain);
     const reply = { ...answer, rcode: known ? tail.rcode : RCODE.servFail };
     return this.#encode(query, { ...reply, answers: [...answer.answers, ...(tail?.records ?? [])] }, limit);
   }
 
   async #forward(query: Query, limit: number, transport: Client['transport']): Promise<Buffer> {
-    const reply = await this.#options.forwarder.forward(query, transport === 'udp');
-    if (!reply) return this.#encode(query, failure(RCODE.servFail), limit);
-    const flags = reply.readUInt16BE(2);
-    const rcode = flags & 15;
-    if (reply.length <= limit) {
-      if (flags & FLAG.truncated) this.#counters.truncated++;
-      return this.#count(reply, rcode);
+    if (query.type === TYPE.hinfo && this.#options.forwarder.catchLoop(query.name.key)) {
+      return this.#encode(query, failure(RCODE.refused), limit);
     }
-    // Fetched over TCP, too long for this asker: the question alone with TC, so that it comes back over TCP.
+    const resolved = await this.#options.resolver.resolve(query);
+    if (!resolved) return this.#encode(query, failure(RCODE.servFail), limit);
+    const { message } = resolved;
+    const flags = message.readUInt16BE(2);
+    const rcode = flags & 15;
+    const truncated = (flags & FLAG.truncated) !== 0;
+    // Not to be had whole, which is of no use to who came over TCP for it.
+    if (truncated && transport === 'tcp') return this.#encode(query, failure(RCODE.servFail), limit);
+    if (message.length <= limit) {
+      if (truncated) this.#counters.truncated++;
+      return this.#count(message, rcode);
+    }
+    // Too long for this asker: the question alone with TC, so that it comes back over TCP.
     const empty = this.#encode(query, failure(rcode), limit);
     empty.writeUInt16BE(empty.readUInt16BE(2) | FLAG.truncated, 2);
     this.#counters.truncated++;

@@ -7,7 +7,8 @@ import { createServer, isIP, type Server, type Socket } from 'node:net';
 import type { Prefix } from '../wire/prefix.ts';
 import type { ClusterRecords } from './cluster-records.ts';
 import { countReason, type DnsCounters, newDnsCounters } from './counters.ts';
-import { Forwarder } from './forwarder.ts';
+import { Forwarder, type StubDomain } from './forwarder.ts';
+import { Resolver } from './resolver.ts';
 import { type DnsLog, Responder } from './responder.ts';
 import { serveTcpSession } from './tcp-session.ts';
 
@@ -22,10 +23,18 @@ export interface DnsServerOptions {
   records: () => ClusterRecords | undefined;
   /** The host's resolvers, `10.0.0.1` or `10.0.0.1:5353`; our own address among them is left out. */
   upstreams: readonly string[];
+  stubs?: readonly StubDomain[];
+  /** Room for answers of upstreams; 0: none is kept. 4 MB by default, some ten thousand answers. */
+  cacheBytes?: number;
+  /** Whether to find out if an upstream leads back to us; true by default. */
+  detectLoops?: boolean;
   /** Who may fetch whole zones, `10.244.0.0/16`; nobody by default. */
   transferTo?: readonly Prefix[];
   log?: DnsLog;
   upstreamTimeoutMs?: number;
+  hedgeMs?: number;
+  probeMs?: number;
+  staleAfterMs?: number;
   pendingForwards?: number;
   tcpIdleMs?: number;
   tcpConnections?: number;
@@ -37,6 +46,7 @@ export class DnsServerError extends Error {
   override readonly name = 'DnsServerError';
 }
 
+const CACHE_BYTES = 4 << 20;
 const TCP_IDLE_MS = 10_000;
 const TCP_CONNECTIONS = 128;
 /** With port 0 the port that UDP got may be taken in TCP. */
@@ -57,22 +67,32 @@ export class DnsServer {
     this.#udp = udp;
     this.#tcp = tcp;
     this.#counters = newDnsCounters();
-    const { address, domain, records, upstreams, log, upstreamTimeoutMs, pendingForwards } = options;
+    const { address, domain, records, log } = options;
+    const counters = this.#counters;
     this.#forwarder = new Forwarder({
-      upstreams,
+      upstreams: options.upstreams,
       own: { address, port: this.port },
-      counters: this.#counters,
-      ...(upstreamTimeoutMs === undefined ? {} : { timeoutMs: upstreamTimeoutMs }),
-      ...(pendingForwards === undefined ? {} : { pendingLimit: pendingForwards }),
+      counters,
+      onLoop: (upstream) => log?.warn({ upstream }, 'this upstream asks us in turn: not used'),
+      ...defined({
+        stubs: options.stubs,
+        timeoutMs: options.upstreamTimeoutMs,
+        pendingLimit: options.pendingForwards,
+        detectLoops: options.detectLoops,
+        hedgeMs: options.hedgeMs,
+        probeMs: options.probeMs,
+      }),
     });
+    const forwarder = this.#forwarder;
+    const cacheBytes = options.cacheBytes ?? CACHE_BYTES;
     this.#responder = new Responder({
       domain,
       address,
       records,
-      forwarder: this.#forwarder,
-      counters: this.#counters,
-      transferTo: options.transferTo ?? [],
-      ...(log ? { log } : {}),
+      forwarder,
+      resolver: new Resolver({ forwarder, counters, cacheBytes, ...defined({ staleAfterMs: options.staleAfterMs }) }),
+      counters,
+      ...defined({ transferTo: options.transferTo, log }),
     });
     udp.on('message', (message, remote) => void this.#datagram(message, remote));
     udp.on('error', (error) => this.#broken(error, 'UDP'));
@@ -111,6 +131,11 @@ export class DnsServer {
   /** The resolvers in use for names outside the cluster, as `address:port`. */
   get upstreams(): readonly string[] {
     return this.#forwarder.upstreams;
+  }
+
+  /** The host's resolvers are others now. */
+  setUpstreams(upstreams: readonly string[]): void {
+    this.#forwarder.setUpstreams(upstreams);
   }
 
   /** A copy. */
@@ -176,6 +201,13 @@ function listening(socket: UdpSocket | Server, open: () => void): Promise<void> 
     });
     open();
   });
+}
+
+type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
+
+/** Without what is undefined, so that defaults hold. */
+function defined<T extends object>(options: T): Defined<T> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Defined<T>;
 }
 
 const BIND_HINTS: Readonly<Record<string, string>> = {

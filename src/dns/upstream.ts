@@ -21,10 +21,17 @@ export function parseUpstream(text: string): Upstream | undefined {
   return { address, port };
 }
 
+/** What parseUpstream reads again. */
+export function upstreamText({ address, port }: Upstream): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
 export interface Exchange {
   /** Resolves with nothing when the upstream is silent, refuses, or the exchange was cancelled. Never rejects. */
   readonly reply: Promise<Buffer | undefined>;
   cancel(): void;
+  /** It ended because somebody cancelled it. */
+  readonly cancelled: boolean;
 }
 
 /** Sends the query and waits for the reply that belongs to it; others are reported to `onMismatch` and ignored. */
@@ -71,9 +78,9 @@ export function askByTcp(upstream: Upstream, query: Buffer, timeoutMs: number): 
 
 /** Runs `open`, which returns how to close; whatever comes first of an answer, a failure, the time or a cancel ends it. */
 function exchange(timeoutMs: number, open: (finish: (reply: Buffer | undefined) => void) => () => void): Exchange {
-  let cancel = (): void => {};
+  let finishWith = (_reply: Buffer | undefined): void => {};
+  let ended = false;
   const reply = new Promise<Buffer | undefined>((resolve) => {
-    let ended = false;
     let close = (): void => {};
     const finish = (message: Buffer | undefined): void => {
       if (ended) return;
@@ -87,14 +94,24 @@ function exchange(timeoutMs: number, open: (finish: (reply: Buffer | undefined) 
       resolve(message);
     };
     const timer = setTimeout(finish, timeoutMs, undefined);
-    cancel = () => finish(undefined);
+    finishWith = finish;
     try {
       close = open(finish);
     } catch {
       finish(undefined);
     }
   });
-  return { reply, cancel };
+  let cancelled = false;
+  return {
+    reply,
+    cancel: () => {
+      cancelled ||= !ended;
+      finishWith(undefined);
+    },
+    get cancelled() {
+      return cancelled;
+    },
+  };
 }
 
 /** The id we drew, the response bit, and our question, case aside; an error may come back without any question. */

@@ -66,3 +66,20 @@ export async function fakeUpstream(t: Test, script: Script): Promise<FakeUpstrea
   });
   return upstream;
 }
+
+/** No record of the question's type, and the SOA that says for how long: its TTL and its minimum. */
+export function negativeReply(query: Buffer, rcode: number, ttl: number, minimum: number): Buffer {
+  const soa = Buffer.alloc(12 + 4 + 20);
+  // Owner and both names: the question's.
+  soa.writeUInt16BE(0xc00c, 0);
+  soa.writeUInt16BE(6, 2);
+  soa.writeUInt16BE(1, 4);
+  soa.writeUInt32BE(ttl, 6);
+  soa.writeUInt16BE(24, 10);
+  soa.writeUInt32BE(0xc00cc00c, 12);
+  soa.writeUInt32BE(minimum, 32);
+  const reply = replyBytes(query, 0x8180 | rcode, [soa]);
+  reply.writeUInt16BE(0, 6);
+  reply.writeUInt16BE(1, 8);
+  return reply;
+}

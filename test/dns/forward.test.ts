@@ -20,7 +20,7 @@ async function deadUpstream(): Promise<string> {
 
 t.test('other names go out under another id and come back under ours, over UDP and TCP', async (t) => {
   const upstream = await fakeUpstream(t, answered);
-  const server = await startServer(t, { upstreams: [upstream.address] });
+  const server = await startServer(t, { upstreams: [upstream.address], cacheBytes: 0 });
   t.strictSame(server.upstreams, [upstream.address]);
   for (const message of [await udpAsk(server.port, query), (await tcpAsk(server.port, [framed(query)], 1))[0]]) {
     const packet = read(message);
@@ -53,9 +53,10 @@ t.test('the next upstream after a dead, a silent and a refusing one; those that 
   const refusing = await fakeUpstream(t, (asked) => [replyBytes(asked, 0x8182)]);
   const good = await fakeUpstream(t, answered);
   const upstreams = [await deadUpstream(), silent.address, refusing.address, good.address];
-  const server = await startServer(t, { upstreams, upstreamTimeoutMs: 100 });
+  const server = await startServer(t, { upstreams, upstreamTimeoutMs: 100, cacheBytes: 0, probeMs: 60_000 });
   for (let i = 0; i < 3; i++) t.match(read(await udpAsk(server.port, query)).answers, [{ data: '192.0.2.7' }]);
   t.equal(silent.asked.length, 2, 'twice, then no more');
+  t.match(Object.values(server.counters().upstreams), [{ out: 1 }, { out: 1 }, { answered: 3 }, { answered: 3 }]);
   t.match(server.counters().forward, { asked: 3, answered: 3, tryFailures: 4 });
 });
 
@@ -109,7 +110,7 @@ t.test(
     const upstream = await fakeUpstream(t, (asked, transport) =>
       transport === 'udp' ? [replyBytes(asked, 0x8380)] : [replyBytes(asked, 0x8180, many)],
     );
-    const server = await startServer(t, { upstreams: [upstream.address] });
+    const server = await startServer(t, { upstreams: [upstream.address], cacheBytes: 0 });
     t.equal(read((await tcpAsk(server.port, [framed(query)], 1))[0]).answers?.length, 60);
     t.match(read(await udpAsk(server.port, query)), { flag_tc: true, answers: { length: 0 } });
     const roomy = read(await udpAsk(server.port, queryBytes('Www.example.com', 1, { udpBytes: 1232 })));
@@ -124,7 +125,8 @@ t.test(
 t.test('questions under way are bounded', async (t) => {
   const silent = await fakeUpstream(t, () => []);
   const server = await startServer(t, { upstreams: [silent.address], upstreamTimeoutMs: 300, pendingForwards: 4 });
-  const replies = await Promise.all(Array.from({ length: 10 }, () => udpAsk(server.port, query)));
+  const names = Array.from({ length: 10 }, (_, i) => queryBytes(`www${i}.example.com`, TYPE.a));
+  const replies = await Promise.all(names.map((name) => udpAsk(server.port, name)));
   for (const reply of replies) t.equal(read(reply).rcode, 2);
   t.match(server.counters().forward, { asked: 4, refused: 6, failed: 4 });
 });
@@ -141,7 +143,7 @@ t.test('close does not wait for upstreams', async (t) => {
 
 t.test('an ExternalName’s target is looked up and appended', async (t) => {
   const upstream = await fakeUpstream(t, answered);
-  const server = await startServer(t, { upstreams: [upstream.address] });
+  const server = await startServer(t, { upstreams: [upstream.address], cacheBytes: 0 });
   const outside = queryBytes('outside.default.svc.cluster.local', TYPE.a);
   const packet = read(await udpAsk(server.port, outside));
   t.match(packet.answers, [

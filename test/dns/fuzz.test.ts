@@ -3,60 +3,28 @@ import t from 'tap';
 import { TYPE } from '../../src/dns/codes.ts';
 import { newDnsCounters } from '../../src/dns/counters.ts';
 import { Forwarder } from '../../src/dns/forwarder.ts';
+import { Resolver } from '../../src/dns/resolver.ts';
 import { Responder } from '../../src/dns/responder.ts';
 import { addressAnswer, fakeUpstream, replyBytes } from './fake-upstream.ts';
+import { mutated, randomFrom } from './mutate.ts';
 import { queryBytes, read, sampleRecords } from './sample-cluster.ts';
 
 const ROUNDS = 10_000;
-
-/** xorshift32: the same messages in every run. */
-function randomFrom(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
-}
-
-function mutated(message: Buffer, random: (below: number) => number): Buffer {
-  let bytes = Buffer.from(message);
-  for (let changes = 1 + random(1 + random(6)); changes > 0; changes--) {
-    const at = random(Math.max(1, bytes.length));
-    switch (random(7)) {
-      case 0:
-        bytes[at] = random(256);
-        break;
-      case 1:
-        bytes[at] = (bytes[at] ?? 0) ^ (1 << random(8));
-        break;
-      case 2:
-        bytes = bytes.subarray(0, at);
-        break;
-      case 3:
-        bytes = Buffer.concat([bytes.subarray(0, at), Buffer.from([random(256)]), bytes.subarray(at)]);
-        break;
-      case 4:
-        bytes = Buffer.concat([bytes, bytes.subarray(at)]);
-        break;
-      case 5:
-        // Another case of the same letter, where it is one.
-        bytes[at] = (bytes[at] ?? 0) ^ 0x20;
-        break;
-      default:
-        bytes[at] = [0, 1, 0x3f, 0x40, 0xc0, 0xff][random(6)] ?? 0;
-    }
-  }
-  return bytes.subarray(0, 65535);
-}
 
 t.test('mutated queries', async (t) => {
   const counters = newDnsCounters();
   const own = { address: '10.96.0.10', port: 53 };
   const forwarder = new Forwarder({ upstreams: [], own, counters });
+  const resolver = new Resolver({ forwarder, counters, cacheBytes: 1 << 20 });
   const records = (): typeof sampleRecords => sampleRecords;
-  const responder = new Responder({ domain: 'cluster.local', address: own.address, records, forwarder, counters });
+  const responder = new Responder({
+    domain: 'cluster.local',
+    address: own.address,
+    records,
+    forwarder,
+    resolver,
+    counters,
+  });
   const cookie = Buffer.from([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 12, 0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]);
   const subnet = Buffer.from([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 11, 0, 8, 0, 7, 0, 1, 24, 0, 10, 0, 0]);
   const withOption = (option: Buffer): Buffer => {
@@ -120,13 +88,21 @@ t.test('mutated replies of an upstream, relayed and read', async (t) => {
   });
   const counters = newDnsCounters();
   const own = { address: '10.96.0.10', port: 53 };
-  const forwarder = new Forwarder({ upstreams: [upstream.address], own, counters });
+  const forwarder = new Forwarder({ upstreams: [upstream.address], own, counters, detectLoops: false });
+  const resolver = new Resolver({ forwarder, counters, cacheBytes: 0 });
   t.teardown(() => forwarder.close());
   const records = (): typeof sampleRecords => sampleRecords;
-  const responder = new Responder({ domain: 'cluster.local', address: own.address, records, forwarder, counters });
+  const responder = new Responder({
+    domain: 'cluster.local',
+    address: own.address,
+    records,
+    forwarder,
+    resolver,
+    counters,
+  });
   for (let round = 0; round < 20; round++) {
     const asked = Array.from({ length: 25 }, (_, i) => {
-      const name = i % 5 === 0 ? 'www.example.com' : 'outside.default.svc.cluster.local';
+      const name = i % 5 === 0 ? `www${i}.example.com` : 'outside.default.svc.cluster.local';
       return { relayed: i % 5 === 0, reply: responder.respond(queryBytes(name, TYPE.a), { transport: 'udp' }) };
     });
     for (const { relayed, reply } of asked) {
@@ -136,6 +112,6 @@ t.test('mutated replies of an upstream, relayed and read', async (t) => {
     }
   }
   t.equal(counters.errors, 0);
-  t.ok((counters.answers['NOERROR'] ?? 0) > 150, `NOERROR: ${counters.answers['NOERROR']}`);
+  t.ok((counters.answers['NOERROR'] ?? 0) > 80, `NOERROR: ${counters.answers['NOERROR']}`);
   t.ok((counters.answers['SERVFAIL'] ?? 0) > 20, `SERVFAIL: ${counters.answers['SERVFAIL']}`);
 });

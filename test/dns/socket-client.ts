@@ -6,7 +6,14 @@ import { DnsServer, type DnsServerOptions } from '../../src/dns/server.ts';
 import { sampleRecords } from './sample-cluster.ts';
 
 export async function startServer(t: Test, options: Partial<DnsServerOptions> = {}): Promise<DnsServer> {
-  const base = { address: '127.0.0.1', port: 0, domain: 'cluster.local', records: () => sampleRecords, upstreams: [] };
+  const base = {
+    address: '127.0.0.1',
+    port: 0,
+    domain: 'cluster.local',
+    records: () => sampleRecords,
+    upstreams: [],
+    detectLoops: false,
+  };
   const server = await DnsServer.start({ ...base, ...options });
   t.teardown(() => server.close());
   return server;
