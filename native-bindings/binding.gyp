@@ -12,6 +12,7 @@
         "src/engine_object.cc",
         "src/ethtool.cc",
         "src/inner_packet.cc",
+        "src/memory.cc",
         "src/merge.cc",
         "src/netns.cc",
         "src/probe.cc",

@@ -10,6 +10,7 @@
 #include "checksum.h"
 #include "engine_object.h"
 #include "ethtool.h"
+#include "memory.h"
 #include "probe.h"
 #include "stats.h"
 #include "tun.h"
@@ -185,6 +186,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("openWaker", Napi::Function::New<openWaker>(env, "openWaker"));
   exports.Set("wake", Napi::Function::New<wake>(env, "wake"));
   exports.Set("closeFd", Napi::Function::New<closeFd>(env, "closeFd"));
+  exports.Set("adviseHugePages", Napi::Function::New<adviseHugePages>(env, "adviseHugePages"));
   exports.Set("checksum", Napi::Function::New<checksum>(env, "checksum"));
   exports.Set("Engine", EngineObject::define(env));
   return exports;

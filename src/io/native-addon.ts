@@ -141,6 +141,11 @@ export interface NativeAddon {
   /** From any thread. */
   wake(fd: number): void;
   closeFd(fd: number): void;
+  /**
+   * Asks for huge pages for the whole ones (2 MB) that lie in the memory, which is best not written yet. Returns the
+   * bytes in front of the first; a kernel that gives none is no error.
+   */
+  adviseHugePages(memory: Uint8Array): number;
   /** Folded ones-complement sum of big-endian 16-bit words, not inverted. `variant` is for tests. */
   checksum(bytes: Uint8Array, offset: number, length: number, initial: number, variant?: string): number;
   readonly Engine: new (options: EngineOptions) => NativeEngine;
