@@ -34,6 +34,8 @@ export class Batch {
   readonly kind = field();
   /** Flow record, or NO_FLOW. */
   readonly flow = field();
+  /** The flow record that it most likely has, or NO_FLOW: only the flow stage asks. */
+  readonly expected = field();
   /** Index of the adjacency it goes to, or -1. */
   readonly adjacency = field();
   /** Index of the adjacency of the peer that sent it over the overlay, or -1. */

@@ -10,6 +10,7 @@ import { Attempts } from './attempts.ts';
 import { Batch } from './batch.ts';
 import { Counters, GAUGE } from './counters.ts';
 import type { Crossing } from './crossing.ts';
+import type { Allocate } from './flow-index.ts';
 import { FlowTable } from './flow-table.ts';
 
 /** How packets for peers leave: by the UDP socket, or as whole frames by a TAP with tunnel GSO. */
@@ -24,6 +25,8 @@ export interface ContextOptions {
   maxFlows?: number | undefined;
   seed?: number | undefined;
   counters?: Counters | undefined;
+  /** Where the flow table has its memory from; by default from the JavaScript engine. */
+  allocate?: Allocate | undefined;
   /** The worker's way to the others, where there are any. */
   crossing?: Crossing | undefined;
 }
@@ -66,7 +69,7 @@ export class Context {
     this.vector = vector;
     this.batch = new Batch(vector);
     this.counters = options.counters ?? new Counters();
-    this.flows = new FlowTable(options.maxFlows, options.seed);
+    this.flows = new FlowTable(options.maxFlows, options.seed, options.allocate);
     this.attempts = new Attempts(this.flows);
     this.attached = new Uint8Array(portLimit);
     this.crossing = options.crossing;

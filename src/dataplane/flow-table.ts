@@ -1,11 +1,9 @@
 /**
- * The flow table: which connections are known, and what was decided about them (flow-record.ts has the layout). Owned
- * by the worker; it survives a swap of tables.
- *
- * Buckets are open addressing with linear probing and backward-shift deletion; a bucket holds a record's number + 1.
- * The table doubles when full up to its limit, then evicts the connection that is idle the longest for its state, and
+ * The flow table: which connections are known, and what was decided about them (flow-record.ts has the layout,
+ * flow-index.ts finds the records). Owned by the worker; it survives a swap of tables. The table doubles when full up to its limit, then evicts the connection that is idle the longest for its state, and
  * shrinks again when idle. Nothing is allocated per packet.
  */
+import { type Allocate, FlowIndex } from './flow-index.ts';
 import { FLOW, idleTicks, isClosed, NO_FLOW, TICK_MS, TIMEOUT_TICKS, FLOW_WORDS as WORDS } from './flow-record.ts';
 
 /** An idle dataplane still looks for what has timed out this often. */
@@ -28,8 +26,8 @@ export class FlowTable {
   onRemove: (forward: number) => void = () => {};
   readonly #limit: number;
   readonly #seed: number;
-  #buckets: Int32Array;
-  #mask: number;
+  readonly #allocate: Allocate;
+  #index: FlowIndex;
   /** First free connection + 1; the next one stands where a forward record has its serial. */
   #free: number;
   /** The same for connections removed in this vector: packets of it may still go by what their records say. */
@@ -38,20 +36,20 @@ export class FlowTable {
   #serial = 0;
   #nowTicks = 0;
 
-  constructor(limit = 262_144, seed = (Math.random() * 0x7fffffff) | 0) {
+  constructor(limit = 262_144, seed = (Math.random() * 0x7fffffff) | 0, allocate: Allocate = onHeap) {
     this.#limit = Math.max(SMALLEST, limit);
     this.#seed = seed;
+    this.#allocate = allocate;
     this.capacity = SMALLEST;
-    this.words = new Int32Array(SMALLEST * 2 * WORDS);
-    this.#buckets = new Int32Array(SMALLEST * 4);
-    this.#mask = SMALLEST * 4 - 1;
+    this.words = allocate(SMALLEST * 2 * WORDS);
+    this.#index = new FlowIndex(SMALLEST, allocate);
     this.#free = 0;
     this.#link(0, SMALLEST);
   }
 
   /** Memory that the table takes. */
   get bytes(): number {
-    return this.words.byteLength + this.#buckets.byteLength;
+    return this.words.byteLength + this.#index.buckets.byteLength;
   }
 
   get nowTicks(): number {
@@ -97,31 +95,49 @@ export class FlowTable {
     ports: number,
     protocol: number,
   ): number {
-    const w = this.words;
-    const buckets = this.#buckets;
-    const mask = this.#mask;
-    let slot = hash & mask;
-    for (;;) {
+    const { buckets, mask } = this.#index;
+    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
       const entry = buckets[slot];
       if (entry === 0) return NO_FLOW;
-      const o = (entry - 1) * WORDS;
-      if (
-        w[o + 12] === hash &&
-        w[o + 3] === s3 &&
-        w[o + 7] === d3 &&
-        w[o + 8] === ports &&
-        w[o + 9] === protocol &&
-        w[o + 2] === s2 &&
-        w[o + 6] === d2 &&
-        w[o] === s0 &&
-        w[o + 1] === s1 &&
-        w[o + 4] === d0 &&
-        w[o + 5] === d1
-      ) {
-        return entry - 1;
-      }
-      slot = (slot + 1) & mask;
+      if (((entry ^ hash) & ~mask) !== 0) continue;
+      const record = (entry & mask) - 1;
+      if (this.matches(record, s0, s1, s2, s3, d0, d1, d2, d3, ports, protocol)) return record;
     }
+  }
+
+  /** Where keys from..to-1 have their records, most likely: see FlowIndex. */
+  expect(hashes: Int32Array, from: number, to: number, found: Int32Array): void {
+    this.#index.expect(hashes, from, to, this.words, found);
+  }
+
+  /** True when a record has this key. */
+  matches(
+    record: number,
+    s0: number,
+    s1: number,
+    s2: number,
+    s3: number,
+    d0: number,
+    d1: number,
+    d2: number,
+    d3: number,
+    ports: number,
+    protocol: number,
+  ): boolean {
+    const w = this.words;
+    const o = record * WORDS;
+    return (
+      w[o + 3] === s3 &&
+      w[o + 7] === d3 &&
+      w[o + 8] === ports &&
+      w[o + 9] === protocol &&
+      w[o + 2] === s2 &&
+      w[o + 6] === d2 &&
+      w[o] === s0 &&
+      w[o + 1] === s1 &&
+      w[o + 4] === d0 &&
+      w[o + 5] === d1
+    );
   }
 
   /**
@@ -152,7 +168,7 @@ export class FlowTable {
     w[o + FLOW.lastSeen] = this.#nowTicks;
     w[o + FLOW.serial] = ++this.#serial | 0;
     w[o + WORDS + FLOW.endpoint] = -1;
-    this.#insert(forward, hash);
+    this.#index.insert(forward, hash);
     this.size++;
     this.created++;
     return forward;
@@ -174,9 +190,9 @@ export class FlowTable {
     protocol: number,
   ): void {
     const reply = forward ^ 1;
-    if (this.words[reply * WORDS + FLOW.protocol] !== 0) this.#unlink(reply);
+    if (this.words[reply * WORDS + FLOW.protocol] !== 0) this.#index.remove(reply, this.words);
     this.#writeKey(reply, hash, s0, s1, s2, s3, d0, d1, d2, d3, ports, protocol);
-    this.#insert(reply, hash);
+    this.#index.insert(reply, hash);
   }
 
   /** A new number for the connection's current attempt: timers of earlier ones no longer apply. */
@@ -201,8 +217,8 @@ export class FlowTable {
     const forward = record & ~1;
     this.onRemove(forward);
     const w = this.words;
-    this.#unlink(forward);
-    if (w[(forward + 1) * WORDS + FLOW.protocol] !== 0) this.#unlink(forward + 1);
+    this.#index.remove(forward, w);
+    if (w[(forward + 1) * WORDS + FLOW.protocol] !== 0) this.#index.remove(forward + 1, w);
     const o = forward * WORDS;
     w[o + FLOW.protocol] = 0;
     w[o + WORDS + FLOW.protocol] = 0;
@@ -282,29 +298,6 @@ export class FlowTable {
     w[o + 12] = hash;
   }
 
-  #insert(record: number, hash: number): void {
-    const mask = this.#mask;
-    let slot = hash & mask;
-    while (this.#buckets[slot] !== 0) slot = (slot + 1) & mask;
-    this.#buckets[slot] = record + 1;
-  }
-
-  #unlink(record: number): void {
-    const buckets = this.#buckets;
-    const mask = this.#mask;
-    let hole = this.words[record * WORDS + FLOW.hash] & mask;
-    while (buckets[hole] !== record + 1) hole = (hole + 1) & mask;
-    // Close the gap: an entry further on moves into it unless its own place lies behind the gap.
-    for (let slot = (hole + 1) & mask; buckets[slot] !== 0; slot = (slot + 1) & mask) {
-      const home = this.words[(buckets[slot] - 1) * WORDS + FLOW.hash] & mask;
-      if (((slot - home) & mask) >= ((slot - hole) & mask)) {
-        buckets[hole] = buckets[slot];
-        hole = slot;
-      }
-    }
-    buckets[hole] = 0;
-  }
-
   /** Puts connections from..to-1 on the free list, lowest first. */
   #link(from: number, to: number): void {
     for (let c = to - 1; c >= from; c--) {
@@ -317,7 +310,7 @@ export class FlowTable {
     if (this.capacity >= this.#limit) return false;
     const before = this.capacity;
     this.capacity = Math.min(before * 2, this.#limit);
-    const grown = new Int32Array(this.capacity * 2 * WORDS);
+    const grown = this.#allocate(this.capacity * 2 * WORDS);
     grown.set(this.words);
     this.words = grown;
     this.#link(before, this.capacity);
@@ -326,13 +319,10 @@ export class FlowTable {
   }
 
   #rehash(): void {
-    let size = SMALLEST * 4;
-    while (size < this.capacity * 4) size *= 2;
-    this.#buckets = new Int32Array(size);
-    this.#mask = size - 1;
+    this.#index = new FlowIndex(this.capacity, this.#allocate);
     for (let record = 0; record < this.capacity * 2; record++) {
       const o = record * WORDS;
-      if (this.words[o + FLOW.protocol] !== 0) this.#insert(record, this.words[o + FLOW.hash]);
+      if (this.words[o + FLOW.protocol] !== 0) this.#index.insert(record, this.words[o + FLOW.hash]);
     }
   }
 
@@ -343,7 +333,7 @@ export class FlowTable {
     const words = this.words;
     const before = this.capacity;
     this.capacity = Math.max(SMALLEST, this.size * 2);
-    this.words = new Int32Array(this.capacity * 2 * WORDS);
+    this.words = this.#allocate(this.capacity * 2 * WORDS);
     let next = 0;
     for (let c = 0; c < before; c++) {
       const o = c * 2 * WORDS;
@@ -382,4 +372,8 @@ export class FlowTable {
     this.evicted++;
     return true;
   }
+}
+
+function onHeap(words: number): Int32Array {
+  return new Int32Array(words);
 }

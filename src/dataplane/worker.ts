@@ -7,6 +7,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { loadNativeAddon } from '../io/native-addon.ts';
 import { NativeIo } from '../io/native-io.ts';
+import { allocateWords } from '../io/table-memory.ts';
 import { PacketVector } from '../io/vector.ts';
 import { Counters } from './counters.ts';
 import { Crossing } from './crossing.ts';
@@ -40,6 +41,7 @@ class Loop {
       counters: new Counters(start.counters),
       maxFlows: start.maxFlows,
       crossing: this.#crossing,
+      allocate: allocateWords,
     });
   }
 

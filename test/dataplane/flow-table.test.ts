@@ -98,3 +98,51 @@ t.test('a million connections fit in 200 MB', async (t) => {
   t.equal(table.size, 1_000_000);
   t.ok(table.bytes < 200e6, `${table.bytes} bytes`);
 });
+
+t.test('keys of one hash are told apart, and expected only where they may be', async (t) => {
+  const table = new FlowTable(4096, 1);
+  const hash = 0x5eed1234;
+  const records = [1, 2, 3].map((n) => table.create(hash, ...keyOf([n, 7, 7])));
+  t.strictSame(
+    [1, 2, 3].map((n) => table.find(hash, ...keyOf([n, 7, 7]))),
+    records,
+  );
+  t.equal(table.find(hash, ...keyOf([4, 7, 7])), NO_FLOW);
+  // The same bucket, another hash.
+  t.equal(table.find(hash ^ 0x40000000, ...keyOf([1, 7, 7])), NO_FLOW);
+  const found = new Int32Array(4).fill(-7);
+  table.expect(Int32Array.of(1, hash, hash ^ 0x40000000, 1), 1, 3, found);
+  t.strictSame([...found], [-7, records[0], NO_FLOW, -7], 'the first of them; the caller compares keys');
+  t.ok(table.matches(records[1] as number, ...keyOf([2, 7, 7])));
+  t.notOk(table.matches(records[1] as number, ...keyOf([3, 7, 7])));
+  table.remove(records[1] as number);
+  t.notOk(table.matches(records[1] as number, ...keyOf([2, 7, 7])), 'a removed one has no key');
+  t.equal(table.find(hash, ...keyOf([3, 7, 7])), records[2]);
+});
+
+t.test('every vector of known flows is expected right, or nearly', async (t) => {
+  const table = new FlowTable(50_000, 9);
+  const keys = Array.from({ length: 50_000 }, (_, n): Key => [n + 1, 77, 5]);
+  for (const k of keys) add(table, k);
+  const hashes = Int32Array.from(keys, (k) => table.hash(...keyOf(k)));
+  const found = new Int32Array(keys.length);
+  // Ranges of any length: eight are read at a time.
+  for (let from = 0, n = 1; from < keys.length; from += n, n = (n % 21) + 1) {
+    table.expect(hashes, from, Math.min(from + n, keys.length), found);
+  }
+  const wrong = keys.filter((k, i) => found[i] !== has(table, k)).length;
+  t.ok(wrong < 50, `${wrong} of ${keys.length}`);
+});
+
+t.test('a table takes all its memory from where it is told to', async (t) => {
+  let words = 0;
+  const table = new FlowTable(20_000, 1, (count) => {
+    words += count;
+    return new Int32Array(count);
+  });
+  const smallest = words;
+  t.equal(table.bytes, words * 4);
+  for (let n = 1; n <= 20_000; n++) add(table, [n, 7, 7]);
+  t.equal(table.size, 20_000);
+  t.ok(words > 2 * smallest && table.bytes < words * 4, 'the smaller ones are gone');
+});

@@ -1,5 +1,6 @@
 /** Hosts of a test: the whole pipeline over ports in memory, with tables as control would compile them. */
 
+import type { Allocate } from '../../src/dataplane/flow-index.ts';
 import { Pipeline } from '../../src/dataplane/pipeline.ts';
 import { MemoryIo } from '../../src/io/memory-io.ts';
 import { PacketVector } from '../../src/io/vector.ts';
@@ -34,6 +35,7 @@ export interface HostOptions {
   /** Peers whose MAC is left to be learned. */
   learn?: number[];
   maxFlows?: number;
+  allocate?: Allocate;
   /** One address that is routed to another host than its range says. */
   moved?: { address: string; host: number };
 }
@@ -131,7 +133,7 @@ export class TestHost {
 
   constructor(options: HostOptions) {
     this.options = options;
-    this.pipeline = new Pipeline(this.vector, { maxFlows: options.maxFlows, seed: 1 });
+    this.pipeline = new Pipeline(this.vector, { maxFlows: options.maxFlows, seed: 1, allocate: options.allocate });
     this.pipeline.context.attached.fill(1, 0, 64);
     this.publish({});
   }

@@ -14,19 +14,28 @@ import { refuse } from '../refuse.ts';
 import { relate } from '../related.ts';
 
 export function flow(c: Context, from: number, to: number): void {
-  const { batch } = c;
+  const { batch, flows, vector } = c;
+  hashAll(c, from, to);
+  flows.expect(vector.hash, from, to, batch.expected);
   for (let i = from; i < to; i++) {
     if (batch.verdict[i] !== PENDING) continue;
     if (batch.kind[i] === KIND.icmpError && relate(c, i)) continue;
-    const record = findFlow(c, i);
+    // An earlier packet of the vector may have changed what was expected.
+    const record = isExpected(c, i) ? batch.expected[i] : findFlow(c, i);
     if (record !== NO_FLOW) hit(c, i, record);
   }
 }
 
-/** The record of packet `i`'s connection, or NO_FLOW. Leaves the packet's hash in the vector. */
-export function findFlow(c: Context, i: number): number {
+function hashAll(c: Context, from: number, to: number): void {
+  const { batch, vector } = c;
+  for (let i = from; i < to; i++) {
+    if (batch.verdict[i] === PENDING) vector.hash[i] = hashOf(c, i);
+  }
+}
+
+function hashOf(c: Context, i: number): number {
   const b = c.batch;
-  const hash = c.flows.hash(
+  return c.flows.hash(
     b.source0[i],
     b.source1[i],
     b.source2[i],
@@ -38,9 +47,34 @@ export function findFlow(c: Context, i: number): number {
     b.ports[i],
     b.protocol[i],
   );
-  c.vector.hash[i] = hash;
+}
+
+function isExpected(c: Context, i: number): boolean {
+  const b = c.batch;
+  const record = b.expected[i];
+  return (
+    record !== NO_FLOW &&
+    c.flows.matches(
+      record,
+      b.source0[i],
+      b.source1[i],
+      b.source2[i],
+      b.source3[i],
+      b.destination0[i],
+      b.destination1[i],
+      b.destination2[i],
+      b.destination3[i],
+      b.ports[i],
+      b.protocol[i],
+    )
+  );
+}
+
+/** The record of packet `i`'s connection, or NO_FLOW. Its hash is in the vector since the flow stage. */
+export function findFlow(c: Context, i: number): number {
+  const b = c.batch;
   return c.flows.find(
-    hash,
+    c.vector.hash[i],
     b.source0[i],
     b.source1[i],
     b.source2[i],
