@@ -18,17 +18,26 @@ enum class Relation {
   kStops       // of the same connection, but not to be merged: nothing behind it may overtake it
 };
 
+// How far behind a super-packet its continuation is looked for.
+constexpr uint32_t kMergeReach = 64;
+
 /** A super-packet with the payload of others behind its own. */
 struct MergedPacket {
+  explicit MergedPacket(const SuperPacket& first);
+
   const SuperPacket& first;
   uint32_t payloadBytes;
   uint32_t packets = 1;
+  uint64_t followers = 0;  // bit k: the packet k places behind the first is part of it
+  uint8_t ownFlags;        // the first one's TCP flags
 
   bool mergeable() const;
   /** How a packet further back in the vector relates to this one. */
   Relation relate(const uint8_t* packet, const InnerPacket& inner) const;
-  /** Appends a super-packet that continues this one. */
-  void append(const SuperPacket& next);
+  /** Appends a super-packet that continues this one and stands so many places behind the first. */
+  void append(const SuperPacket& next, uint32_t places);
+  /** Makes the first one's headers those of itself alone again. */
+  void dissolve();
   /** Writes lengths and checksums for all of the payload into the first one's headers. */
   void writeHeaders() const;
 };

@@ -6,15 +6,16 @@ namespace weft {
 
 enum Stat : uint32_t {
   kTxPackets, kTxErrors, kTxDropped, kTxMalformed, kTxRefused, kRxPackets, kRxTruncated, kRxErrors, kCoalescedSegments,
-  kCoalescedPackets, kMergedPackets, kSegmentedPackets, kSegments, kPackedDatagrams, kSegmentSendFallbacks, kGsoFallbacks, kChecksumBad,
-  kPartialTrusted, kPortGone, kSyscallsSend, kSyscallsReceive, kSyscallsRead, kSyscallsWrite, kSyscallsPoll, kStatCount
+  kCoalescedPackets, kMergedPackets, kMergeFallbacks, kSegmentedPackets, kSegments, kPackedDatagrams,
+  kSegmentSendFallbacks, kGsoFallbacks, kChecksumBad, kPartialTrusted, kPortGone, kSyscallsSend, kSyscallsReceive,
+  kSyscallsRead, kSyscallsWrite, kSyscallsPoll, kStatCount
 };
 
 constexpr const char* kStatNames[kStatCount] = {
     "txPackets", "txErrors", "txDropped", "txMalformed", "txRefused", "rxPackets", "rxTruncated", "rxErrors",
-    "coalescedSegments", "coalescedPackets", "mergedPackets", "segmentedPackets", "segments", "packedDatagrams", "segmentSendFallbacks",
-    "gsoFallbacks", "checksumBad", "partialTrusted", "portGone", "syscallsSend", "syscallsReceive", "syscallsRead",
-    "syscallsWrite", "syscallsPoll"};
+    "coalescedSegments", "coalescedPackets", "mergedPackets", "mergeFallbacks", "segmentedPackets", "segments",
+    "packedDatagrams", "segmentSendFallbacks", "gsoFallbacks", "checksumBad", "partialTrusted", "portGone",
+    "syscallsSend", "syscallsReceive", "syscallsRead", "syscallsWrite", "syscallsPoll"};
 
 struct Stats {
   double* slots = nullptr;

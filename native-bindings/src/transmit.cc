@@ -18,8 +18,6 @@ namespace {
 
 // writev(2) takes no more; the first piece is the vnet header.
 constexpr uint32_t kMaxPieces = 1024;
-// How far behind a super-packet its continuation is looked for.
-constexpr uint32_t kMergeReach = 64;
 constexpr uint32_t kEthernetBytes = 14;
 constexpr uint16_t kEtherTypeIpv6 = 0x86dd;
 
@@ -122,13 +120,14 @@ uint32_t Engine::mergeFollowing(const Port& port, MergedPacket& merged, uint32_t
     const Relation relation = merged.relate(packet, next.inner);
     if (relation == Relation::kOther) continue;
     if (relation == Relation::kStops || !super || merged.payloadBytes + next.payloadBytes > port.mergeBytes) break;
+    if (next.gsoSize != merged.first.gsoSize) break;  // whoever cuts it again must not cut larger
     if (used + std::max(next.segments, 1u) > kMaxPieces - 1) break;
     const uint32_t count = superPieces(next, pieces + used);
     if (count == 0) break;
     iovec& first = pieces[used];
     first = {static_cast<uint8_t*>(first.iov_base) + next.headerBytes, first.iov_len - next.headerBytes};
     used += count;
-    merged.append(next);
+    merged.append(next, j - i);
     packets.at(kOutPort, j) = -1;
   }
   return used;
@@ -179,13 +178,12 @@ void Engine::transmitToTun(Port& port, uint32_t i, uint32_t end) {
     transmitSegmentsToTun(port, super);
     return;
   }
-  MergedPacket merged{super, super.payloadBytes};
+  MergedPacket merged(super);
   if (super.payloadBytes < port.mergeBytes && merged.mergeable()) {
     count = mergeFollowing(port, merged, i, end, pieces + 1, count);
   }
   if (merged.packets > 1) {
     merged.writeHeaders();
-    stats_.add(kMergedPackets, merged.packets);
   } else if (!partial) {
     const uint32_t l4Bytes = inner.end - inner.l4;
     store16Raw(packet + inner.l4 + inner.checksumOffset(), foldSum(pseudoSum(packet, inner, l4Bytes)));
@@ -197,7 +195,27 @@ void Engine::transmitToTun(Port& port, uint32_t i, uint32_t end) {
   header.checksumStart = static_cast<uint16_t>(inner.l4);
   header.checksumOffset = static_cast<uint16_t>(inner.checksumOffset());
   stats_.add(kSyscallsWrite);
-  if (writev(port.fd, pieces, static_cast<int>(count + 1)) >= 0) return;
+  if (writev(port.fd, pieces, static_cast<int>(count + 1)) >= 0) {
+    if (merged.packets > 1) {
+      stats_.add(kMergedPackets, merged.packets);
+      stats_.add(kTxPackets, merged.packets - 1);  // transmit() counts the first
+    }
+    return;
+  }
+  if (merged.packets > 1) {
+    stats_.add(kMergeFallbacks);
+    // The kernel takes 32 KB of memory in one piece for this, and may have none, where a packet of 64 KB needs none.
+    if ((errno == ENOMEM || errno == ENOBUFS || errno == EMSGSIZE) && port.mergeBytes > kMaxPacketBytes) {
+      port.mergeBytes = std::max(port.mergeBytes / 2, kMaxPacketBytes);
+    }
+    const int32_t outPort = packets.at(kOutPort, i);
+    for (uint32_t k = 1; k < kMergeReach; k++) {
+      if ((merged.followers >> k & 1) != 0) packets.at(kOutPort, i + k) = outPort;
+    }
+    merged.dissolve();
+    transmitToTun(port, i, i + 1);  // alone; the others have their turn
+    return;
+  }
   if (errno == EINVAL) {
     // A kernel without this kind of segmentation (USO before 6.2): its segments it will take.
     stats_.add(kGsoFallbacks);
