@@ -7,16 +7,26 @@
 import { findTool, runTool } from './command.ts';
 
 const CHAIN = 'ip filter FORWARD';
-const MATCHES = ['iifname "weft0"', 'oifname "weft0"', 'iifname "weft-gso"'];
-const OWN = /(?:iifname|oifname) "weft(?:0|-gso)" .*accept # handle (\d+)/g;
+/**
+ * The tunnel's frames are the host's own, and come before anything else. What pods exchange with the world comes after
+ * the user's rules, which may forbid some of it: it is spared the chain's policy alone.
+ */
+const RULES = [
+  ['insert', 'iifname "weft-gso"'],
+  ['add', 'iifname "weft0"'],
+  ['add', 'oifname "weft0"'],
+] as const;
+/** As we write them and not otherwise: a rule that says more is the user's. */
+const OWN = /^\s*(iifname "weft-gso"|[io]ifname "weft0") counter packets \d+ bytes \d+ accept # handle (\d+)$/gm;
 
 /** Commands that make the chain, as `nft -a` lists it, as it should be; '' where nothing is to be done. */
 export function forwardCommands(listing: string, wanted: boolean): string {
   const add = wanted && forbids(listing);
-  const had = [...listing.matchAll(OWN)].map(([, handle]) => `delete rule ${CHAIN} handle ${handle}\n`);
-  if (add && had.length === MATCHES.length) return '';
-  const rules = add ? MATCHES.map((match) => `insert rule ${CHAIN} ${match} counter accept\n`) : [];
-  return [...had, ...rules].join('');
+  const had = [...listing.matchAll(OWN)];
+  if (add && had.length === RULES.length && new Set(had.map(([, match]) => match)).size === RULES.length) return '';
+  const remove = had.map(([, , handle]) => `delete rule ${CHAIN} handle ${handle}\n`);
+  const rules = add ? RULES.map(([verb, match]) => `${verb} rule ${CHAIN} ${match} counter accept\n`) : [];
+  return [...remove, ...rules].join('');
 }
 
 /** Whether a firewall is in the way. */

@@ -21,19 +21,27 @@ t.test('a chain that lets everything through, or is not there, stays as it is', 
 t.test('a chain that forbids forwarding gets one rule for each way, once', async (t) => {
   const lines = forwardCommands(chain('drop', jump), true).trim().split('\n');
   t.same(lines, [
-    'insert rule ip filter FORWARD iifname "weft0" counter accept',
-    'insert rule ip filter FORWARD oifname "weft0" counter accept',
     'insert rule ip filter FORWARD iifname "weft-gso" counter accept',
+    'add rule ip filter FORWARD iifname "weft0" counter accept',
+    'add rule ip filter FORWARD oifname "weft0" counter accept',
   ]);
   t.equal(forwardCommands(chain('drop', ...own, jump), true), '', 'an agent that starts again finds them');
   t.match(forwardCommands(chain('drop', own[0] ?? '', jump), true), /^delete rule ip filter FORWARD handle 7\ninsert/);
 });
 
 t.test('our rules alone are taken away', async (t) => {
-  const others = ['iifname "weft1" counter packets 0 bytes 0 accept', 'iifname "weft0" counter packets 0 bytes 0 drop'];
+  const others = [
+    'iifname "weft1" counter packets 0 bytes 0 accept',
+    'iifname "weft0" counter packets 0 bytes 0 drop',
+    'iifname "weft0" tcp dport 443 counter packets 0 bytes 0 accept',
+    'ip saddr 10.0.0.0/8 oifname "weft0" counter packets 0 bytes 0 accept',
+    'iifname "weft0" counter packets 0 bytes 0 accept comment "mine"',
+  ];
   t.equal(
     forwardCommands(chain('drop', jump, ...own, ...others), false),
     [8, 9, 10].map((handle) => `delete rule ip filter FORWARD handle ${handle}\n`).join(''),
   );
   t.equal(forwardCommands(chain('drop', jump), false), '');
+  t.equal(forwardCommands(chain('drop', ...own, ...others), true), '', 'others do not count as ours');
+  t.not(forwardCommands(chain('drop', ...own.slice(1), own[1] ?? ''), true), '', 'nor one of ours for another');
 });
