@@ -166,6 +166,24 @@ t.test('a super-packet passes as one, with its checksum still to be done', async
   t.same(out!.bytes.subarray(20), packet.subarray(20));
 });
 
+t.test('a super-packet of more segments than any stack makes is dropped', async (t) => {
+  const [a, b] = cluster(2) as [TestHost, TestHost];
+  const options = { from: '10.244.1.10', to: '10.244.2.10', fromPort: 1, toPort: 2, payload: payloadOf(60_000) };
+  const tcp = (gsoSize: number) => {
+    const offload = { flags: 1, gsoType: 1, gsoSize, checksumStart: 20, checksumOffset: 16 };
+    a.io.inject(16, tcpPacket({ ...options, flags: 16 }), offload);
+  };
+  const udp = (gsoSize: number) =>
+    a.io.inject(16, udpPacket(options), { flags: 1, gsoType: 5, gsoSize, checksumStart: 20, checksumOffset: 6 });
+  [() => tcp(1), () => tcp(8), () => udp(100)].forEach((send) => send());
+  settle([a, b]);
+  t.equal(a.drops['l4-header'], 3);
+  t.same(b.io.sent(16), []);
+  [() => tcp(36), () => udp(500)].forEach((send) => send());
+  settle([a, b]);
+  t.match(b.io.sent(16), [{ gsoSize: 36 }, { gsoSize: 500 }], 'the smallest that they do make pass');
+});
+
 t.test('a peer whose MAC nobody wrote down is asked for it, and answers', async (t) => {
   const hosts = cluster(2, { learn: [2] });
   const [a, b] = hosts as [TestHost, TestHost];

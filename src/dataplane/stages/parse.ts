@@ -25,6 +25,15 @@ import { segmentsOf } from '../super-packet.ts';
 /** Bytes in front of the inner IP header: VXLAN and the inner Ethernet header. */
 export const ENCAP_BYTES = vxlan.HEADER_BYTES + ethernet.HEADER_BYTES;
 const MAPPED = 0xffff;
+/**
+ * Segments of a super-packet that a stack makes at most: of TCP by its smallest segment (36 bytes: tcp_min_snd_mss less
+ * options), of UDP by UDP_MAX_SEGMENTS. A pod can claim segments of one byte, and a single packet of its would keep us
+ * busy with 65,000 datagrams.
+ */
+const MOST_TCP_SEGMENTS = 2048;
+const MOST_UDP_SEGMENTS = 128;
+/** Headers of a packet without a payload are no longer. */
+const MOST_HEADER_BYTES = 120;
 
 export function parse(c: Context, from: number, to: number): void {
   const { batch, vector } = c;
@@ -176,6 +185,7 @@ function offloadsFit(c: Context, i: number): boolean {
   const type = vector.gsoType[i];
   if (type === GSO_NONE) vector.gsoSize[i] = 0;
   else if (
+    vector.length[i] > vector.gsoSize[i] * (isTcp ? MOST_TCP_SEGMENTS : MOST_UDP_SEGMENTS) + MOST_HEADER_BYTES ||
     vector.gsoSize[i] <= 0 ||
     (type === GSO_TCPV4 ? !isTcp : type !== GSO_UDP_L4 || protocol !== ipv4.PROTOCOL.udp)
   ) {
