@@ -52,6 +52,12 @@ export function rcodeName(rcode: number): string {
   return RCODE_NAMES[rcode] ?? `RCODE${rcode}`;
 }
 
+/** `A`; `TYPE65` for one that has no name here (RFC 3597 section 5). */
+export function typeName(type: number): string {
+  const known = Object.entries(TYPE).find(([, number]) => number === type);
+  return known ? known[0].toUpperCase() : `TYPE${type}`;
+}
+
 /** Bits of the second 16-bit word of the header (RFC 1035 section 4.1.1, RFC 2535 section 6.1 for AD and CD). */
 export const FLAG = {
   response: 0x8000,

@@ -2,8 +2,8 @@
  * One resource record as the zone holds it and the encoder writes it (RFC 1035 section 3.2.1, RFC 2782, RFC 3596).
  * Names are keys (lower case, no final dot); addresses are words, as everywhere between rooms.
  */
-import type { Words } from '../wire/address.ts';
-import type { TYPE } from './codes.ts';
+import { formatAddress, type Words } from '../wire/address.ts';
+import { type TYPE, typeName } from './codes.ts';
 
 interface Owned {
   readonly owner: string;
@@ -43,3 +43,12 @@ export interface AuthorityRecord extends Owned {
 }
 
 export type DnsRecord = AddressRecord | NameRecord | ServiceRecord | TextRecord | AuthorityRecord;
+
+/** Type and data, for people: `A 10.96.0.20`, `CNAME www.example.com`. */
+export function recordData(record: DnsRecord): string {
+  const type = typeName(record.type);
+  if ('address' in record) return `${type} ${formatAddress(record.address)}`;
+  if ('port' in record) return `${type} 0 ${record.weight} ${record.port} ${record.target}`;
+  if ('target' in record) return `${type} ${record.target}`;
+  return 'text' in record ? `${type} "${record.text}"` : `${type} ${record.server} ${record.mailbox} ${record.serial}`;
+}

@@ -9,7 +9,7 @@
 import { decode } from 'dns-packet';
 import { parseAddress } from '../wire/address.ts';
 import { AnswerCache, addressed, type CachedAnswer, cacheKey, isFresh, renderCached } from './answer-cache.ts';
-import { FLAG, PLAIN_UDP_BYTES, RCODE, TYPE } from './codes.ts';
+import { FLAG, RCODE, TYPE } from './codes.ts';
 import type { DnsCounters } from './counters.ts';
 import { encodeQuestion } from './encode.ts';
 import type { Forwarder } from './forwarder.ts';
@@ -98,6 +98,7 @@ export class Resolver {
   /** The addresses of a name outside, and the aliases on the way to them; nothing when nobody said. */
   async addresses(name: string, type: number): Promise<NamedRecords | undefined> {
     const question = Buffer.from(encodeQuestion(name, type));
+    // As most resolvers ask, without EDNS, so that the answer in the cache is theirs too.
     const query: Query = {
       id: 0,
       flags: FLAG.recursionDesired,
@@ -105,7 +106,6 @@ export class Resolver {
       type,
       class: 1,
       question,
-      edns: { version: 0, udpBytes: PLAIN_UDP_BYTES * 2, dnssecOk: false },
     };
     const resolved = await this.resolve(query);
     const read = resolved && readAddresses(resolved.message);

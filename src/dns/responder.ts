@@ -3,19 +3,25 @@
  *
  *   bytes -> readQuery -> answerQuestion (the zone) ---------------------> encodeReply -> bytes
  *                              `-> not ours: Resolver (cache) -> Forwarder -> the upstream's bytes, under the asker's id
+ *                              `-> not there, asked by a pod: completeName, along its search path
  *
  * Never rejects: what goes wrong is SERVFAIL, and counted.
  */
 import { parseAddress, type Words } from '../wire/address.ts';
 import type { Prefix } from '../wire/prefix.ts';
 import { answerQuestion, failure, isMetaType } from './answer.ts';
+import { type CompletionStep, completable, completeName } from './autopath.ts';
 import type { ClusterRecords } from './cluster-records.ts';
-import { CLASS_IN, FLAG, PLAIN_UDP_BYTES, RCODE, rcodeName, TCP_BYTES, TYPE, UDP_BYTES } from './codes.ts';
+import { CLASS_IN, FLAG, PLAIN_UDP_BYTES, RCODE, rcodeName, TCP_BYTES, TYPE, typeName, UDP_BYTES } from './codes.ts';
 import { countReason, type DnsCounters } from './counters.ts';
 import { encodeHeaderOnly, encodeReply, type Reply } from './encode.ts';
+import { type Explanation, explainName } from './explain.ts';
 import type { Forwarder } from './forwarder.ts';
+import { followAlias, isAddressType } from './lookup.ts';
 import { type Query, readQuery } from './query.ts';
-import type { Resolver } from './resolver.ts';
+import { describeAnswer, type QueryLog } from './query-log.ts';
+import type { AnswerSource, Resolver } from './resolver.ts';
+import { type PodPath, PodPaths, stepOf } from './search-path.ts';
 import { mayTransfer, transferZone } from './transfer.ts';
 import { buildZone, type Zone } from './zone.ts';
 
@@ -39,9 +45,21 @@ export interface ResponderOptions {
   forwarder: Forwarder;
   resolver: Resolver;
   counters: DnsCounters;
+  /** Text of the host's resolv.conf, from which pods inherit. */
+  hostResolvConf?: () => string;
+  /** Whether names are completed along the pod's search path; true by default. */
+  autopath?: boolean;
+  queryLog?: QueryLog;
   /** Who may fetch whole zones; nobody by default. */
   transferTo?: readonly Prefix[];
   log?: DnsLog;
+}
+
+/** What is noted of a question on its way. */
+interface Trace {
+  client: Client;
+  source: AnswerSource | '';
+  steps: readonly CompletionStep[];
 }
 
 export class Responder {
@@ -50,6 +68,7 @@ export class Responder {
   readonly #address: Words;
   #indexed: ClusterRecords | undefined;
   #zone: Zone | undefined;
+  #paths: PodPaths | undefined;
   #serial = Math.floor(Date.now() / 1000);
 
   /** @throws RangeError when the address is none. */
@@ -59,6 +78,11 @@ export class Responder {
     this.#options = options;
     this.#counters = options.counters;
     this.#address = address;
+  }
+
+  /** The host's resolv.conf is another one now. */
+  hostChanged(): void {
+    if (this.#indexed) this.#indexPaths(this.#indexed);
   }
 
   /** The answer's bytes, or nothing when the message deserves none. */
@@ -78,14 +102,17 @@ export class Responder {
       case 'query':
         break;
     }
-    const limit = limitBytes(result.query, transport);
-    try {
-      return await this.#answer(result.query, limit, transport);
-    } catch (error) {
+    const { query } = result;
+    const limit = limitBytes(query, transport);
+    const trace: Trace = { client, source: '', steps: [] };
+    const began = performance.now();
+    const message = await this.#answer(query, limit, trace).catch((error: unknown) => {
       this.#counters.errors++;
-      this.#options.log?.warn({ err: error, name: result.query.name.text }, 'DNS question could not be answered');
-      return this.#encode(result.query, failure(RCODE.servFail), limit);
-    }
+      this.#options.log?.warn({ err: error, name: query.name.text }, 'DNS question could not be answered');
+      return this.#encode(query, failure(RCODE.servFail), limit);
+    });
+    if (this.#options.queryLog?.isOn) this.#logQuery(query, message, trace, performance.now() - began);
+    return message;
   }
 
   /**
@@ -109,35 +136,59 @@ export class Responder {
     return messages;
   }
 
-  async #answer(query: Query, limit: number, transport: Client['transport']): Promise<Buffer> {
+  /** What happens when a pod looks the name up; nothing when there is no such pod, or no cluster yet. */
+  async explain(pod: string, name: string): Promise<Explanation | undefined> {
+    const zone = this.#currentZone();
+    const path = this.#paths?.named(pod);
+    if (!zone || !path) return undefined;
+    const { resolver, forwarder, address } = this.#options;
+    return explainName({ zone, resolver, forwarder, clusterDns: address }, path, name);
+  }
+
+  async #answer(query: Query, limit: number, trace: Trace): Promise<Buffer> {
     if (query.edns && query.edns.version !== 0) return this.#encode(query, failure(RCODE.badVers), limit);
     if (query.class !== CLASS_IN || isMetaType(query.type)) return this.#encode(query, failure(RCODE.refused), limit);
     const zone = this.#currentZone();
     if (!zone) return this.#encode(query, failure(RCODE.servFail), limit);
     const answer = answerQuestion(zone, query.name.key, query.type);
-    if (!answer) return await this.#forward(query, limit, transport);
-    const { outside } = answer;
-    if (outside === undefined || (query.type !== TYPE.a && query.type !== TYPE.aaaa)) {
-      return this.#encode(query, answer, limit);
+    if (!answer) return await this.#forward(query, limit, trace);
+    trace.source = 'zone';
+    if (answer.rcode === RCODE.nxDomain && answer.answers.length === 0) {
+      const completed = await this.#complete(zone, query, trace);
+      if (completed) return this.#encode(query, completed, limit);
     }
-    const tail = await this.#options.resolver.addresses(outside, query.type);
-    const known = tail && (tail.rcode === RCODE.noError || tail.rcode === RCODE.nxDomain);
-    const reply = { ...answer, rcode: known ? tail.rcode : RCODE.servFail };
-    return this.#encode(query, { ...reply, answers: [...answer.answers, ...(tail?.records ?? [])] }, limit);
+    if (answer.outside === undefined || !isAddressType(query.type)) return this.#encode(query, answer, limit);
+    const { reply, source } = await followAlias(this.#options.resolver, answer, query.type);
+    trace.source = source;
+    return this.#encode(query, reply, limit);
   }
 
-  async #forward(query: Query, limit: number, transport: Client['transport']): Promise<Buffer> {
+  async #complete(zone: Zone, query: Query, trace: Trace): Promise<Reply | undefined> {
+    const { resolver, forwarder, autopath = true } = this.#options;
+    const path = autopath ? this.#pathOf(trace.client) : undefined;
+    const { key } = query.name;
+    const name = path && completable(zone, path, key, query.type);
+    if (!path || name === undefined) return undefined;
+    const { found, steps } = await completeName({ zone, resolver, forwarder }, path, key, name, query.type);
+    trace.steps = steps;
+    if (found) trace.source = found.source;
+    this.#counters.autopath[found ? 'completed' : 'failed']++;
+    return found?.reply;
+  }
+
+  async #forward(query: Query, limit: number, trace: Trace): Promise<Buffer> {
     if (query.type === TYPE.hinfo && this.#options.forwarder.catchLoop(query.name.key)) {
       return this.#encode(query, failure(RCODE.refused), limit);
     }
     const resolved = await this.#options.resolver.resolve(query);
     if (!resolved) return this.#encode(query, failure(RCODE.servFail), limit);
-    const { message } = resolved;
+    const { message, source } = resolved;
+    trace.source = source;
     const flags = message.readUInt16BE(2);
     const rcode = flags & 15;
     const truncated = (flags & FLAG.truncated) !== 0;
     // Not to be had whole, which is of no use to who came over TCP for it.
-    if (truncated && transport === 'tcp') return this.#encode(query, failure(RCODE.servFail), limit);
+    if (truncated && trace.client.transport === 'tcp') return this.#encode(query, failure(RCODE.servFail), limit);
     if (message.length <= limit) {
       if (truncated) this.#counters.truncated++;
       return this.#count(message, rcode);
@@ -149,16 +200,45 @@ export class Responder {
     return empty;
   }
 
+  #pathOf({ address }: Client): PodPath | undefined {
+    return address === undefined ? undefined : this.#paths?.of(address);
+  }
+
+  #logQuery(query: Query, message: Buffer, trace: Trace, ms: number): void {
+    const { client, source, steps } = trace;
+    const path = this.#pathOf(client);
+    const search = path && stepOf(query.name.key, path);
+    this.#options.queryLog?.add({
+      at: new Date().toISOString(),
+      client: client.address ?? '',
+      pod: path?.pod ?? '',
+      transport: client.transport,
+      name: query.name.text,
+      type: typeName(query.type),
+      source,
+      ms,
+      ...describeAnswer(message),
+      ...(search ? { search } : {}),
+      ...(steps.length > 0 ? { completion: steps } : {}),
+    });
+  }
+
   #currentZone(): Zone | undefined {
     const records = this.#options.records();
     if (records && records !== this.#indexed) {
       const { domain, log } = this.#options;
       this.#zone = buildZone(records, { domain, address: this.#address, serial: this.#serial++ });
       this.#indexed = records;
+      this.#indexPaths(records);
       const { unwritable } = this.#zone;
       if (unwritable.length > 0) log?.warn({ names: unwritable.slice(0, 10) }, 'not domain names, left out of DNS');
     }
     return this.#zone;
+  }
+
+  #indexPaths(records: ClusterRecords): void {
+    const { domain, address, hostResolvConf } = this.#options;
+    this.#paths = new PodPaths(records, { domain, clusterDns: address, hostResolvConf: hostResolvConf?.() ?? '' });
   }
 
   #encode(query: Query, reply: Reply, limit: number): Buffer {

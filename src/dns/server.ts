@@ -7,7 +7,9 @@ import { createServer, isIP, type Server, type Socket } from 'node:net';
 import type { Prefix } from '../wire/prefix.ts';
 import type { ClusterRecords } from './cluster-records.ts';
 import { countReason, type DnsCounters, newDnsCounters } from './counters.ts';
+import type { Explanation } from './explain.ts';
 import { Forwarder, type StubDomain } from './forwarder.ts';
+import { QueryLog, type QueryLogEntry } from './query-log.ts';
 import { Resolver } from './resolver.ts';
 import { type DnsLog, Responder } from './responder.ts';
 import { serveTcpSession } from './tcp-session.ts';
@@ -24,6 +26,12 @@ export interface DnsServerOptions {
   /** The host's resolvers, `10.0.0.1` or `10.0.0.1:5353`; our own address among them is left out. */
   upstreams: readonly string[];
   stubs?: readonly StubDomain[];
+  /** Text of the host's resolv.conf, from which pods inherit search paths. */
+  hostResolvConf?: () => string;
+  /** Whether names are completed along the asking pod's search path; true by default. */
+  autopath?: boolean;
+  /** How many questions are kept to be shown; 0 by default. */
+  queryLogEntries?: number;
   /** Room for answers of upstreams; 0: none is kept. 4 MB by default, some ten thousand answers. */
   cacheBytes?: number;
   /** Whether to find out if an upstream leads back to us; true by default. */
@@ -60,6 +68,7 @@ export class DnsServer {
   readonly #responder: Responder;
   readonly #forwarder: Forwarder;
   readonly #options: DnsServerOptions;
+  readonly #log: QueryLog;
   #closed: Promise<void> | undefined;
 
   private constructor(options: DnsServerOptions, udp: UdpSocket, tcp: Server) {
@@ -69,6 +78,7 @@ export class DnsServer {
     this.#counters = newDnsCounters();
     const { address, domain, records, log } = options;
     const counters = this.#counters;
+    this.#log = new QueryLog(options.queryLogEntries ?? 0);
     this.#forwarder = new Forwarder({
       upstreams: options.upstreams,
       own: { address, port: this.port },
@@ -92,7 +102,13 @@ export class DnsServer {
       forwarder,
       resolver: new Resolver({ forwarder, counters, cacheBytes, ...defined({ staleAfterMs: options.staleAfterMs }) }),
       counters,
-      ...defined({ transferTo: options.transferTo, log }),
+      queryLog: this.#log,
+      ...defined({
+        transferTo: options.transferTo,
+        hostResolvConf: options.hostResolvConf,
+        autopath: options.autopath,
+        log,
+      }),
     });
     udp.on('message', (message, remote) => void this.#datagram(message, remote));
     udp.on('error', (error) => this.#broken(error, 'UDP'));
@@ -133,9 +149,20 @@ export class DnsServer {
     return this.#forwarder.upstreams;
   }
 
-  /** The host's resolvers are others now. */
-  setUpstreams(upstreams: readonly string[]): void {
+  /** The host's resolv.conf is another one now. */
+  hostChanged(upstreams: readonly string[]): void {
     this.#forwarder.setUpstreams(upstreams);
+    this.#responder.hostChanged();
+  }
+
+  /** What happens when a pod looks a name up; nothing when there is no such pod, or no cluster yet. */
+  explain(pod: string, name: string): Promise<Explanation | undefined> {
+    return this.#responder.explain(pod, name);
+  }
+
+  /** The last questions, oldest first; nothing where none are kept. */
+  queryLog(): QueryLogEntry[] | undefined {
+    return this.#log.isOn ? this.#log.entries() : undefined;
   }
 
   /** A copy. */

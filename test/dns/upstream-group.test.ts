@@ -99,12 +99,12 @@ t.test('the host’s resolvers change; who asked before is answered by those bef
   const server = await startServer(t, { upstreams: [old.address], upstreamTimeoutMs: 1000 });
   const early = udpAsk(server.port, fresh());
   for (let i = 0; old.asked.length < 1 && i < 100; i++) await pause(5);
-  server.setUpstreams([other.address]);
+  server.hostChanged([other.address]);
   t.strictSame(server.upstreams, [other.address]);
   t.match(read(await udpAsk(server.port, fresh())).answers, [{ data: '192.0.2.8' }]);
   t.strictSame(Object.keys(server.counters().upstreams), [other.address]);
   t.equal(read(await early).rcode, 2, 'the old one stayed silent');
-  server.setUpstreams([]);
+  server.hostChanged([]);
   t.equal(read(await udpAsk(server.port, fresh())).rcode, 2);
 });
 
