@@ -107,7 +107,20 @@ export function destination(b: Uint8Array, o: number): number {
 
 /** Whether the header's checksum is right. */
 export function checksumValid(b: Uint8Array, o: number): boolean {
-  return fold(sum(b, o, headerBytes(b, o))) === 0xffff;
+  if (hasOptions(b, o)) return fold(sum(b, o, headerBytes(b, o))) === 0xffff;
+  // Nearly every packet, without a loop for half of its cost. Of ten words the carry is below 10: once is enough.
+  const s =
+    u16(b, o) +
+    u16(b, o + TOTAL_BYTES) +
+    u16(b, o + IDENTIFICATION) +
+    u16(b, o + FRAGMENT) +
+    u16(b, o + TTL) +
+    u16(b, o + CHECKSUM) +
+    u16(b, o + SOURCE) +
+    u16(b, o + SOURCE + 2) +
+    u16(b, o + DESTINATION) +
+    u16(b, o + DESTINATION + 2);
+  return (s & 0xffff) + (s >>> 16) === 0xffff;
 }
 
 // Setters store and leave the header's checksum to the caller, unless they say otherwise.
