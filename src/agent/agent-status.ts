@@ -39,7 +39,7 @@ export function buildStatus(agent: HostAgent): AgentStatus {
       ports: Object.fromEntries(Object.entries(counters.ports).map(([id, counts]) => [id, { ...counts }])),
       flows: flowCounts(counters.gauges),
       workers: counters.workers.map((worker) => ({ ...worker })),
-      dns: flatten(agent.dns?.counters() ?? {}),
+      dns: flatten(agent.dns.server?.counters() ?? {}),
     },
     rssBytes: process.memoryUsage.rss(),
   };

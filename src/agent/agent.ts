@@ -61,6 +61,8 @@ export async function runAgent(options: AgentOptions): Promise<void> {
       status: () => buildStatus(agent),
       doctor: () => agentChecks(buildStatus(agent), () => agent.peers.probe(undefined)),
       probe: (host) => agent.peers.probe(host),
+      explainName: async (pod, name) => agent.dns.server?.explain(pod, name),
+      dnsLog: () => agent.dns.server?.queryLog(),
     });
     writeWeftCommand(settings.stateDir);
   } catch (error) {

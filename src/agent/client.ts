@@ -2,6 +2,8 @@
  * Asks an agent over its unix socket. For the command line and the lab: nothing of the agent itself is loaded.
  */
 import { request } from 'node:http';
+import type { Explanation } from '../dns/explain.ts';
+import type { QueryLogEntry } from '../dns/query-log.ts';
 import { AgentError, errnoOf } from './agent-error.ts';
 import type { AgentStatus, Check, PeerStatus } from './status.ts';
 
@@ -25,6 +27,22 @@ export function agentDoctor(socketPath: string, options?: AskOptions): Promise<C
 export function agentProbe(socketPath: string, host?: string, options?: AskOptions): Promise<PeerStatus[]> {
   const body = JSON.stringify(host === undefined ? {} : { host });
   return ask(socketPath, 'POST', '/probe', body, { timeoutMs: 60_000, ...options }) as Promise<PeerStatus[]>;
+}
+
+/** What happens when a pod looks a name up. */
+export function agentExplain(
+  socketPath: string,
+  pod: string,
+  name: string,
+  options?: AskOptions,
+): Promise<Explanation> {
+  const body = JSON.stringify({ pod, name });
+  return ask(socketPath, 'POST', '/dns/explain', body, { timeoutMs: 60_000, ...options }) as Promise<Explanation>;
+}
+
+/** The last DNS questions, oldest first. */
+export function agentDnsLog(socketPath: string, options?: AskOptions): Promise<QueryLogEntry[]> {
+  return ask(socketPath, 'GET', '/dns/log', undefined, options) as Promise<QueryLogEntry[]>;
 }
 
 function ask(

@@ -5,7 +5,7 @@
  *                              │                   ▲ ports
  *                              ├─ this node ─▶ HostPorts (weft0, UDP socket, TAP, routes, nftables)
  *                              ├─ its pods ──▶ LocalPods (namespaces, TUN devices, processes)
- *                              ├─ records ───▶ DnsServer
+ *                              ├─ records ───▶ HostDns
  *                              └─ the others ▶ PeerProbes
  *
  * Every change of the objects, and every pod that went, runs the whole of it again, one at a time. What cannot be
@@ -16,17 +16,15 @@ import { type CompileMemory, compile, emptyMemory } from '../control/compile.ts'
 import { buildModel, type ClusterModel, type ClusterNode } from '../control/model.ts';
 import type { KernelRoute } from '../control/overlay-backend.ts';
 import type { Dataplane } from '../dataplane/handle.ts';
-import { type ClusterRecords, clusterRecords } from '../dns/cluster-records.ts';
-import { parseResolvConf } from '../dns/resolv-conf.ts';
-import { DnsServer } from '../dns/server.ts';
 import type { NativeAddon } from '../io/native-addon.ts';
 import { formatProblem, type Problem } from '../kube/problem.ts';
 import type { ObjectSource } from '../kube/source.ts';
 import { formatAddress, formatAddress4 } from '../wire/address.ts';
-import { formatPrefix, parsePrefix } from '../wire/prefix.ts';
+import { formatPrefix } from '../wire/prefix.ts';
 import { describeError } from './agent-error.ts';
 import { findTools } from './container-command.ts';
 import { boundLogs } from './container-logs.ts';
+import { HostDns } from './host-dns.ts';
 import { changeKernelRoutes, type HostNetwork, removeHostNetwork } from './host-network.ts';
 import { HostPorts } from './host-ports.ts';
 import { LocalPods } from './local-pods.ts';
@@ -40,7 +38,6 @@ import { findUnderlay, readLinks, segmentsTunnels, type Underlay } from './under
 import { UnderlayWatch } from './underlay-watch.ts';
 
 const LOG_CHECK_MS = 10_000;
-const DNS_PORT = 53;
 
 export interface AgentParts {
   settings: AgentSettings;
@@ -57,8 +54,8 @@ export class HostAgent {
   readonly offload: Offload;
   readonly pods: LocalPods;
   readonly peers: PeerProbes;
+  readonly dns: HostDns;
   readonly startedAt = new Date();
-  dns: DnsServer | undefined;
   model: ClusterModel | undefined;
   node: ClusterNode | undefined;
   underlay: Underlay | undefined;
@@ -77,7 +74,6 @@ export class HostAgent {
   #memory: CompileMemory = emptyMemory();
   #compileProblems: readonly Problem[] = [];
   #routes: readonly KernelRoute[] = [];
-  #records: ClusterRecords | undefined;
   #failure = '';
   #logTimer: NodeJS.Timeout | undefined;
 
@@ -97,6 +93,7 @@ export class HostAgent {
     const environment = { native, tools: findTools(), offloads: offload.tun, mergeBytes: offload.mergeBytes, report };
     const again = () => void this.#reconciler.request();
     this.pods = new LocalPods(environment, dataplane, settings.stateDir, log, again);
+    this.dns = new HostDns(settings, log, again);
     this.peers = new PeerProbes(() => this.#noteProblems());
     this.#underlayWatch = new UnderlayWatch(
       {
@@ -155,7 +152,8 @@ export class HostAgent {
     await this.#publish(model);
     this.pods.start();
     this.#watchPeers(model, node);
-    await this.#serveDns(model);
+    // Last, so that a host whose port 53 is taken still forwards; it is not ready until names are answered.
+    await this.dns.serve(model);
     if (!this.readyAfterMs) {
       this.readyAfterMs = Math.round(process.uptime() * 1000);
       this.#log.info(`ready after ${this.readyAfterMs} ms, ${plans.size} pods`);
@@ -206,7 +204,7 @@ export class HostAgent {
       nodeAddress: formatAddress(node.address),
       clusterDns: settings.clusterDns,
       clusterDomain: settings.clusterDomain,
-      hostResolvConf: readText('/etc/resolv.conf'),
+      hostResolvConf: this.dns.hostResolvConf,
       hostEtcHosts: readText('/etc/hosts'),
       mtu: this.podMtu,
     };
@@ -236,22 +234,6 @@ export class HostAgent {
     this.generation = compiled.tables.generation;
     await changeKernelRoutes(this.#routes, compiled.kernelRoutes);
     this.#routes = compiled.kernelRoutes;
-  }
-
-  /** Last, so that a host whose port 53 is taken still forwards; it is not ready until names are answered. */
-  async #serveDns(model: ClusterModel): Promise<void> {
-    const { settings } = this;
-    const reverse = [settings.clusterCidr, settings.serviceCidr].flatMap((cidr) => parsePrefix(cidr) ?? []);
-    this.#records = clusterRecords(model, reverse);
-    if (this.dns) return;
-    this.dns = await DnsServer.start({
-      address: settings.clusterDns,
-      port: DNS_PORT,
-      domain: settings.clusterDomain,
-      records: () => this.#records,
-      upstreams: parseResolvConf(readText('/etc/resolv.conf')).nameservers,
-      log: { warn: (fields: object, message: string) => this.#log.debug(message, fields) },
-    });
   }
 
   #watchPeers(model: ClusterModel, own: ClusterNode): void {
@@ -293,7 +275,7 @@ export class HostAgent {
     await this.#reconciler.stop();
     if (keepPods) this.pods.release();
     else await this.pods.stop();
-    await this.dns?.close();
+    await this.dns.close();
     if (!keepPods) await this.#hostPorts.close();
     await this.dataplane.stop();
     if (!keepPods) await removeHostNetwork(this.#routes);

@@ -4,6 +4,10 @@
  */
 import { availableParallelism, hostname } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { StubDomain } from '../dns/forwarder.ts';
+import { canonicalName, isWritableName } from '../dns/name.ts';
+import { parseUpstream } from '../dns/upstream.ts';
+import { parsePrefix } from '../wire/prefix.ts';
 import { AgentError } from './agent-error.ts';
 import type { LogFormat, LogLevel } from './log.ts';
 
@@ -39,6 +43,14 @@ export interface AgentOptions {
   maxFlows?: number;
   /** Threads that carry packets; by default half of the processors, at least 1, at most 4: the rest is for pods. */
   workers?: number;
+  /** Domains with name servers of their own. */
+  dnsStub?: readonly StubDomain[];
+  /** Prefixes from which whole DNS zones may be fetched; none by default. */
+  dnsTransfer?: readonly string[];
+  /** How many DNS questions are kept for `weft dns log`; none by default. */
+  dnsLog?: number;
+  /** Complete names along the asking pod's search path; on by default. */
+  dnsAutopath?: boolean;
   /** Microseconds after traffic in which a worker looks for more before it sleeps. */
   busyPoll?: number;
 }
@@ -51,6 +63,7 @@ export interface AgentSettings extends Required<Omit<AgentOptions, 'mtu' | 'maxF
 /** Longest path of a unix socket (sun_path in linux/un.h, less the final zero). */
 const SOCKET_PATH_BYTES = 107;
 export const MOST_WORKERS = 16;
+export const MOST_DNS_LOG = 100_000;
 /** Bridges the wait for an answer from the next host; docs/performance.md has what it gains and costs. */
 const BUSY_POLL_MICROS = 200;
 
@@ -93,6 +106,10 @@ export function agentSettings(options: AgentOptions): AgentSettings {
     mtu: options.mtu === undefined ? undefined : inRange('--mtu', options.mtu, 576, 65535),
     offload: oneOf('--offload', options.offload ?? 'auto', ['auto', 'tunnel-gso', 'udp-gso', 'batched']),
     keepPods: options.keepPods ?? false,
+    dnsStub: options.dnsStub ?? [],
+    dnsTransfer: (options.dnsTransfer ?? []).map(checkedPrefix),
+    dnsLog: inRange('--dns-log', options.dnsLog ?? 0, 0, MOST_DNS_LOG),
+    dnsAutopath: options.dnsAutopath ?? true,
     logLevel: options.logLevel ?? 'info',
     logFormat: options.logFormat ?? 'plain',
     workers: inRange('--workers', options.workers ?? defaultWorkers(availableParallelism()), 1, MOST_WORKERS),
@@ -103,6 +120,23 @@ export function agentSettings(options: AgentOptions): AgentSettings {
 
 export function defaultWorkers(processors: number): number {
   return Math.min(4, Math.max(1, Math.floor(processors / 2)));
+}
+
+/** `corp.example=10.0.0.1,10.0.0.2:5353`. */
+export function parseStubDomain(text: string): StubDomain {
+  const [domain = '', servers = '', ...more] = text.split('=');
+  const upstreams = servers.split(',');
+  const wrong = upstreams.filter((upstream) => parseUpstream(upstream) === undefined);
+  if (canonicalName(domain) !== '' && isWritableName(canonicalName(domain)) && more.length + wrong.length === 0) {
+    return { domain, upstreams };
+  }
+  const remedy = 'write a domain and addresses, as in corp.example=10.0.0.1,10.0.0.2:5353';
+  throw new AgentError('bad-option', `--dns-stub ${text} is not understood`, remedy);
+}
+
+function checkedPrefix(text: string): string {
+  if (parsePrefix(text)) return text;
+  throw new AgentError('bad-option', `--dns-transfer ${text} is not a prefix`, 'write one as in 10.244.0.0/16');
 }
 
 function inRange(name: string, value: number, min: number, max: number): number {

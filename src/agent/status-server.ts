@@ -4,11 +4,14 @@
  *
  *   GET /readyz    200 or 503, with the reason        GET /doctor   the list of checks
  *   GET /status    AgentStatus                        POST /probe   {"host": "NODE or address"} to PeerStatus
+ *   GET /dns/log   the last questions                 POST /dns/explain   {"pod": "POD", "name": "NAME"}
  */
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createConnection } from 'node:net';
 import { dirname } from 'node:path';
+import type { Explanation } from '../dns/explain.ts';
+import type { QueryLogEntry } from '../dns/query-log.ts';
 import { AgentError, describeError } from './agent-error.ts';
 import type { AgentStatus, Check, PeerStatus } from './status.ts';
 
@@ -19,6 +22,10 @@ export interface StatusSource {
   doctor(): Promise<Check[]>;
   /** All peers without a host. */
   probe(host: string | undefined): Promise<PeerStatus[]>;
+  /** Nothing where no such pod is known. */
+  explainName(pod: string, name: string): Promise<Explanation | undefined>;
+  /** Nothing where none are kept. */
+  dnsLog(): QueryLogEntry[] | undefined;
 }
 
 const BODY_BYTES = 4096;
@@ -60,9 +67,30 @@ async function answer(request: IncomingMessage, response: ServerResponse, source
     const results = await source.probe(host);
     if (host !== undefined && results.length === 0) return send(response, 404, { error: `no node is called ${host}` });
     send(response, 200, results);
+  } else if (route === 'GET /dns/log') {
+    const entries = source.dnsLog();
+    send(response, 200, entries ?? { error: 'this agent keeps no DNS questions: start it with --dns-log' });
+  } else if (route === 'POST /dns/explain') {
+    await explain(response, await readBody(request), source);
   } else {
     send(response, 404, { error: `nothing at ${route}` });
   }
+}
+
+async function explain(response: ServerResponse, body: string, source: StatusSource): Promise<void> {
+  let asked: { pod?: unknown; name?: unknown } = {};
+  try {
+    asked = JSON.parse(body) as typeof asked;
+  } catch {
+    // Told below.
+  }
+  const { pod, name } = asked ?? {};
+  if (typeof pod !== 'string' || typeof name !== 'string' || name === '') {
+    return send(response, 400, { error: 'the body must be {"pod": "POD", "name": "NAME"}' });
+  }
+  const explanation = await source.explainName(pod, name);
+  if (explanation) send(response, 200, explanation);
+  else send(response, 404, { error: `no pod is called ${pod}, or several are: say namespace/name` });
 }
 
 /** The host of a probe request; undefined for all; null where it is none. */

@@ -4,7 +4,7 @@ import colors from 'picocolors';
 import { runAgent } from '../agent/agent.ts';
 import { agentDoctor, agentProbe, agentStatus } from '../agent/client.ts';
 import { hostChecks } from '../agent/host-checks.ts';
-import type { AgentOptions } from '../agent/options.ts';
+import { type AgentOptions, parseStubDomain } from '../agent/options.ts';
 import type { Check, ProbeResult } from '../agent/status.ts';
 import { agentStatusText } from '../observe/agent-status-text.ts';
 import { table } from '../observe/table.ts';
@@ -15,10 +15,19 @@ interface Asking {
   output: 'table' | 'json';
 }
 
-type AgentWords = Omit<AgentOptions, 'socketPath' | 'logFormat'> & { socket?: string; output: 'plain' | 'json' };
+type AgentWords = Omit<AgentOptions, 'socketPath' | 'logFormat' | 'dnsStub'> & {
+  socket?: string;
+  output: 'plain' | 'json';
+  dnsStub?: string[];
+};
 
-export async function agent({ socket, output, ...options }: AgentWords): Promise<void> {
-  await runAgent({ ...options, logFormat: output, ...(socket === undefined ? {} : { socketPath: socket }) });
+export async function agent({ socket, output, dnsStub = [], ...options }: AgentWords): Promise<void> {
+  await runAgent({
+    ...options,
+    logFormat: output,
+    dnsStub: dnsStub.map(parseStubDomain),
+    ...(socket === undefined ? {} : { socketPath: socket }),
+  });
 }
 
 export async function status(options: Asking): Promise<void> {

@@ -78,6 +78,14 @@ function addAgent(program: Command): void {
       'after traffic look for more for so long before sleeping (default: 200)',
       integer(0, 10_000),
     )
+    .option('--dns-stub <domain=servers...>', 'a domain with name servers of its own, separated by commas')
+    .option('--dns-transfer <prefix...>', 'who may fetch whole DNS zones (default: nobody)')
+    .addOption(
+      new Option('--dns-log <count>', 'keep the last DNS questions for weft dns log')
+        .argParser(integer(1, 100_000))
+        .env('WEFT_DNS_LOG'),
+    )
+    .option('--no-dns-autopath', "do not complete names along the asking pod's search path")
     .option('--keep-pods', 'on SIGTERM leave pods, devices and routes as they are')
     .addOption(
       new Option('--log-level <level>', 'what is worth a line')
@@ -92,7 +100,7 @@ function addAgent(program: Command): void {
     .action(async (options) => (await import('./agent-actions.ts')).agent(options));
 }
 
-function socketOption(): Option {
+export function socketOption(): Option {
   return new Option('--socket <path>', "the agent's status socket (default: the only one in /run/weft)").env(
     'WEFT_SOCKET',
   );

@@ -5,6 +5,7 @@
 import { Command, Option } from 'commander';
 import { addAgentCommands } from './agent-commands.ts';
 import { addBench } from './bench-command.ts';
+import { addDnsCommands } from './dns-commands.ts';
 import { addLabCommands } from './lab-commands.ts';
 import { port } from './numbers.ts';
 import { addToolCommands } from './tool-commands.ts';
@@ -24,6 +25,7 @@ export function buildProgram(): Command {
     .addHelpText('after', EXIT_CODES);
   addLabCommands(program);
   addAgentCommands(program);
+  addDnsCommands(program);
   addDemo(program);
   addBench(program);
   addNetexec(program);

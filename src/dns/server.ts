@@ -39,6 +39,8 @@ export interface DnsServerOptions {
   /** Who may fetch whole zones, `10.244.0.0/16`; nobody by default. */
   transferTo?: readonly Prefix[];
   log?: DnsLog;
+  /** An upstream leads back to us and is not asked any more. */
+  onLoop?: (upstream: string) => void;
   upstreamTimeoutMs?: number;
   hedgeMs?: number;
   probeMs?: number;
@@ -83,12 +85,12 @@ export class DnsServer {
       upstreams: options.upstreams,
       own: { address, port: this.port },
       counters,
-      onLoop: (upstream) => log?.warn({ upstream }, 'this upstream asks us in turn: not used'),
       ...defined({
         stubs: options.stubs,
         timeoutMs: options.upstreamTimeoutMs,
         pendingLimit: options.pendingForwards,
         detectLoops: options.detectLoops,
+        onLoop: options.onLoop,
         hedgeMs: options.hedgeMs,
         probeMs: options.probeMs,
       }),

@@ -18,6 +18,7 @@ export function agentStatusText(agent: AgentStatus): string {
         ['tables', `generation ${agent.generation}`],
         ['workers', `${agent.counters.workers.length}`],
         ['flows', `${agent.counters.flows.current ?? 0} of ${agent.counters.flows.capacity ?? 0}`],
+        ['names', dnsSummary(agent.counters.dns)],
         ['memory', `${Math.round(agent.rssBytes / 1e6)} MB`],
       ],
     ),
@@ -60,6 +61,19 @@ export function agentStatusText(agent: AgentStatus): string {
   ];
   if (problems.length > 0) parts.push([colors.yellow('PROBLEMS'), ...problems].join('\n'));
   return parts.join('\n\n');
+}
+
+/** What the DNS server did, and what it kept. */
+function dnsSummary(dns: AgentStatus['counters']['dns']): string {
+  const count = (name: string): number => dns[name] ?? 0;
+  const asked = count('queries.udp') + count('queries.tcp');
+  const cache = `cache ${count('cache.hits')} hits, ${count('cache.misses')} misses, ${count('cache.stale')} stale`;
+  const out = Object.keys(dns).filter(
+    (name) => name.startsWith('upstreams.') && name.endsWith('.out') && dns[name] === 1,
+  );
+  const silent = out.map((name) => name.slice('upstreams.'.length, -'.out'.length));
+  const trouble = silent.length > 0 ? colors.yellow(`; no answer from ${silent.join(', ')}`) : '';
+  return `${asked} questions; ${cache}; ${count('autopath.completed')} completed${trouble}`;
 }
 
 function roundTrip(probe: AgentStatus['peers'][number]['underlay']): string {

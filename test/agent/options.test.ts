@@ -1,7 +1,7 @@
 /** What an agent assumes, and what it refuses to be told. */
 import t from 'tap';
 import { AgentError } from '../../src/agent/agent-error.ts';
-import { type AgentOptions, agentSettings, defaultWorkers } from '../../src/agent/options.ts';
+import { type AgentOptions, agentSettings, defaultWorkers, parseStubDomain } from '../../src/agent/options.ts';
 
 t.test('defaults are those of the architecture', async (t) => {
   const s = agentSettings({ node: 'hosta', manifests: ['/m'] });
@@ -49,4 +49,27 @@ t.test('what cannot be right is refused with its name', async (t) => {
       t.match((error as AgentError).sentence, message);
     }
   }
+});
+
+t.test('stub domains and who may fetch zones', async (t) => {
+  t.same(parseStubDomain('corp.example=10.0.0.1,10.0.0.2:5353,[fd00::1]:53'), {
+    domain: 'corp.example',
+    upstreams: ['10.0.0.1', '10.0.0.2:5353', '[fd00::1]:53'],
+  });
+  for (const text of [
+    '',
+    'corp.example',
+    'corp.example=',
+    '=10.0.0.1',
+    'a=10.0.0.1=b',
+    'a..b=10.0.0.1',
+    'a=ns.example',
+  ]) {
+    t.throws(() => parseStubDomain(text), { code: 'bad-option', message: /--dns-stub/ }, text);
+  }
+  const base = { node: 'hosta', manifests: ['/m'] };
+  t.match(agentSettings(base), { dnsStub: [], dnsTransfer: [], dnsLog: 0, dnsAutopath: true });
+  t.same(agentSettings({ ...base, dnsTransfer: ['10.244.0.0/16'] }).dnsTransfer, ['10.244.0.0/16']);
+  t.throws(() => agentSettings({ ...base, dnsTransfer: ['10.244.0.1'] }), { message: /--dns-transfer/ });
+  t.throws(() => agentSettings({ ...base, dnsLog: 1e9 }), { message: /--dns-log/ });
 });

@@ -5,9 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { AgentError } from '../../src/agent/agent-error.ts';
-import { agentDoctor, agentProbe, agentReady, agentStatus } from '../../src/agent/client.ts';
+import { agentDnsLog, agentDoctor, agentExplain, agentProbe, agentReady, agentStatus } from '../../src/agent/client.ts';
 import type { AgentStatus, PeerStatus } from '../../src/agent/status.ts';
 import { type StatusSource, serveStatus } from '../../src/agent/status-server.ts';
+import type { Explanation } from '../../src/dns/explain.ts';
+import type { QueryLogEntry } from '../../src/dns/query-log.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'weft-status-'));
 t.teardown(() => rmSync(folder, { recursive: true, force: true }));
@@ -19,6 +21,8 @@ function source(change: Partial<StatusSource> = {}): StatusSource {
     notReady: () => '',
     status: () => ({ node: 'hosta', generation: 7 }) as AgentStatus,
     doctor: async () => [{ name: 'tun', ok: true, detail: '', remedy: '' }],
+    explainName: async () => undefined,
+    dnsLog: () => undefined,
     probe: async (host) => (host === undefined || host === 'hostb' ? [PEER] : []),
     ...change,
   };
@@ -39,6 +43,19 @@ t.test('answers to its own user only', async (t) => {
   t.match(await agentDoctor(path), [{ name: 'tun', ok: true }]);
   t.same(await agentProbe(path, 'hostb'), [PEER]);
   t.same(await agentProbe(path), [PEER]);
+});
+
+t.test('names explained, and the questions that were kept', async (t) => {
+  const { path } = await serving({
+    explainName: async (pod, name) =>
+      pod === 'web-0' ? ({ pod, name, tries: [] } as unknown as Explanation) : undefined,
+  });
+  t.same(await agentExplain(path, 'web-0', 'x'), { pod: 'web-0', name: 'x', tries: [] });
+  await t.rejects(agentExplain(path, 'nobody', 'x'), { message: /no pod is called nobody/ });
+  await t.rejects(agentExplain(path, 'web-0', ''), { message: /the body must be/ });
+  await t.rejects(agentDnsLog(path), { message: /start it with --dns-log/ });
+  const kept = await serving({ dnsLog: () => [{ name: 'web' } as QueryLogEntry] });
+  t.match(await agentDnsLog(kept.path), [{ name: 'web' }]);
 });
 
 t.test('readiness carries its reason', async (t) => {

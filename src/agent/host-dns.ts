@@ -1,0 +1,83 @@
+/**
+ * The host's DNS server as the agent runs it: at the cluster's DNS address, from the records of the newest model, with
+ * the host's resolvers, which it follows as their file changes.
+ */
+import type { ClusterModel } from '../control/model.ts';
+import { type ClusterRecords, clusterRecords } from '../dns/cluster-records.ts';
+import { parseResolvConf } from '../dns/resolv-conf.ts';
+import { ResolvConfWatch } from '../dns/resolv-conf-watch.ts';
+import { DnsServer } from '../dns/server.ts';
+import { type Prefix, parsePrefix } from '../wire/prefix.ts';
+import type { Log } from './log.ts';
+import type { AgentSettings } from './options.ts';
+
+const PORT = 53;
+const RESOLV_CONF = '/etc/resolv.conf';
+
+export class HostDns {
+  readonly #settings: AgentSettings;
+  readonly #log: Log;
+  readonly #watch: ResolvConfWatch;
+  readonly #reverse: readonly Prefix[];
+  #records: ClusterRecords | undefined;
+  #server: DnsServer | undefined;
+
+  /** `onHostChange`: the host's resolv.conf changed, from which pods inherit. */
+  constructor(settings: AgentSettings, log: Log, onHostChange: () => void) {
+    this.#settings = settings;
+    this.#log = log;
+    this.#reverse = prefixes([settings.clusterCidr, settings.serviceCidr]);
+    this.#watch = new ResolvConfWatch(RESOLV_CONF, () => {
+      const upstreams = this.#upstreams();
+      log.info(`${RESOLV_CONF} changed: names outside the cluster are asked of ${upstreams.join(', ') || 'nobody'}`);
+      this.#server?.hostChanged(upstreams);
+      onHostChange();
+    });
+  }
+
+  get server(): DnsServer | undefined {
+    return this.#server;
+  }
+
+  get hostResolvConf(): string {
+    return this.#watch.text;
+  }
+
+  /** Answers from this model from now on; starts the server where it does not run yet. @throws DnsServerError */
+  async serve(model: ClusterModel): Promise<void> {
+    this.#records = clusterRecords(model, this.#reverse);
+    if (this.#server) return;
+    const settings = this.#settings;
+    this.#server = await DnsServer.start({
+      address: settings.clusterDns,
+      port: PORT,
+      domain: settings.clusterDomain,
+      records: () => this.#records,
+      upstreams: this.#upstreams(),
+      stubs: settings.dnsStub,
+      hostResolvConf: () => this.#watch.text,
+      autopath: settings.dnsAutopath,
+      queryLogEntries: settings.dnsLog,
+      transferTo: prefixes(settings.dnsTransfer),
+      log: { warn: (fields, message) => this.#log.debug(message, fields) },
+      onLoop: (upstream) => {
+        const detail = 'it asks this server for what this server asks it';
+        this.#log.warn(`DNS: ${upstream} of ${RESOLV_CONF} is not used: ${detail}`);
+      },
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#watch.close();
+    await this.#server?.close();
+  }
+
+  #upstreams(): string[] {
+    return parseResolvConf(this.#watch.text).nameservers;
+  }
+}
+
+/** What was checked before. */
+function prefixes(texts: readonly string[]): Prefix[] {
+  return texts.flatMap((text) => parsePrefix(text) ?? []);
+}
