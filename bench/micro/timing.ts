@@ -34,18 +34,36 @@ async function vectorNanoseconds(work: Work, seconds: number): Promise<number> {
   return stats.p50;
 }
 
-/**
- * Median nanoseconds of each, measured in turns, round after round; of the rounds, the least: whatever else the machine
- * does only ever adds.
- */
-export async function inTurns(works: readonly Work[]): Promise<number[]> {
+/** Median nanoseconds of each, measured in turns: the figures of one round after the other, in the same time in all. */
+export async function roundsOf(works: readonly Work[], count = budget.rounds): Promise<number[][]> {
   const rounds: number[][] = [];
-  for (let round = 0; round < budget.rounds; round++) {
+  for (let round = 0; round < count; round++) {
     const figures: number[] = [];
-    for (const work of works) figures.push(await vectorNanoseconds(work, budget.seconds / budget.rounds));
+    for (const work of works) figures.push(await vectorNanoseconds(work, budget.seconds / count));
     rounds.push(figures);
   }
-  return works.map((_, i) => Math.min(...rounds.map((figures) => figures[i] as number)));
+  return rounds;
+}
+
+/** Of several rounds each one's least figure: whatever else the machine does only ever adds. */
+export function leastOf(rounds: readonly number[][]): number[] {
+  return (rounds[0] as number[]).map((_, i) => Math.min(...rounds.map((figures) => figures[i] as number)));
+}
+
+/**
+ * What each costs to what `base` costs, the median of the rounds' own ratios: a machine that is slow for some seconds is
+ * slow for both.
+ */
+export function ratiosOf(rounds: readonly number[][], base: number): number[] {
+  return (rounds[0] as number[]).map((_, i) => {
+    const ratios = rounds.map((figures) => (figures[i] as number) / (figures[base] as number)).sort((a, b) => a - b);
+    return ratios[ratios.length >> 1] as number;
+  });
+}
+
+/** Median nanoseconds of each, the least of the rounds. */
+export async function inTurns(works: readonly Work[]): Promise<number[]> {
+  return leastOf(await roundsOf(works));
 }
 
 /** The same of a function that is over in nanoseconds: many calls at a time. */
