@@ -13,7 +13,7 @@ TS_SOURCES := $(shell find src test bench -name '*.ts' 2>/dev/null) $(wildcard t
 # Arguments for the tests: make test FILES='test/wire test/io/native-engine.test.ts'
 FILES ?=
 
-.PHONY: help build test test-slow test-compose e2e demo compose compose-demo compose-down bench bench-micro lint format docs docs-compose clean
+.PHONY: help build test test-slow test-compose e2e demo compose compose-demo compose-down bench bench-against bench-micro profile lint format docs docs-compose clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -75,6 +75,12 @@ bench-quick: build ## the main ratios in a minute and a half; fails under a floo
 
 bench-peers: ## install the programs that the bench shows Weft beside, where root may
 	@sh scripts/install-peers.sh
+
+bench-against: build ## this Weft beside one that was built in another checkout: AGAINST=FOLDER
+	@node dist/src/cli/main.js bench --against $(AGAINST) $(or $(BENCH),--out docs/benchmarks)
+
+profile: build ## where the processors' time goes, Weft and kernel VXLAN; as root, with perf; writes docs/benchmarks/profile.md
+	@node dist/bench/profile.js $(BENCH)
 
 bench-micro: build ## what the dataplane's decisions cost, in memory; writes docs/benchmarks/pipeline.md
 	@node dist/bench/micro/run.js $(BENCH)

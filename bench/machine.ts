@@ -18,18 +18,19 @@ export function machineOf(): Machine {
     memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
     kernel: `Linux ${release()}`,
     node: process.version,
-    commit: commit(),
+    commit: commitOf('.'),
   };
 }
 
-function commit(): string {
+/** What a checkout holds, in git's words. */
+export function commitOf(folder: string): string {
   try {
-    return execFileSync('git', ['describe', '--always', '--dirty'], {
+    return execFileSync('git', ['-C', folder, 'describe', '--always', '--dirty'], {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
     }).trim();
   } catch {
-    const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+    const { version } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8')) as { version: string };
     return `version ${version}, no checkout`;
   }
 }

@@ -2,7 +2,7 @@
  * What a run measures: the stages, the subjects of each, and who takes part in which. Everyone is compared in what
  * people choose a network by; what else there is to know is asked of Weft and the kernel, or the bench would take hours.
  */
-import { DIRECT, everyContender, KERNEL, mainContenders, OWN } from './contenders/every-contender.ts';
+import { BEFORE, DIRECT, everyContender, KERNEL, mainContenders, OWN, weftOf } from './contenders/every-contender.ts';
 import { switchOffloadsOff } from './contenders/host-pair.ts';
 import type { Contender, Subject } from './contest.ts';
 import { onOneHost, throughService, VARIANT } from './paths.ts';
@@ -17,7 +17,21 @@ export interface Wanted {
   readonly peers?: readonly string[];
   /** The few of `make bench-quick`. */
   readonly quick: boolean;
+  /** Another checkout of Weft, built, that takes part in everything beside this one. */
+  readonly against?: { readonly checkout: string; readonly title: string };
 }
+
+/** What two versions are compared in, unless subjects are named. */
+export const AGAINST_SUBJECTS = [
+  'tcp-1',
+  'tcp-4',
+  'tcp-1/no-offloads',
+  'flood',
+  'loss-free',
+  'ping',
+  'request-response',
+  'connections',
+] as const;
 
 const FOR_ALL = ['tcp-1', 'request-response', 'connections', 'ping'];
 /** Those that encrypt are no match here, and take as long. */
@@ -32,11 +46,14 @@ const ON_OTHER_UNDERLAYS = ['tcp-1', 'tcp-4', 'flood', 'request-response'];
 const QUICK = ['tcp-1', 'tcp-4', 'flood', 'request-response', 'ping'];
 const MAIN = [OWN, KERNEL, DIRECT];
 const JUMBO_MTU = 9000;
+const MTU_STAGE = `mtu-${JUMBO_MTU}`;
+/** Take part whoever else is wanted. */
+const OURS = [OWN, BEFORE];
 
 export function stagesOf(wanted: Wanted): Stage[] {
   const subjects = everySubject(wanted.seconds);
   const named = (names: readonly string[]) => subjects.filter((s) => names.includes(s.name));
-  const stages: Stage[] = wanted.quick
+  const stages: (Stage & { contenders: Contender[] })[] = wanted.quick
     ? [{ name: '', title: '', contenders: mainContenders(), events: named(QUICK).map(forAll) }]
     : [
         {
@@ -57,12 +74,19 @@ export function stagesOf(wanted: Wanted): Stage[] {
           prepare: (contender) => switchOffloadsOff(contender.hosts),
         },
         {
-          name: 'mtu-9000',
+          name: MTU_STAGE,
           title: `an underlay with an MTU of ${JUMBO_MTU}`,
           contenders: mainContenders(JUMBO_MTU),
           events: named(ON_OTHER_UNDERLAYS).map(forAll),
         },
       ];
+  const { against } = wanted;
+  if (against) {
+    for (const stage of stages) {
+      const underlayMtu = stage.name === MTU_STAGE ? JUMBO_MTU : undefined;
+      stage.contenders.splice(1, 0, weftOf(against.checkout, against.title, underlayMtu));
+    }
+  }
   return stages.map((stage) => narrowed(stage, wanted)).filter((s) => s.contenders.length > 0 && s.events.length > 0);
 }
 
@@ -72,7 +96,7 @@ export function namesOf(stages: readonly Stage[]): { subjects: Set<string>; peer
   const peers = new Set<string>();
   for (const stage of stages) {
     for (const { subject } of stage.events) for (const name of namesFor(subject, stage)) subjects.add(name);
-    for (const { name } of stage.contenders) if (name !== OWN) peers.add(name);
+    for (const { name } of stage.contenders) if (!OURS.includes(name)) peers.add(name);
   }
   return { subjects, peers };
 }
@@ -81,7 +105,7 @@ function narrowed(stage: Stage, { subjects, peers }: Wanted): Stage {
   const isWanted = (subject: Subject) => !subjects || namesFor(subject, stage).some((name) => subjects.includes(name));
   return {
     ...stage,
-    contenders: stage.contenders.filter((c) => c.name === OWN || !peers || peers.includes(c.name)),
+    contenders: stage.contenders.filter((c) => OURS.includes(c.name) || !peers || peers.includes(c.name)),
     events: stage.events.filter((event) => isWanted(event.subject)),
   };
 }
@@ -105,5 +129,8 @@ function forAll(subject: Subject): Event {
 }
 
 function forSome(subject: Subject, names: readonly string[]): Event {
-  return { subject, takesPart: (contender: Contender) => names.includes(contender.name) };
+  return {
+    subject,
+    takesPart: (contender: Contender) => names.includes(contender.name === BEFORE ? OWN : contender.name),
+  };
 }

@@ -5,15 +5,21 @@
  * that end with it.
  *
  *   node dist/bench/run.js [--rounds N] [--seconds N] [--subjects NAME,…] [--peers NAME,…] [--quick] [--list]
- *                          [-o table|json] [--out FOLDER]
+ *                          [--against CHECKOUT] [-o table|json] [--out FOLDER]
+ *
+ * --against: another checkout of Weft, built, takes part as a contender of its own; what is written then is
+ * FOLDER/against.json.
  */
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { isInstalled } from './command.ts';
 import { figuresOf } from './figures.ts';
 import { judgeFloors } from './floors.ts';
 import { FLOORS, GOALS } from './goals.ts';
 import { isIsolated, runIsolated } from './isolation.ts';
-import { namesOf, stagesOf } from './plan.ts';
+import { commitOf } from './machine.ts';
+import { AGAINST_SUBJECTS, namesOf, stagesOf } from './plan.ts';
 import { progressOn } from './progress.ts';
 import { jsonOf, writeReport } from './report.ts';
 import { floorTable, tableOf } from './report-table.ts';
@@ -33,6 +39,7 @@ const { values } = parseArgs({
     peers: { type: 'string' },
     quick: { type: 'boolean', default: false },
     list: { type: 'boolean', default: false },
+    against: { type: 'string' },
     output: { type: 'string', short: 'o', default: 'table' },
     out: { type: 'string' },
   },
@@ -50,7 +57,10 @@ async function main(): Promise<number> {
   const defaults = values.quick ? QUICK : FULL;
   const rounds = amount('rounds', defaults.rounds);
   const seconds = amount('seconds', defaults.seconds);
-  const { subjects, peers } = { subjects: values.subjects?.split(','), peers: values.peers?.split(',') };
+  const against = values.against === undefined ? undefined : otherCheckout(resolve(values.against));
+  // Two versions of ours are compared with each other, unless somebody else is named.
+  const subjects = values.subjects?.split(',') ?? (against && [...AGAINST_SUBJECTS]);
+  const peers = values.peers?.split(',') ?? (against && []);
   const all = namesOf(stagesOf({ seconds, quick: values.quick }));
   if (values.list) {
     console.log(`subjects: ${[...all.subjects].join(' ')}\npeers: ${[...all.peers].join(' ')}`);
@@ -58,16 +68,31 @@ async function main(): Promise<number> {
   }
   known('--subjects', subjects, all.subjects);
   known('--peers', peers, all.peers);
-  const stages = stagesOf({ seconds, quick: values.quick, ...(subjects && { subjects }), ...(peers && { peers }) });
+  const narrowed = { ...(subjects && { subjects }), ...(peers && { peers }), ...(against && { against }) };
+  const stages = stagesOf({ seconds, quick: values.quick, ...narrowed });
   const contest = await runContest(stages, { rounds, seconds, progress: progressOn(process.stderr) });
   const figures = figuresOf(contest, values.quick ? [] : GOALS);
   const floors = values.quick ? judgeFloors(contest, figures, FLOORS) : [];
   if (values.output === 'json') console.log(jsonOf(contest, figures).trimEnd());
   else console.log(`\n${tableOf(contest, figures)}${floors.length > 0 ? `\n\n${floorTable(floors)}` : ''}`);
-  if (values.out) console.error(`written: ${(await writeReport(contest, figures, values.out)).join(', ')}`);
+  if (values.out && against) console.error(`written: ${writeJson(values.out, jsonOf(contest, figures))}`);
+  else if (values.out) console.error(`written: ${(await writeReport(contest, figures, values.out)).join(', ')}`);
   // Goals are where we want to be: only what is broken fails a run.
   const broken = contest.failures.some((f) => /^(Weft|kernel)/.test(f.what));
   return floors.some((f) => f.fell) || broken || contest.checksumErrors > 0 ? 1 : 0;
+}
+
+function otherCheckout(checkout: string): { checkout: string; title: string } {
+  if (!existsSync(`${checkout}/dist/src/cli/main.js`))
+    throw new Error(`--against ${checkout}: there is no Weft that was built; make build there first`);
+  return { checkout, title: `Weft, ${commitOf(checkout)}` };
+}
+
+function writeJson(folder: string, json: string): string {
+  const path = `${folder}/against.json`;
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(path, json);
+  return path;
 }
 
 async function requireTools(): Promise<void> {

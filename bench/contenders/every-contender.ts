@@ -15,6 +15,8 @@ import { WireguardGo } from './wireguard-go.ts';
 export const OWN = 'weft';
 export const KERNEL = 'kernel-vxlan';
 export const DIRECT = 'direct-veth';
+/** Another version of ourselves, by --against. */
+export const BEFORE = 'before';
 
 export function everyContender(): Contender[] {
   return [
@@ -40,6 +42,12 @@ export function everyContender(): Contender[] {
 /** The two that every variation of the underlay is about. */
 export function mainContenders(underlayMtu?: number): Contender[] {
   return [weft(underlayMtu), new KernelVxlan(underlayMtu)];
+}
+
+/** The Weft that was built in another checkout. */
+export function weftOf(checkout: string, title: string, underlayMtu?: number): WeftAgents {
+  const program = `${checkout}/dist/src/cli/main.js`;
+  return new WeftAgents({ name: BEFORE, title, offload: 'auto', backend: 'vxlan', program }, underlayMtu);
 }
 
 function weft(underlayMtu?: number): WeftAgents {

@@ -26,6 +26,8 @@ export interface WeftVariant {
   readonly title: string;
   readonly offload: OffloadRequest;
   readonly backend: BackendName;
+  /** Its command line, built; absent: this checkout's. */
+  readonly program?: string;
 }
 
 interface Agent {
@@ -90,7 +92,8 @@ export class WeftAgents implements Contender {
       const socket = `${state}/agent.sock`;
       const where = ['--node', namespace, '--manifests', this.#folder, '--state-dir', state, '--socket', socket];
       const how = ['--offload', this.#variant.offload, '--backend', this.#variant.backend];
-      const agent = [process.execPath, 'dist/src/cli/main.js', 'agent', ...where, ...how];
+      const program = this.#variant.program ?? 'dist/src/cli/main.js';
+      const agent = [process.execPath, program, 'agent', ...where, ...how];
       return { daemon: daemon(inNamespace(namespace, agent)), socket };
     });
     for (const agent of this.#agents) await this.#ready(agent);
@@ -129,6 +132,11 @@ export class WeftAgents implements Contender {
       if (Date.now() > end) throw new Error(`${status.services.length} of ${count + 1} services after a minute`);
       await sleep(100);
     }
+  }
+
+  /** What each host's agent says about itself, the client's first. */
+  statuses(): Promise<AgentStatus[]> {
+    return Promise.all(this.#agents.map(({ socket }) => agentStatus(socket)));
   }
 
   #status(): Promise<AgentStatus> {

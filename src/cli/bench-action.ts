@@ -14,6 +14,8 @@ export interface BenchOptions {
   peers?: string;
   quick?: boolean;
   list?: boolean;
+  /** Another checkout. */
+  against?: string;
   out?: string;
   output: 'table' | 'json';
 }
@@ -37,12 +39,13 @@ export function bench(options: BenchOptions, checkout = CHECKOUT): Promise<numbe
 }
 
 /** The options as the script takes them. */
-export function wordsOf({ out, quick, list, ...valued }: BenchOptions): string[] {
+export function wordsOf({ out, against, quick, list, ...valued }: BenchOptions): string[] {
   const words = Object.entries(valued).flatMap(([name, value]) =>
     value === undefined ? [] : [`--${name}`, String(value)],
   );
   if (quick) words.push('--quick');
   if (list) words.push('--list');
+  if (against !== undefined) words.push('--against', resolve(against));
   if (out !== undefined) words.push('--out', resolve(out));
   return words;
 }

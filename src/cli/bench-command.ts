@@ -13,6 +13,10 @@ export function addBench(program: Command): void {
     .option('--peers <names>', 'only these beside Weft, with commas: kernel-vxlan,tinc')
     .option('--quick', 'Weft and kernel VXLAN, few subjects; fails when a ratio is under its floor')
     .option('--list', 'list the subjects and peers that there are')
+    .option(
+      '--against <checkout>',
+      'compare with the Weft that was built in another checkout; --out writes against.json',
+    )
     .option('--out <folder>', 'also write a report with plots there: overlay.{md,json,html,svg,png}')
     .addOption(
       new Option('-o, --output <format>', 'how to print the results').choices(['table', 'json']).default('table'),

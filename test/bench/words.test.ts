@@ -38,6 +38,9 @@ t.test('weft bench hands its options on', async (t) => {
     ...['--rounds', '3', '--seconds', '0.5', '--peers', 'tinc', '--output', 'json', '--quick'],
     ...['--out', resolve('here')],
   ]);
+  t.strictSame(wordsOf({ against: '../before', output: 'table' }), [
+    ...['--output', 'table', '--against', resolve('../before')],
+  ]);
 });
 
 t.test('without a checkout it says so', async (t) => {
