@@ -69,7 +69,7 @@ export async function pngOf(svg: string): Promise<Uint8Array> {
   return image.render().asPng();
 }
 
-async function svgOf(spec: TopLevelSpec): Promise<string> {
+export async function svgOf(spec: TopLevelSpec): Promise<string> {
   const [vega, lite] = await Promise.all([import('vega'), import('vega-lite')]);
   const view = new vega.View(vega.parse(lite.compile(spec).spec), { renderer: 'none' });
   const svg = await view.toSVG();
@@ -170,7 +170,7 @@ function goalsOf(figures: readonly Figure[], title: string): TopLevelSpec {
   };
 }
 
-function document(title: string) {
+export function document(title: string) {
   return {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
     background: 'white',
