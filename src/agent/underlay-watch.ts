@@ -14,7 +14,7 @@ export class UnderlayWatch {
   readonly #addresses: () => readonly string[];
   #address = '';
   #isGone = false;
-  #seen: string | undefined;
+  #seen = '';
   #timer: NodeJS.Timeout | undefined;
 
   /**
@@ -37,13 +37,14 @@ export class UnderlayWatch {
   follow(address: string): void {
     if (address !== this.#address) this.#isGone = false;
     this.#address = address;
+    this.#seen = this.#traits();
     this.#timer ??= setInterval(() => this.look(), LOOK_MS).unref();
   }
 
   look(): void {
     const gone = !this.#addresses().includes(this.#address);
     const traits = this.#traits();
-    if (!gone && this.#seen !== undefined && traits !== this.#seen) this.#changed();
+    if (!gone && traits !== this.#seen) this.#changed();
     this.#seen = traits;
     if (gone === this.#isGone) return;
     this.#isGone = gone;
