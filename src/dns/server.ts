@@ -48,6 +48,8 @@ export interface DnsServerOptions {
   pendingForwards?: number;
   tcpIdleMs?: number;
   tcpConnections?: number;
+  /** Of these for one client, so that none keeps all others out. */
+  tcpConnectionsPerClient?: number;
 }
 
 /** code: `DNS_BIND`. */
@@ -59,6 +61,7 @@ export class DnsServerError extends Error {
 const CACHE_BYTES = 4 << 20;
 const TCP_IDLE_MS = 10_000;
 const TCP_CONNECTIONS = 128;
+const TCP_CONNECTIONS_PER_CLIENT = 32;
 /** With port 0 the port that UDP got may be taken in TCP. */
 const BIND_TRIES = 10;
 
@@ -66,6 +69,7 @@ export class DnsServer {
   readonly #udp: UdpSocket;
   readonly #tcp: Server;
   readonly #sessions = new Set<Socket>();
+  readonly #connectionsOf = new Map<string, number>();
   readonly #counters: DnsCounters;
   readonly #responder: Responder;
   readonly #forwarder: Forwarder;
@@ -201,11 +205,25 @@ export class DnsServer {
   }
 
   #connection(socket: Socket): void {
+    const { tcpConnectionsPerClient = TCP_CONNECTIONS_PER_CLIENT } = this.#options;
+    const address = socket.remoteAddress ?? '';
+    const own = this.#connectionsOf.get(address) ?? 0;
+    if (own >= tcpConnectionsPerClient) {
+      this.#counters.tcp.overflowed++;
+      socket.destroy();
+      return;
+    }
+    this.#connectionsOf.set(address, own + 1);
     this.#sessions.add(socket);
     this.#counters.tcp.accepted++;
     socket.on('error', () => this.#counters.tcp.failed++);
-    socket.on('close', () => this.#sessions.delete(socket));
-    const client = { transport: 'tcp', address: socket.remoteAddress } as const;
+    socket.on('close', () => {
+      this.#sessions.delete(socket);
+      const left = (this.#connectionsOf.get(address) ?? 1) - 1;
+      if (left > 0) this.#connectionsOf.set(address, left);
+      else this.#connectionsOf.delete(address);
+    });
+    const client = { transport: 'tcp', address } as const;
     serveTcpSession(socket, {
       transfer: (message) => this.#responder.transfer(message, client),
       respond: (message) => this.#responder.respond(message, client),

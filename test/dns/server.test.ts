@@ -5,6 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import t from 'tap';
 import { TYPE } from '../../src/dns/codes.ts';
 import { DnsServer, DnsServerError } from '../../src/dns/server.ts';
+import { fakeUpstream } from './fake-upstream.ts';
 import { ip, queryBytes, read, sampleRecords } from './sample-cluster.ts';
 import { framed, startServer, tcpAsk, udpAsk } from './socket-client.ts';
 
@@ -79,6 +80,37 @@ t.test('connections are bounded, and the bound frees again', async (t) => {
   for (const socket of held) socket.destroy();
   for (let i = 0; server.counters().tcp.open > 0 && i < 100; i++) await pause(10);
   t.equal((await tcpAsk(server.port, [framed(web)], 1)).length, 1);
+});
+
+t.test('one client does not take all connections', async (t) => {
+  const server = await startServer(t, { tcpConnections: 10, tcpConnectionsPerClient: 2 });
+  const held = [1, 2].map(() => connect({ port: server.port, host: '127.0.0.1', localAddress: '127.0.0.2' }));
+  for (const socket of held) await new Promise((resolve) => socket.once('connect', resolve));
+  const third = connect({ port: server.port, host: '127.0.0.1', localAddress: '127.0.0.2' });
+  third.on('error', () => {});
+  await new Promise((resolve) => third.once('close', resolve));
+  t.equal((await tcpAsk(server.port, [framed(web)], 1)).length, 1, 'another one is served');
+  for (const socket of held) socket.destroy();
+  for (let i = 0; server.counters().tcp.open > 0 && i < 100; i++) await pause(10);
+  const again = connect({ port: server.port, host: '127.0.0.1', localAddress: '127.0.0.2' });
+  again.write(framed(web));
+  t.ok(await new Promise((resolve) => again.once('data', resolve)), 'and it is, when it has let go');
+  again.destroy();
+});
+
+t.test('answers of one connection come as they are ready, in any order', async (t) => {
+  const upstream = await fakeUpstream(t, () => []);
+  const server = await startServer(t, { upstreams: [upstream.address], upstreamTimeoutMs: 200 });
+  const slow = framed(queryBytes('slow.example.com', TYPE.a, { id: 1 }));
+  const messages = await tcpAsk(
+    server.port,
+    [Buffer.concat([slow, framed(queryBytes('cluster.local', 6, { id: 2 }))])],
+    2,
+  );
+  t.strictSame(
+    messages.map((message) => read(message).id),
+    [2, 1],
+  );
 });
 
 t.test('what is refused, not known, malformed', async (t) => {
