@@ -16,6 +16,12 @@ import { CONTROL_WORDS, RING_BYTES, RingConsumer, RingProducer } from './hand-ov
 
 /** Descriptors of a vector that are kept free for the dataplane's own packets. */
 const KEPT_FREE = 64;
+/**
+ * Longest wait for room in others' rings, in all of a vector: as long as the other one needs for a ring of bulk. What is
+ * read faster than it can take would be lost, where devices that are not read hold their senders back. Two workers that
+ * wait for each other go on after it, and drop.
+ */
+const PATIENCE_MS = 5;
 /** Words of a worker in the shared array of those asleep: each on a cache line of its own. */
 const SLEEPER_WORDS = 16;
 
@@ -53,6 +59,7 @@ export class Crossing {
   readonly #from: RingConsumer[];
   readonly #sleepers: Int32Array;
   readonly #wake: (worker: number) => void;
+  #patienceMs = PATIENCE_MS;
 
   /** `wake` ends another worker's wait for packets. */
   constructor(self: number, memory: SharedMemory, wake: (worker: number) => void) {
@@ -75,19 +82,29 @@ export class Crossing {
     return this.#to.length;
   }
 
-  /** Hands packet `i`, with the `front` bytes before its offset, to a worker. False when its ring is full. */
+  /** Hands packet `i`, with the `front` bytes before its offset, to a worker. False when its ring stays full. */
   give(vector: PacketVector, i: number, front: number, worker: number): boolean {
-    if (!this.#to[worker]!.push(vector, i, front)) return false;
+    const ring = this.#to[worker]!;
+    while (!ring.push(vector, i, front)) {
+      if (this.#patienceMs <= 0) return false;
+      this.#show(worker);
+      const start = performance.now();
+      ring.awaitRoom(this.#patienceMs);
+      this.#patienceMs -= performance.now() - start;
+    }
     this.given++;
     return true;
   }
 
   /** At the end of a vector: what was given is shown to whom it was given, who is woken if asleep. */
   publish(): void {
-    for (let worker = 0; worker < this.#to.length; worker++) {
-      if (this.#to[worker]?.publish() !== true) continue;
-      if (Atomics.exchange(this.#sleepers, worker * SLEEPER_WORDS, 0) === 1) this.#wake(worker);
-    }
+    this.#patienceMs = PATIENCE_MS;
+    for (let worker = 0; worker < this.#to.length; worker++) this.#show(worker);
+  }
+
+  #show(worker: number): void {
+    if (this.#to[worker]?.publish() !== true) return;
+    if (Atomics.exchange(this.#sleepers, worker * SLEEPER_WORDS, 0) === 1) this.#wake(worker);
   }
 
   /** Before waiting for packets for that long: returns how long it may be, and says so to the others. */

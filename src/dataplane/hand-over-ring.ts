@@ -88,6 +88,11 @@ export class RingProducer {
     return true;
   }
 
+  /** Waits until the consumer has given something back since a packet last found no room, at most for so long. */
+  awaitRoom(milliseconds: number): void {
+    Atomics.wait(this.#control, RETURNED, this.#returned, milliseconds);
+  }
+
   #hasRoom(bytes: number): boolean {
     if (this.#fits(bytes)) return true;
     const returned = Atomics.load(this.#control, RETURNED);
@@ -162,6 +167,7 @@ export class RingConsumer {
     if (this.#returned !== this.#taken) {
       this.#returned = this.#taken;
       Atomics.store(this.#control, RETURNED, this.#returned);
+      Atomics.notify(this.#control, RETURNED);
     }
     const w = this.#control;
     const written = Atomics.load(w, WRITTEN);
