@@ -1,7 +1,8 @@
 /** What the figures were measured on. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
+import { resolve } from 'node:path';
 
 export interface Machine {
   readonly processors: string;
@@ -22,8 +23,16 @@ export function machineOf(): Machine {
   };
 }
 
+/** Another Weft to compare with, and what it is called. An Error where none was built. */
+export function otherCheckout(folder: string): { checkout: string; title: string } {
+  const checkout = resolve(folder);
+  if (!existsSync(`${checkout}/dist/src/cli/main.js`))
+    throw new Error(`--against ${folder}: there is no Weft that was built; make build there first`);
+  return { checkout, title: `Weft, ${commitOf(checkout)}` };
+}
+
 /** What a checkout holds, in git's words. */
-export function commitOf(folder: string): string {
+function commitOf(folder: string): string {
   try {
     return execFileSync('git', ['-C', folder, 'describe', '--always', '--dirty'], {
       encoding: 'utf8',

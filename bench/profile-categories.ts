@@ -50,13 +50,21 @@ const KERNEL_RULES: readonly Rule[] = [
   ['copying', /copy.*(_iter|datagram)|datagram_iter|csum_and_copy|^skb_copy|memcpy_(to|from)_(page|iter)|zerocopy/],
   [
     'scheduling',
-    /^(__|_)?(schedule|wake_up|futex|do_futex)|^x64_sys_futex|try_to_wake|ttwu|wakelist|(en|de)queue_(task|entit)|pick_(next|task)|update_(curr|load)|task_switch|__switch_to|^select_(task|idle)|^sched_(?!yield)|resched|smp_call|hrtimer_(start|cancel|try|interrupt)|ep_poll_callback|ep_autoremove|eventfd|sock_def_(readable|write)|^(pollwake|autoremove_wake|prepare_to_wait|finish_wait|wait_woken|schedule_timeout|tick_|set_next|psi_|cpuacct|cpu_(util|load))/,
+    /^(__|_)?(schedule|wake_up|futex|do_futex)|try_to_wake|ttwu|wakelist|task_switch|^__switch_to|eventfd/,
+  ],
+  ['scheduling', /(en|de)queue_(task|entit)|pick_(next|task)|update_(curr|load)|^select_(task|idle)|^sched_(?!yield)/],
+  [
+    'scheduling',
+    /resched|smp_call|hrtimer_(start|cancel|try|interrupt)|ep_(poll_callback|autoremove)|sock_def_(read|write)/,
+  ],
+  [
+    'scheduling',
+    /^(pollwake|autoremove_wake|prepare_to_wait|finish_wait|wait_woken|tick_|set_next|psi_|cpuacct|cpu_load)/,
   ],
   ['polling', /^(do_epoll_wait|ep_(send|item|poll|try|busy|done|start)|__ep_|__x64_sys_epoll_p?wait|tun_chr_poll)/],
-  [
-    'memory',
-    /(alloc|free|slab|kmem|page_frag|clear_(page|user)|rmqueue|mem_cgroup|memcg|obj_cgroup|folio|_pages?$|exc_page_fault|handle_mm)|^(consume_skb|skb_release|skb_attempt_defer|napi_consume|__build_skb|build_skb|charge_|try_charge|refill_|drain_)/,
-  ],
+  ['memory', /alloc|free|slab|kmem|page_frag|clear_(page|user)|rmqueue|mem_cgroup|memcg|obj_cgroup|folio|_pages?$/],
+  ['memory', /^(exc_page_fault|handle_mm|consume_skb|skb_release|skb_attempt_defer|napi_consume|(__)?build_skb)/],
+  ['memory', /^(charge_|try_charge|refill_|drain_)/],
   ['tun', /^(tun_|tap_|__tun|virtio_net_hdr)/],
   ['offloads', /segment|_gso|gso_|gro_|_gro|csum|checksum|validate_xmit/],
   ['network', /^(vxlan|udp_tunnel|iptunnel|ip_tunnel)/],
@@ -67,12 +75,13 @@ const KERNEL_RULES: readonly Rule[] = [
   ['transport', /^(__)?(tcp|udp|inet|sk|sock|icmp|ping|raw|bictcp|cubictcp|bbr|release_sock|lock_sock)(_|$)/],
   [
     'network',
-    /^(_|__)?(ip|ip4|ipv4|fib|nf|nft|ipt|xt|dst|rt|dev|netif|net|napi|veth|eth|loopback|sch|qdisc|pfifo|neigh|arp|skb|pskb|xmit|br|bpf|process_backlog|enqueue_to_backlog|gro_cell|get_rps|handle_softirqs|do_softirq|local_bh_enable|raise_softirq)(_|$)/,
+    /^(_|__)?(ip|ip4|ipv4|fib|nf|nft|ipt|xt|dst|rt|dev|netif|net|napi|veth|eth|loopback|neigh|arp|br|bpf)(_|$)/,
   ],
-  [
-    'calls',
-    /^(entry_|do_syscall|syscall_|__x64_sys|x64_sys|__se_sys|fdget|__fget|fput|security_|vfs_|ksys_|do_(iter|readv|writev|sendmsg|recvmmsg|pselect|select|sys_poll)|import_|__import|_copy_(from|to)_user|rw_verify|exit_to_user|__sys_|___sys_|core_sys|move_addr)/,
-  ],
+  ['network', /^(_|__)?(sch|qdisc|pfifo|skb|pskb|xmit|process_backlog|enqueue_to_backlog|gro_cell|get_rps)(_|$)/],
+  ['network', /^(_|__)?(handle_softirqs|do_softirq|local_bh_enable|raise_softirq)(_|$)/],
+  ['calls', /^(entry_|do_syscall|syscall_|__x64_sys|x64_sys|__se_sys|ksys_|__sys_|___sys_|core_sys|exit_to_user)/],
+  ['calls', /^(fdget|__fget|fput|security_|vfs_|import_|__import|_copy_(from|to)_user|rw_verify|move_addr)/],
+  ['calls', /^do_(iter|readv|writev|sendmsg|recvmmsg|pselect|select|sys_poll)/],
   ['interrupts', /sysvec|^(irq_|__irq|common_interrupt)/],
   ['idle', /^(default_idle|do_idle|cpu_startup|cpuidle|pv_native_safe_halt|acpi_idle|intel_idle|native_safe_halt)/],
 ];
@@ -88,7 +97,8 @@ const KERNELS_OWN = /softirq|^(worker_thread|kthread|smpboot_thread_fn|do_idle|c
 
 /** `agents`: processes that carry packets. */
 export function categoryOf(sample: StackSample, agents: ReadonlySet<number>): Category {
-  const { command, pid, frames } = sample;
+  const { command, pid } = sample;
+  const frames = behindInterrupt(sample.frames);
   const [innermost] = frames;
   if (!innermost) return 'rest';
   const isAgent = agents.has(pid);
@@ -102,8 +112,6 @@ export function categoryOf(sample: StackSample, agents: ReadonlySet<number>): Ca
   }
   // Whoever gives way on its own account does so to look again.
   if (isAgent && frames.some((f) => /sys_sched_yield$/.test(f.symbol))) return 'polling';
-  // Where softirqs begin, interrupts are let in again: what is seen there was spent while they were masked.
-  if (innermost.symbol === 'handle_softirqs') return 'interrupts';
   for (const frame of frames) {
     if (!frame.kernel) break;
     const rule = KERNEL_RULES.find(([, pattern]) => pattern.test(frame.symbol));
@@ -114,6 +122,17 @@ export function categoryOf(sample: StackSample, agents: ReadonlySet<number>): Ca
     return category;
   }
   return isAgent && frames.some((f) => !f.kernel) ? 'calls' : 'rest';
+}
+
+/**
+ * A sample that was due while the clock's interrupt ran is taken when that one lets others in, at its end: the time is
+ * of what both interrupted.
+ */
+function behindInterrupt(frames: readonly Frame[]): readonly Frame[] {
+  const [innermost, caller] = frames;
+  if (innermost?.symbol !== 'handle_softirqs' || !/irq_exit/.test(caller?.symbol ?? '')) return frames;
+  const entry = frames.findIndex((f) => /^asm_(sysvec|common_interrupt)/.test(f.symbol));
+  return entry < 0 || entry === frames.length - 1 ? frames : frames.slice(entry + 1);
 }
 
 function userCategory(frames: readonly Frame[]): Category {

@@ -66,14 +66,14 @@ function markdown(profiles: readonly Profile[], where: object): string {
     }),
     '## How packets were taken together',
     agentsTable(profiles),
-    'Super-packets count as one packet. Polls are waits, and looks for more, by `epoll`; system calls are all others. ' +
-      'Joined segments came one by one and went on as super-packets; merged super-packets were written into a pod as ' +
-      'part of larger ones.',
+    'Super-packets count as one packet. Polls are waits, and looks for more, by `epoll`; system calls are all ' +
+      'others. Joined segments came one by one and went on as super-packets; merged super-packets were written into a ' +
+      'pod as part of larger ones.',
     '## How to read it',
-    'Samples are taken by the clock. In a virtual machine without interrupts that cannot be masked, time spent with ' +
-      'interrupts off counts for the instruction that lets them in again, which the stack still names rightly. Sampling ' +
-      'costs some throughput, and names of compiled JavaScript cost some more. What others used of the machine is left ' +
-      'out of the sums and shown in the last lines.',
+    'Samples are taken by the clock. Where no counter of the processor can interrupt code that masks interrupts, its ' +
+      'time counts for the instruction that lets them in again; the stack still names it rightly. Sampling costs ' +
+      'some throughput, and names of compiled JavaScript cost some more. What others used of the machine is left ' +
+      'out of the sums and shown below them.',
     Object.entries(where)
       .map(([key, value]) => `- ${key}: ${value}`)
       .join('\n'),
@@ -95,7 +95,7 @@ function rowsOf(profiles: readonly Profile[]): string[][] {
 function agentsTable(profiles: readonly Profile[]): string {
   const rows = profiles.flatMap((p) =>
     p.agents.map((a, i) => [
-      `${p.subjectTitle}, ${i === 0 ? "client's" : "server's"} host`,
+      `${p.title}, ${p.subject}, ${i === 0 ? "client's" : "server's"} host`,
       number(Math.round(a.vectors)),
       number(a.packetsPerVector),
       number(a.systemCallsPerPacket),

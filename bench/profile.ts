@@ -4,16 +4,21 @@
  * side, on the bench's own topology. `perf` samples both processors while a subject of the bench runs; samples are
  * sorted by profile-categories.ts. Only root may sample a whole machine.
  *
- *   node dist/bench/profile.js [--subjects tcp-1,tcp-4,flood] [--seconds 3] [--out docs/benchmarks]
+ *   node dist/bench/profile.js [--subjects tcp-1,tcp-4,flood] [--seconds 3] [--against CHECKOUT]
+ *                              [--out docs/benchmarks]
+ *
+ * --against: another checkout of Weft, built, is profiled as well.
  */
 import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { AgentStatus } from '../src/agent/status.ts';
 import { isInstalled } from './command.ts';
+import { weftOf } from './contenders/every-contender.ts';
 import { KernelVxlan } from './contenders/kernel-vxlan.ts';
 import { WeftAgents } from './contenders/weft-agents.ts';
 import type { Contender, Subject } from './contest.ts';
 import { isIsolated, privateFolder, runIsolated } from './isolation.ts';
+import { otherCheckout } from './machine.ts';
 import { agentFigures, type Profile, profileOf } from './profile-figures.ts';
 import { profileTable, writeProfile } from './profile-report.ts';
 import { sampled } from './profile-samples.ts';
@@ -23,6 +28,7 @@ const { values } = parseArgs({
   options: {
     subjects: { type: 'string', default: 'tcp-1,tcp-4,flood' },
     seconds: { type: 'string', default: '3' },
+    against: { type: 'string' },
     out: { type: 'string', default: 'docs/benchmarks' },
   },
 });
@@ -43,9 +49,11 @@ async function main(): Promise<number> {
   const weft = new WeftAgents({ name: 'weft', title: 'Weft', offload: 'auto', backend: 'vxlan' });
   // Compiled JavaScript says its functions' names then; agents inherit it.
   process.env.NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ''} --perf-basic-prof`.trim();
-  for (const contender of [weft, new KernelVxlan()]) {
-    profiles.push(...(await profilesOf(contender, subjects, contender === weft ? () => weft.statuses() : undefined)));
+  const other = values.against === undefined ? undefined : otherCheckout(values.against);
+  for (const agents of [weft, ...(other ? [weftOf(other.checkout, other.title)] : [])]) {
+    profiles.push(...(await profilesOf(agents, subjects, () => agents.statuses())));
   }
+  profiles.push(...(await profilesOf(new KernelVxlan(), subjects)));
   console.log(profileTable(profiles));
   console.error(`written: ${(await writeProfile(profiles, seconds, values.out)).join(', ')}`);
   return 0;

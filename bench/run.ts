@@ -10,15 +10,14 @@
  * --against: another checkout of Weft, built, takes part as a contender of its own; what is written then is
  * FOLDER/against.json.
  */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { isInstalled } from './command.ts';
 import { figuresOf } from './figures.ts';
 import { judgeFloors } from './floors.ts';
 import { FLOORS, GOALS } from './goals.ts';
 import { isIsolated, runIsolated } from './isolation.ts';
-import { commitOf } from './machine.ts';
+import { otherCheckout } from './machine.ts';
 import { AGAINST_SUBJECTS, namesOf, stagesOf } from './plan.ts';
 import { progressOn } from './progress.ts';
 import { jsonOf, writeReport } from './report.ts';
@@ -57,9 +56,9 @@ async function main(): Promise<number> {
   const defaults = values.quick ? QUICK : FULL;
   const rounds = amount('rounds', defaults.rounds);
   const seconds = amount('seconds', defaults.seconds);
-  const against = values.against === undefined ? undefined : otherCheckout(resolve(values.against));
+  const against = values.against === undefined ? undefined : otherCheckout(values.against);
   // Two versions of ours are compared with each other, unless somebody else is named.
-  const subjects = values.subjects?.split(',') ?? (against && [...AGAINST_SUBJECTS]);
+  const subjects = values.subjects?.split(',') ?? (against && !values.quick ? [...AGAINST_SUBJECTS] : undefined);
   const peers = values.peers?.split(',') ?? (against && []);
   const all = namesOf(stagesOf({ seconds, quick: values.quick }));
   if (values.list) {
@@ -80,12 +79,6 @@ async function main(): Promise<number> {
   // Goals are where we want to be: only what is broken fails a run.
   const broken = contest.failures.some((f) => /^(Weft|kernel)/.test(f.what));
   return floors.some((f) => f.fell) || broken || contest.checksumErrors > 0 ? 1 : 0;
-}
-
-function otherCheckout(checkout: string): { checkout: string; title: string } {
-  if (!existsSync(`${checkout}/dist/src/cli/main.js`))
-    throw new Error(`--against ${checkout}: there is no Weft that was built; make build there first`);
-  return { checkout, title: `Weft, ${commitOf(checkout)}` };
 }
 
 function writeJson(folder: string, json: string): string {

@@ -12,9 +12,10 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { KERNEL, OWN } from '../dist/bench/contenders/every-contender.js';
+import { BEFORE, KERNEL, OWN } from '../dist/bench/contenders/every-contender.js';
 import { bestPeer } from '../dist/bench/figures.js';
-import { number, ratio } from '../dist/bench/report-words.js';
+import { groupTables } from '../dist/bench/profile-groups.js';
+import { cost, number, ratio, ratioWithEnds } from '../dist/bench/report-words.js';
 import { buildProgram } from '../dist/src/cli/program.js';
 import { DROP_REASONS } from '../dist/src/dataplane/drop-reasons.js';
 
@@ -44,8 +45,19 @@ const BENCHMARK_ROWS = [
   'tcp-1/service',
   'tcp-1/one-host',
 ];
+const AGAINST_ROWS = [
+  'tcp-1',
+  'tcp-4',
+  'tcp-1/no-offloads',
+  'flood',
+  'loss-free',
+  'ping',
+  'ping-idle',
+  'request-response-p50',
+  'connections',
+];
 const BLOCK = /<!-- (run|compose|generated): (.+?) -->\n[\s\S]*?<!-- end -->/g;
-const GENERATED = { 'drop-reasons': dropReasons, commands, benchmark };
+const GENERATED = { 'drop-reasons': dropReasons, commands, benchmark, against, profile };
 
 const { check, renews } = readOptions();
 const home = mkdtempSync(join(tmpdir(), 'weft-docs-'));
@@ -155,6 +167,32 @@ function usage(command) {
   return command.registeredArguments
     .map((a) => (a.required ? ` ${a.name().toUpperCase()}` : ` [${a.name()}]`))
     .join('');
+}
+
+/** This Weft beside an older one, from the last make bench-against. */
+function against() {
+  const { figures, participants, machine, rounds } = JSON.parse(readFileSync('docs/benchmarks/against.json', 'utf8'));
+  const before = participants.find((p) => p.name === BEFORE);
+  const lines = AGAINST_ROWS.flatMap((name) => {
+    const figure = figures.find((f) => f.name === name);
+    const [own, old] = [figure?.standings[OWN], figure?.standings[BEFORE]];
+    if (!own || !old?.ratio) return [];
+    const title = figure.better === 'lower' ? `${figure.title} (lower is better)` : figure.title;
+    const show = (standing) =>
+      [`${number(standing.median)} ${figure.unit}`, cost(standing.cost)].filter(Boolean).join(', ');
+    return [`| ${title} | **${ratioWithEnds(old.ratio)}** | ${show(own)} | ${show(old)} |`];
+  });
+  const where = `${machine.processors}, ${machine.kernel}, ${rounds} round${rounds === 1 ? '' : 's'}`;
+  return [
+    `| ${where} | now / before | now: ${machine.commit} | before: ${before.title} |`,
+    '| --- | --- | --- | --- |',
+    ...lines,
+  ].join('\n');
+}
+
+/** The last profile in few lines. */
+function profile() {
+  return groupTables(JSON.parse(readFileSync('docs/benchmarks/profile.json', 'utf8')).profiles);
 }
 
 /** The ratios of the last bench, from its own JSON. */

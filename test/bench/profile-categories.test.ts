@@ -2,6 +2,7 @@
 import t from 'tap';
 import { CATEGORIES, categoryOf } from '../../bench/profile-categories.ts';
 import { agentFigures, isBusy, profileOf } from '../../bench/profile-figures.ts';
+import { GROUPS, groupTables } from '../../bench/profile-groups.ts';
 import { samplesOf } from '../../bench/profile-samples.ts';
 import type { AgentStatus } from '../../src/agent/status.ts';
 
@@ -60,6 +61,18 @@ t.test('giving way is polling whatever it leads to, waiting is scheduling', asyn
   t.equal(category('node', AGENT, ['ep_send_events', 'do_epoll_wait']), 'polling');
 });
 
+t.test('a sample at the end of an interrupt is of what was interrupted', async (t) => {
+  const interrupt = [
+    'handle_softirqs',
+    '__irq_exit_rcu',
+    'sysvec_apic_timer_interrupt',
+    'asm_sysvec_apic_timer_interrupt',
+  ];
+  t.equal(category('node', AGENT, [...interrupt, '_copy_to_iter', 'tun_do_read']), 'copying');
+  t.equal(category('node', AGENT, [...interrupt, ['JS:*flow', '/tmp/perf-26.map']]), 'javascript');
+  t.equal(category('node', AGENT, ['handle_softirqs', '__do_softirq', '__local_bh_enable_ip']), 'network');
+});
+
 t.test('sockets are the agents own, and the same functions of others are transport', async (t) => {
   t.equal(category('node', AGENT, ['udp_sendmsg', '____sys_sendmsg']), 'sockets');
   t.equal(category('traffic', 41, ['udp_sendmsg', '____sys_sendmsg']), 'transport');
@@ -115,6 +128,8 @@ t.test('time by what was carried, without what is idle or no part of it', async 
     CATEGORIES.map((c) => c.id),
   );
   t.notOk(isBusy('idle') || isBusy('others'));
+  t.match(groupTables([profile]), /^\| copying to and from user space \| 0\.00150 \|$/m);
+  t.match(groupTables([profile]), /^\| together \| \*\*0\.00201\*\* \|$/m);
   t.equal(profileOf({ ...from, measurement: { values: {}, packets: 1e6, bytes: 1 } }).costUnit, 'µs/packet');
   t.throws(() => profileOf({ ...from, measurement: { values: {} } }), /nothing was carried/);
 });
@@ -137,4 +152,13 @@ t.test('what agents counted meanwhile', async (t) => {
       mergedPackets: 7,
     },
   ]);
+});
+
+t.test('groups take every category that is work, each once', async (t) => {
+  t.strictSame(
+    GROUPS.flatMap((g) => g.categories).toSorted(),
+    CATEGORIES.map((c) => c.id)
+      .filter(isBusy)
+      .toSorted(),
+  );
 });
