@@ -67,8 +67,8 @@ function markdown(profiles: readonly Profile[], where: object): string {
     '## How packets were taken together',
     agentsTable(profiles),
     'Super-packets count as one packet. Polls are waits, and looks for more, by `epoll`; system calls are all ' +
-      'others. Joined segments came one by one and went on as super-packets; merged super-packets were written into a ' +
-      'pod as part of larger ones.',
+      'others. Joined segments came one by one and went on as super-packets; merged super-packets were written into ' +
+      'a pod as part of larger ones.',
     '## How to read it',
     'Samples are taken by the clock. Where no counter of the processor can interrupt code that masks interrupts, its ' +
       'time counts for the instruction that lets them in again; the stack still names it rightly. Sampling costs ' +
