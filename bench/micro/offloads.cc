@@ -85,11 +85,11 @@ int main(int argc, char** argv) {
   uint32_t merged = 0;
   const double coalesceNs = timeOf(seconds, [&] {
     memcpy(cut.data(), first, kHeaders);  // it becomes the header of all
-    ReceivedBuffer buffer;
-    buffer.bytes = bytes;
-    buffer.segmentBytes = stride;
-    buffer.encapBytes = kPrefix;
-    merged = describeDatagrams(buffer, cut.data(), out, 0, 64, {slots.data()});
+    ReceivedRun run;
+    run.bytes = bytes;
+    run.segmentBytes = run.stride = stride;
+    run.encapBytes = kPrefix;
+    merged = describeDatagrams(run, cut.data(), out, 0, 64, {slots.data()});
   });
   if (merged != 1) return fprintf(stderr, "%u packets instead of one\n", merged), 1;
   printf("{\"segments\":%u,\"segmentNs\":%.2f,\"coalesceNs\":%.2f}\n", super.segments, segmentNs / super.segments,
