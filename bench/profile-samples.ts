@@ -46,6 +46,7 @@ export function samplesOf(script: string): StackSample[] {
 function frameOf(line: string): Frame | undefined {
   const [, address, symbol, object] = /^\s+([0-9a-f]+) (.*) \((.*)\)$/.exec(line) ?? [];
   if (address === undefined || symbol === undefined || object === undefined) return undefined;
-  // The upper half of the addresses is the kernel's.
-  return { symbol, object, kernel: address.length === 16 && address.startsWith('ffff') };
+  // The upper half of the addresses is the kernel's. Where a checkout stands is nobody's business.
+  const kernel = address.length === 16 && address.startsWith('ffff');
+  return { symbol: symbol.replace(/file:\/\/\S*?\/dist\//, ''), object, kernel };
 }

@@ -162,3 +162,8 @@ t.test('groups take every category that is work, each once', async (t) => {
       .toSorted(),
   );
 });
+
+t.test('a compiled function is named without the folder of its checkout', async (t) => {
+  const text = `node 26 1003009 :\n      7f0000001000 JS:*parse file:///home/me/weft/dist/src/dataplane/stages/parse.js:34:22 (/tmp/perf-26.map)\n\n`;
+  t.match(samplesOf(text), [{ frames: [{ symbol: 'JS:*parse src/dataplane/stages/parse.js:34:22', kernel: false }] }]);
+});

@@ -38,7 +38,7 @@ class TestWorker {
     }
   }
 
-  /** One vector, as the worker's loop takes it. Returns whether there was anything in it. */
+  /** Takes and decides one vector in the order of worker.ts; false when nothing came and nothing leaves. */
   step(): boolean {
     this.crossing.waits(-1);
     const received = this.io.exchange(this.vector, 0);
