@@ -8,6 +8,7 @@ import t, { type Test } from 'tap';
 import { findTool } from '../../src/agent/command.ts';
 import { Dataplane } from '../../src/dataplane/handle.ts';
 import { loadNativeAddon } from '../../src/io/native-addon.ts';
+import { missingDevices } from '../io/missing-devices.ts';
 import { MTU, tablesOf } from './host.ts';
 import { address } from './packets.ts';
 
@@ -39,24 +40,7 @@ function pods(t: Test): Pod[] {
   });
 }
 
-function missing(): string | false {
-  const name = `weft-threads-probe-${process.pid}`;
-  try {
-    ip('netns', 'add', name);
-    const { fd } = addon.openTun({ name: 'eth0', netns: `/run/netns/${name}`, kind: 'tun', offloads: false });
-    addon.closeFd(fd);
-    return findTool('ping') === undefined && 'needs ping';
-  } catch (e) {
-    return `needs network namespaces and /dev/net/tun: ${(e as Error).message.trim()}`;
-  } finally {
-    try {
-      ip('netns', 'del', name);
-    } catch {
-      // It was never made.
-    }
-  }
-}
-const skip = missing();
+const skip = missingDevices() || (findTool('ping') === undefined && 'needs ping');
 const tables = (generation: number) => tablesOf({ number: 1, pods: 2 }, generation);
 
 async function attachAll(dataplane: Dataplane, all: readonly Pod[]): Promise<void> {

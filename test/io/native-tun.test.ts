@@ -10,30 +10,14 @@ import { Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
 import { loadNativeAddon, type TunDevice } from '../../src/io/native-addon.ts';
 import { FIELD, GSO_TCPV4, GSO_TCPV6, PACKET_FLAG } from '../../src/io/vector.ts';
+import { missingDevices } from './missing-devices.ts';
 import { Bench, ENCAP_BYTES, encapsulated, naiveSum, randomBytes, TCP } from './native-packets.ts';
 
 const addon = loadNativeAddon();
 const ip = (...words: string[]) => execFileSync('ip', words, { stdio: ['ignore', 'pipe', 'pipe'] }).toString();
 let made = 0;
 
-function missing(): string | false {
-  const name = `weft-probe-${process.pid}`;
-  try {
-    ip('netns', 'add', name);
-    const { fd } = addon.openTun({ name: 'eth0', netns: `/run/netns/${name}`, kind: 'tun', offloads: false });
-    addon.closeFd(fd);
-    return false;
-  } catch (e) {
-    return `needs network namespaces and /dev/net/tun: ${(e as Error).message.trim()}`;
-  } finally {
-    try {
-      ip('netns', 'del', name);
-    } catch {
-      // It was never made.
-    }
-  }
-}
-const skip = missing();
+const skip = missingDevices();
 
 function namespace(t: Test): string {
   const name = `weft-io-${process.pid}-${made++}`;
