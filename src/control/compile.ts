@@ -177,6 +177,8 @@ function localHost(self: ClusterNode, host: HostContext): LocalHost {
   return {
     gateway4: self.gateway4,
     vtepAddress4: self.vtepAddress4,
+    gateway6: [0, 0, 0, 0],
+    vtepAddress6: [0, 0, 0, 0],
     macHigh: view.getUint16(0),
     macLow: view.getUint32(2),
     vni: host.vni,

@@ -113,7 +113,7 @@ export class Pipeline {
       if (c.learns[i] === 0 || (c.macs[i * 2] | c.macs[i * 2 + 1]) !== 0) continue;
       const a = i * ADJACENCY_WORDS;
       this.#asking = true;
-      if (adjacencies[a] === ADJACENCY_KIND.peer) askMac(c, i, adjacencies[a + ADJACENCY.nextHop + 3] >>> 0);
+      if (adjacencies[a] === ADJACENCY_KIND.peer) askMac(c, i, adjacencies[a + ADJACENCY.nextHop4] >>> 0);
     }
   }
 

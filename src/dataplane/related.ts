@@ -82,7 +82,7 @@ function maySpeakFor(c: Context, i: number, endpoint: number): boolean {
   if (source === endpoint) return true;
   const peer = batch.fromPeer[i];
   if (peer < 0) return tables.ports[c.vector.inPort[i] * PORT_WORDS + PORT.kind] === PORT_KIND.host;
-  const vtep = tables.adjacencies[peer * ADJACENCY_WORDS + ADJACENCY.nextHop + 3];
+  const vtep = tables.adjacencies[peer * ADJACENCY_WORDS + ADJACENCY.nextHop4];
   return source === vtep || source === ((vtep + 1) | 0);
 }
 

@@ -2,9 +2,9 @@
  * Adjacencies: where a packet can go next, compiled. A route's value is an index into this table; a flow remembers
  * that index while the tables' generation is current.
  *
- *   word  0 kind   1 out port   2 MTU (bytes of IP packet)   3 spare
+ *   word  0 kind   1 out port   2 MTU (bytes of IP packet)   3 peer's inner IPv4 address (the next hop ARP asks for)
  *         4..7 peer's outer address   8 peer's MAC, first 2 bytes   9 peer's MAC, last 4 bytes
- *         10 peer's UDP port   11 VNI   12..15 peer's inner address (the next hop that ARP asks for)
+ *         10 peer's UDP port   11 VNI   12..15 peer's inner IPv6 address (neighbour solicitations ask for it)
  */
 export const ADJACENCY_WORDS = 16;
 
@@ -12,12 +12,13 @@ export const ADJACENCY = {
   kind: 0,
   port: 1,
   mtu: 2,
+  nextHop4: 3,
   peer: 4,
   macHigh: 8,
   macLow: 9,
   udpPort: 10,
   vni: 11,
-  nextHop: 12,
+  nextHop6: 12,
 } as const;
 
 export const ADJACENCY_KIND = {
@@ -43,7 +44,10 @@ export interface Adjacency {
   mac?: Uint8Array;
   udpPort?: number;
   vni?: number;
+  /** The peer's VTEP inside of the overlay, IPv4 mapped: asked for its MAC, and believed when it says unreachable. */
   nextHop?: readonly [number, number, number, number];
+  /** The same in IPv6. */
+  nextHop6?: readonly [number, number, number, number];
 }
 
 export function buildAdjacencies(list: readonly Adjacency[]): Int32Array {
@@ -61,7 +65,8 @@ export function buildAdjacencies(list: readonly Adjacency[]): Int32Array {
     }
     out[o + ADJACENCY.udpPort] = a.udpPort ?? 0;
     out[o + ADJACENCY.vni] = a.vni ?? 0;
-    if (a.nextHop) out.set(a.nextHop, o + ADJACENCY.nextHop);
+    if (a.nextHop) out[o + ADJACENCY.nextHop4] = a.nextHop[3];
+    if (a.nextHop6) out.set(a.nextHop6, o + ADJACENCY.nextHop6);
   });
   return out;
 }

@@ -27,6 +27,9 @@ export interface LocalHost {
   gateway4: number;
   /** Addresses, beside the gateway, for which ARP over the overlay is answered (flannel's `.0`), host-order uint32. */
   vtepAddress4: number;
+  /** The same two in IPv6, 4 big-endian words; all 0 where the host has none. Neighbour solicitations ask for them. */
+  gateway6: readonly [number, number, number, number];
+  vtepAddress6: readonly [number, number, number, number];
   /** Our VTEP's MAC, first 2 and last 4 bytes. */
   macHigh: number;
   macLow: number;
@@ -45,6 +48,16 @@ export function emptyTables(): Tables {
     ports: buildPorts([]),
     peers: buildAddressMap([]),
     services: buildServices([]),
-    local: { gateway4: 0, vtepAddress4: 0, macHigh: 0, macLow: 0, vni: 0, outer: [0, 0, 0, 0], udpPort: 0 },
+    local: {
+      gateway4: 0,
+      vtepAddress4: 0,
+      gateway6: [0, 0, 0, 0],
+      vtepAddress6: [0, 0, 0, 0],
+      macHigh: 0,
+      macLow: 0,
+      vni: 0,
+      outer: [0, 0, 0, 0],
+      udpPort: 0,
+    },
   };
 }

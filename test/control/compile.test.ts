@@ -87,13 +87,15 @@ t.test('a peer as the dataplane needs it', async (t) => {
   t.equal(word(tables, index, ADJACENCY.vni), 7);
   t.equal(word(tables, index, ADJACENCY.macHigh), 0x0a58);
   t.equal(word(tables, index, ADJACENCY.macLow) >>> 0, ip('172.31.0.12'));
-  t.equal(formatAddress4(word(tables, index, ADJACENCY.nextHop + 3)), '10.244.2.0');
+  t.equal(formatAddress4(word(tables, index, ADJACENCY.nextHop4)), '10.244.2.0');
   t.ok(isPeer(tables, '172.31.0.12'));
   t.notOk(isPeer(tables, '172.31.0.11'), 'not ourselves');
   t.notOk(isPeer(tables, '172.31.0.99'));
   t.same(tables.local, {
     gateway4: ip('10.244.1.1'),
     vtepAddress4: ip('10.244.1.0'),
+    gateway6: [0, 0, 0, 0],
+    vtepAddress6: [0, 0, 0, 0],
     macHigh: 0x0a58,
     macLow: ip('172.31.0.11'),
     vni: 7,

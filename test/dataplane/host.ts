@@ -115,6 +115,8 @@ export function tablesOf(o: HostOptions, generation: number): Tables {
     local: {
       gateway4: address(`10.244.${o.number}.1`),
       vtepAddress4: address(`10.244.${o.number}.0`),
+      gateway6: [0, 0, 0, 0],
+      vtepAddress6: [0, 0, 0, 0],
       macHigh: (mac[0]! << 8) | mac[1]!,
       macLow: (mac[2]! << 24) | (mac[3]! << 16) | (mac[4]! << 8) | mac[5]!,
       vni: 1,

@@ -81,6 +81,7 @@ t.test('adjacencies', async (t) => {
       udpPort: 65535,
       vni: 0xffffff,
       nextHop: wordsFrom4(0x0af40200),
+      nextHop6: [0xfd000010, 0x02440002, 0, 0],
     },
     { kind: ADJACENCY_KIND.peer, port: 1, mtu: 9000, peer: V6 },
   ]);
@@ -95,15 +96,16 @@ t.test('adjacencies', async (t) => {
   );
   const o = ADJACENCY_WORDS;
   t.same(address(table, o + ADJACENCY.peer), [0, 0, 0xffff, 0xc0000201]);
-  t.same(address(table, o + ADJACENCY.nextHop), [0, 0, 0xffff, 0x0af40200]);
+  t.equal(word(table, o + ADJACENCY.nextHop4), 0x0af40200);
+  t.same(address(table, o + ADJACENCY.nextHop6), [0xfd000010, 0x02440002, 0, 0]);
   t.same(
     [ADJACENCY.macHigh, ADJACENCY.macLow, ADJACENCY.udpPort, ADJACENCY.vni].map((f) => word(table, o + f)),
     [0x8a58, 0xc0000201, 65535, 0xffffff],
   );
   t.same(address(table, 2 * o + ADJACENCY.peer), V6);
   t.same([word(table, 2 * o + ADJACENCY.macHigh), word(table, 2 * o + ADJACENCY.macLow)], [0, 0], 'to be learned');
-  const places = [ADJACENCY.peer, ADJACENCY.nextHop].flatMap((f) => [f, f + 1, f + 2, f + 3]);
-  const all = [...places, ...Object.values(ADJACENCY).filter((f) => f !== ADJACENCY.peer && f !== ADJACENCY.nextHop)];
+  const places = [ADJACENCY.peer, ADJACENCY.nextHop6].flatMap((f) => [f, f + 1, f + 2, f + 3]);
+  const all = [...places, ...Object.values(ADJACENCY).filter((f) => f !== ADJACENCY.peer && f !== ADJACENCY.nextHop6)];
   t.equal(new Set(all).size, all.length, 'no field lies over another');
   t.ok(all.every((f) => f < ADJACENCY_WORDS));
 });
