@@ -22,6 +22,9 @@ export const CHECKSUM_OFFSET = 16;
 /** Bits of `flags`. */
 export const FLAG = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16, urg: 32, ece: 64, cwr: 128 } as const;
 
+/** Kinds of options; all but the first two have a length byte, which counts both. */
+export const OPTION = { end: 0, noOperation: 1, segmentSize: 2 } as const;
+
 const SOURCE_PORT = 0;
 const DESTINATION_PORT = 2;
 const SEQUENCE = 4;
@@ -70,6 +73,29 @@ export function window(b: Uint8Array, o: number): number {
 
 export function checksum(b: Uint8Array, o: number): number {
   return u16(b, o + CHECKSUM_OFFSET);
+}
+
+/**
+ * Where the value of the maximum segment size option stands (RFC 9293 section 3.2), or 0: none, or options that
+ * contradict their length before it. The header has passed `check`.
+ */
+export function segmentSizeAt(b: Uint8Array, o: number): number {
+  const end = o + dataOffsetBytes(b, o);
+  let at = o + HEADER_BYTES;
+  while (at < end) {
+    const kind = b[at];
+    if (kind === OPTION.end) return 0;
+    if (kind === OPTION.noOperation) {
+      at++;
+      continue;
+    }
+    if (at + 1 >= end) return 0;
+    const length = b[at + 1];
+    if (length < 2 || at + length > end) return 0;
+    if (kind === OPTION.segmentSize) return length === 4 ? at + 2 : 0;
+    at += length;
+  }
+  return 0;
 }
 
 export function setSourcePort(b: Uint8Array, o: number, port: number): void {

@@ -32,6 +32,8 @@ export interface HostOptions {
   hosts?: number;
   services?: TestService[];
   mtu?: number;
+  /** Of the ways to peers, where it differs. */
+  peerMtu?: number;
   /** Peers whose MAC is left to be learned. */
   learn?: number[];
   maxFlows?: number;
@@ -86,7 +88,7 @@ export function tablesOf(o: HostOptions, generation: number): Tables {
     const peer: Adjacency = {
       kind: ADJACENCY_KIND.peer,
       port: OVERLAY_PORT,
-      mtu,
+      mtu: o.peerMtu ?? mtu,
       peer: words(underlay(n)),
       udpPort: 4789,
       vni: 1,

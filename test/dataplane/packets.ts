@@ -58,13 +58,19 @@ export interface TcpOptions extends PacketOptions {
   flags: number;
   seq?: number;
   ack?: number;
+  /** A multiple of 4 bytes. */
+  options?: readonly number[];
 }
 
 export function tcpPacket(o: TcpOptions): Uint8Array {
   const payload = o.payload ?? new Uint8Array(0);
-  const l4 = new Uint8Array(tcp.HEADER_BYTES + payload.length);
+  const options = o.options ?? [];
+  const header = tcp.HEADER_BYTES + options.length;
+  const l4 = new Uint8Array(header + payload.length);
   tcp.writeHeader(l4, 0, o.fromPort, o.toPort, o.seq ?? 1000, o.ack ?? 0, o.flags, 65535);
-  l4.set(payload, tcp.HEADER_BYTES);
+  l4[12] = (header / 4) << 4;
+  l4.set(options, tcp.HEADER_BYTES);
+  l4.set(payload, header);
   tcp.setChecksum(l4, 0, finish(sum(l4, 0, l4.length, pseudoSum4(address(o.from), address(o.to), 6, l4.length))));
   return ipPacket(o, 6, l4);
 }

@@ -8,6 +8,7 @@ import { GSO_TCPV4 } from '../../io/vector.ts';
 import { ADJACENCY, ADJACENCY_KIND, ADJACENCY_WORDS } from '../../tables/adjacency.ts';
 import * as icmp from '../../wire/icmp.ts';
 import * as ipv4 from '../../wire/ipv4.ts';
+import { FLAG } from '../../wire/tcp.ts';
 import { sendIcmpError } from '../answers.ts';
 import { PENDING } from '../batch.ts';
 import { moveOn } from '../connection.ts';
@@ -15,6 +16,7 @@ import type { Context } from '../context.ts';
 import { DROP } from '../drop-reasons.ts';
 import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from '../flow-record.ts';
 import { fragment } from '../fragment.ts';
+import { clampSegmentSize } from '../segment-size.ts';
 import { headersOf, sizeOnWire } from '../super-packet.ts';
 
 export function route(c: Context, from: number, to: number): void {
@@ -47,6 +49,7 @@ export function route(c: Context, from: number, to: number): void {
     }
     const mtu = c.tables.adjacencies[a + ADJACENCY.mtu];
     if (sizeOnWire(c, i) > mtu && !shorten(c, i, mtu)) continue;
+    if ((batch.tcpFlags[i] & FLAG.syn) !== 0) clampSegmentSize(c, i, mtu);
     ipv4.decrementTtl(b, l3);
   }
 }
