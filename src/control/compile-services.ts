@@ -1,12 +1,13 @@
 /**
  * Services of the model to entries of the service table. Ids and epochs are carried from one generation to the next,
- * so that a change of one service moves no other service's round-robin cursor.
+ * so that a change of one service moves no other service's round-robin cursor; so are those of endpoints, by which the
+ * dataplane counts their connections.
  */
 import type { ServicePort } from '../tables/services.ts';
 import { word4 } from '../wire/address.ts';
-import type { ClusterModel } from './model.ts';
+import type { ClusterModel, PortTarget } from './model.ts';
 import { nameHash } from './name-hash.ts';
-import { shuffleTargets, targetSet } from './target-order.ts';
+import { shuffleTargets, targetKey, targetSet } from './target-order.ts';
 
 const PROTOCOL_NUMBER = { TCP: 6, UDP: 17 } as const;
 /** Epochs live in 32-bit words of the tables. */
@@ -18,6 +19,8 @@ export interface ServiceMemory {
   epoch: number;
   /** What the epoch stands for. */
   targets: string;
+  /** Ids of the endpoints: small, stable while the endpoint stands behind this service port. By address and port. */
+  endpoints: ReadonlyMap<string, number>;
 }
 
 export interface CompiledServices {
@@ -35,7 +38,9 @@ export function compileServices(
 ): CompiledServices {
   const ports: ServicePort[] = [];
   const services = new Map<string, ServiceMemory>();
-  const freeId = freeIds(previous.services);
+  const held = [...previous.services.values()];
+  const freeId = freeIds(held.map(({ id }) => id));
+  const freeEndpointId = freeIds(held.flatMap(({ endpoints }) => [...endpoints.values()]));
   let nextEpoch = previous.nextEpoch;
   for (const [name, service] of model.services) {
     for (const [i, address] of service.clusterIps.entries()) {
@@ -47,20 +52,39 @@ export function compileServices(
         const same = known?.targets === set;
         const epoch = same ? known.epoch : nextEpoch;
         if (!same) nextEpoch = nextEpoch === EPOCH_LIMIT ? 1 : nextEpoch + 1;
-        const memory = { id: known?.id ?? freeId(), epoch, targets: set };
+        const ids = same ? known.endpoints : endpointIds(targets, known?.endpoints, freeEndpointId);
+        const memory = { id: known?.id ?? freeId(), epoch, targets: set, endpoints: ids };
         services.set(key, memory);
-        const endpoints = shuffleTargets(targets, nameHash(`${hostName} ${key}`));
-        ports.push({ id: memory.id, address, protocol: PROTOCOL_NUMBER[protocol], port, epoch, endpoints });
+        const endpoints = shuffleTargets(targets, nameHash(`${hostName} ${key}`)).map((target) => ({
+          ...target,
+          id: ids.get(targetKey(target)) as number,
+        }));
+        ports.push({
+          id: memory.id,
+          address,
+          protocol: PROTOCOL_NUMBER[protocol],
+          port,
+          epoch,
+          endpoints,
+          scheduler: 'failover',
+        });
       }
     }
   }
   return { ports, services, nextEpoch };
 }
 
+function endpointIds(
+  targets: readonly PortTarget[],
+  known: ReadonlyMap<string, number> | undefined,
+  freeId: () => number,
+): ReadonlyMap<string, number> {
+  return new Map(targets.map(targetKey).map((key) => [key, known?.get(key) ?? freeId()]));
+}
+
 /** Smallest ids that nobody held in the last generation: an id rests for one generation before it is used again. */
-function freeIds(services: ReadonlyMap<string, ServiceMemory>): () => number {
-  const held = new Set<number>();
-  for (const { id } of services.values()) held.add(id);
+function freeIds(heldIds: readonly number[]): () => number {
+  const held = new Set(heldIds);
   let next = 0;
   return () => {
     while (held.has(next)) next++;

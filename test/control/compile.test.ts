@@ -213,6 +213,33 @@ t.test('ids stay, epochs follow the set', async (t) => {
   t.notOk([m(one)?.id, n(one)?.id].includes(serviceAt(swapped.tables, '10.96.0.23', 6, 80)?.id), 'not at once');
 });
 
+t.test('endpoints keep their ids as long as they stand behind their service port', async (t) => {
+  const objects = (...names: string[]) => [
+    hosta,
+    service('m', { clusterIP: '10.96.0.20', selector: web, ports: [{ port: 80 }, { port: 81, name: 'b' }] }),
+    ...names.map((name) => pod(name, { ip: `10.244.1.${name}`, labels: web })),
+  ];
+  const ids = (c: Compiled) => {
+    const { endpoints: e } = c.tables.services;
+    const entries = Array.from({ length: e.length / ENDPOINT_WORDS }, (_, n): [string, number] => {
+      const o = n * ENDPOINT_WORDS;
+      return [`${e[o + 3]! & 0xff}:${e[o + ENDPOINT.port]}`, e[o + ENDPOINT.id]!];
+    });
+    return new Map(entries);
+  };
+  const one = compileFor(modelOf(...objects('5', '6')));
+  t.same([...ids(one).values()].sort(), [0, 1, 2, 3], 'small, and each its own');
+  const two = compileFor(modelOf(...objects('6', '7')), {}, one.memory);
+  t.equal(ids(two).get('6:80'), ids(one).get('6:80'), 'who stays keeps it');
+  t.ok(ids(two).get('7:80')! > 3, 'who left does not hand it on at once');
+  const three = compileFor(modelOf(...objects('6', '7', '8')), {}, two.memory);
+  t.same(
+    [ids(three).get('7:80'), ids(three).get('8:80')! < 4],
+    [ids(two).get('7:80'), true],
+    'a generation later it is used again',
+  );
+});
+
 t.test('targets are shuffled by host and service, and still', async (t) => {
   const addresses = Array.from({ length: 8 }, (_, i) => ({ ip: `192.0.2.${i + 1}` }));
   const subset = { addresses, ports: [{ port: 80 }] };

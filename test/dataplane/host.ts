@@ -8,7 +8,7 @@ import { buildAddressMap } from '../../src/tables/address-map.ts';
 import { ADJACENCY_KIND, type Adjacency, buildAdjacencies } from '../../src/tables/adjacency.ts';
 import { buildPorts, PORT_KIND, type PortEntry } from '../../src/tables/ports.ts';
 import { buildRoutes, type Route } from '../../src/tables/routes.ts';
-import { buildServices } from '../../src/tables/services.ts';
+import { buildServices, type Scheduler, type ServiceEndpoint } from '../../src/tables/services.ts';
 import type { Tables } from '../../src/tables/tables.ts';
 import { type Words, wordsFrom4 } from '../../src/wire/address.ts';
 import { address, read, type Seen } from './packets.ts';
@@ -21,8 +21,15 @@ export interface TestService {
   address: string;
   port: number;
   protocol?: number;
+  /** `10.244.1.10:80`, or `10.244.1.10:80*3` with a weight. */
   endpoints: string[];
   epoch?: number;
+  scheduler?: Scheduler;
+  affinitySeconds?: number;
+  masquerade?: boolean;
+  outside?: string[];
+  shared?: boolean;
+  whenEmpty?: 'reject' | 'drop';
 }
 
 export interface HostOptions {
@@ -48,6 +55,21 @@ export function words(text: string): Words {
 
 export function underlay(n: number): string {
   return `172.31.0.${10 + n}`;
+}
+
+const endpointIds = new Map<string, number>();
+
+/** The id of an endpoint behind a service port: as control has it, but never used again. */
+export function endpointId(service: string, endpoint: string): number {
+  const key = `${service} ${endpoint}`;
+  if (!endpointIds.has(key)) endpointIds.set(key, endpointIds.size);
+  return endpointIds.get(key)!;
+}
+
+function endpointOf(service: string, text: string): ServiceEndpoint {
+  const [endpoint, weight] = text.split('*') as [string, string?];
+  const [ip, port] = endpoint.split(':') as [string, string];
+  return { address: words(ip), port: Number(port), id: endpointId(service, endpoint), weight: Number(weight ?? 1) };
 }
 
 function macOf(n: number): Uint8Array {
@@ -111,7 +133,13 @@ export function tablesOf(o: HostOptions, generation: number): Tables {
         protocol: s.protocol ?? 6,
         port: s.port,
         epoch: s.epoch ?? 1,
-        endpoints: s.endpoints.map((e) => ({ address: words(e.split(':')[0]!), port: Number(e.split(':')[1]) })),
+        endpoints: s.endpoints.map((e) => endpointOf(`${s.address} ${s.protocol ?? 6} ${s.port}`, e)),
+        scheduler: s.scheduler,
+        affinitySeconds: s.affinitySeconds,
+        masquerade: s.masquerade,
+        outside: s.outside?.map((e) => endpointOf(`${s.address} ${s.protocol ?? 6} ${s.port}`, e)),
+        shared: s.shared,
+        whenEmpty: s.whenEmpty,
       })),
     ),
     local: {

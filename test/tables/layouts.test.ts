@@ -5,11 +5,14 @@ import { ADJACENCY, ADJACENCY_KIND, ADJACENCY_WORDS, buildAdjacencies } from '..
 import { buildPorts, PORT, PORT_KIND, PORT_WORDS } from '../../src/tables/ports.ts';
 import { lookup4, NO_ROUTE } from '../../src/tables/routes.ts';
 import {
+  ADDRESS,
   buildServices,
   ENDPOINT,
   ENDPOINT_WORDS,
+  SCHEDULER,
   SERVICE,
   SERVICE_WORDS,
+  type ServiceEndpoint,
   type ServicePort,
   serviceKey,
 } from '../../src/tables/services.ts';
@@ -28,6 +31,9 @@ function address(table: Int32Array, at: number): number[] {
 
 t.test('services', async (t) => {
   const web = wordsFrom4(0x0a600005);
+  const endpoint = (ip: number, port: number, id: number, weight?: number): ServiceEndpoint => {
+    return { address: wordsFrom4(ip), port, id, weight };
+  };
   const ports: ServicePort[] = [
     {
       id: 7,
@@ -35,36 +41,74 @@ t.test('services', async (t) => {
       protocol: 6,
       port: 80,
       epoch: 3,
-      endpoints: [
-        { address: wordsFrom4(0x0af40105), port: 8080 },
-        { address: wordsFrom4(0xfff40205), port: 65535 },
-      ],
+      endpoints: [endpoint(0x0af40105, 8080, 4), endpoint(0xfff40205, 65535, 9, 0)],
+      outside: [endpoint(0xfff40205, 65535, 9, 3)],
+      scheduler: 'wrr',
+      affinitySeconds: 10_800,
+      masquerade: true,
+      whenEmpty: 'drop',
     },
     { id: 2, address: web, protocol: 17, port: 80, epoch: 1, endpoints: [] },
-    { id: 0, address: V6, protocol: 6, port: 65535, epoch: 9, endpoints: [{ address: V6, port: 1 }] },
+    { id: 0, address: V6, protocol: 6, port: 65535, epoch: 9, endpoints: [{ address: V6, port: 1, id: 0 }] },
+    {
+      id: 1,
+      address: wordsFrom4(0xac1f000b),
+      protocol: 6,
+      port: 30080,
+      epoch: 1,
+      endpoints: [endpoint(0x0af40105, 8080, 2), endpoint(0x0af40106, 8080, 3)],
+      scheduler: 'mh',
+      shared: true,
+    },
+    { id: 3, address: wordsFrom4(0xac1f000b), protocol: 6, port: 30081, epoch: 1, endpoints: [] },
   ];
   const table = buildServices(ports);
   t.equal(table.idLimit, 8);
+  const at = (list: readonly ServiceEndpoint[], first: number, service: number) => {
+    for (const [k, e] of list.entries()) {
+      const o = (first + k) * ENDPOINT_WORDS;
+      t.same(address(table.endpoints, o + ENDPOINT.address), e.address);
+      t.same(
+        [ENDPOINT.port, ENDPOINT.weight, ENDPOINT.id, ENDPOINT.service].map((f) => table.endpoints[o + f]),
+        [e.port, e.weight ?? 1, e.id, service],
+      );
+    }
+  };
   for (const [i, p] of ports.entries()) {
     const found = find(table.byKey, ...p.address, serviceKey(p.protocol, p.port));
     t.equal(found, i);
-    const s = found * SERVICE_WORDS;
-    t.equal(table.services[s + SERVICE.id], p.id);
-    t.equal(table.services[s + SERVICE.epoch], p.epoch);
-    t.equal(table.services[s + SERVICE.count], p.endpoints.length);
-    const first = word(table.services, s + SERVICE.first);
-    for (const [k, e] of p.endpoints.entries()) {
-      const o = (first + k) * ENDPOINT_WORDS;
-      t.same(address(table.endpoints, o + ENDPOINT.address), e.address);
-      t.equal(table.endpoints[o + ENDPOINT.port], e.port);
-    }
-    t.not(find(table.byAddress, ...p.address, 0), NO_VALUE);
+    const field = (f: number) => word(table.services, found * SERVICE_WORDS + f);
+    t.same(
+      [field(SERVICE.id), field(SERVICE.epoch), field(SERVICE.count)],
+      [p.id, p.epoch, p.endpoints.length],
+      'id, epoch, count',
+    );
+    t.equal(field(SERVICE.scheduler), SCHEDULER[p.scheduler ?? 'failover']);
+    t.equal(field(SERVICE.affinitySeconds), p.affinitySeconds ?? 0);
+    t.equal(field(SERVICE.outsideCount), (p.outside ?? p.endpoints).length);
+    at(p.endpoints, field(SERVICE.first), i);
+    at(p.outside ?? p.endpoints, field(SERVICE.outsideFirst), i);
+    t.equal(
+      find(table.byAddress, ...p.address, 0),
+      i < 3 ? ADDRESS.virtual : ADDRESS.shared,
+      'one shared port makes the address shared',
+    );
   }
+  t.equal(word(table.services, SERVICE.flags), 7);
+  t.equal(word(table.services, SERVICE_WORDS + SERVICE.flags), 0);
+  const maglev = 3 * SERVICE_WORDS;
+  t.equal(word(table.services, maglev + SERVICE.slotCount), 4093);
+  t.equal(word(table.services, maglev + SERVICE.outsideSlotFirst), word(table.services, maglev + SERVICE.slotFirst));
+  t.equal(table.slots.length, 4093);
+  t.same([...table.endpointAt], [3, -1, 4, 5, 0, -1, -1, -1, -1, 1], 'endpoints by id');
   t.equal(find(table.byKey, ...web, serviceKey(6, 81)), NO_VALUE, 'a port that is no service');
   t.equal(find(table.byKey, ...web, serviceKey(132, 80)), NO_VALUE, 'a protocol that is none');
   t.equal(find(table.byAddress, ...wordsFrom4(0x0a600006), 0), NO_VALUE);
   t.not(serviceKey(6, 65535), serviceKey(7, 0), 'ports do not run into protocols');
   t.equal(buildServices([]).idLimit, 0);
+  for (const fields of [SERVICE, ENDPOINT]) {
+    t.equal(new Set(Object.values(fields)).size, Object.values(fields).length, 'no field lies over another');
+  }
 });
 
 t.test('adjacencies', async (t) => {
