@@ -1,0 +1,34 @@
+/** One attempt to reach an endpoint over TCP, within its time. */
+import { connect, type Socket } from 'node:net';
+import type { Target } from './endpoint-picker.ts';
+
+export type Dialled = { socket: Socket } | { silent: boolean; code: string };
+
+const KEEP_ALIVE_MS = 60_000;
+
+/** Options of all sockets of the relay: small writes at once, peers that vanish are noticed. */
+export const SOCKET_OPTIONS = {
+  allowHalfOpen: true,
+  noDelay: true,
+  keepAlive: true,
+  keepAliveInitialDelay: KEEP_ALIVE_MS,
+} as const;
+
+export function dial({ address, port }: Target, timeoutMs: number): Promise<Dialled> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: address, port, ...SOCKET_OPTIONS });
+    const late = setTimeout(() => {
+      socket.destroy();
+      resolve({ silent: true, code: 'ETIMEDOUT' });
+    }, timeoutMs);
+    socket.once('connect', () => {
+      clearTimeout(late);
+      resolve({ socket });
+    });
+    // Stays for good: an error between this answer and the next listener must not be one that nobody hears.
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      clearTimeout(late);
+      resolve({ silent: error.code === 'ETIMEDOUT', code: error.code ?? error.message });
+    });
+  });
+}
