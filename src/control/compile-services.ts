@@ -4,7 +4,7 @@
  * dataplane counts their connections.
  */
 import type { ServicePort } from '../tables/services.ts';
-import { word4 } from '../wire/address.ts';
+import { isV4, word4 } from '../wire/address.ts';
 import type { ClusterModel, PortTarget } from './model.ts';
 import { nameHash } from './name-hash.ts';
 import { shuffleTargets, targetKey, targetSet } from './target-order.ts';
@@ -45,7 +45,8 @@ export function compileServices(
   for (const [name, service] of model.services) {
     for (const [i, address] of service.clusterIps.entries()) {
       if (word4(address) === dns4) continue;
-      for (const { protocol, port, targets } of service.ports) {
+      for (const { protocol, port, targets: all } of service.ports) {
+        const targets = all.filter((t) => isV4(t.address) === isV4(address));
         const key = `${name} ${protocol}/${port}${i === 0 ? '' : ` #${i}`}`;
         const set = targetSet(targets);
         const known = previous.services.get(key);

@@ -1,55 +1,55 @@
 /**
- * Who stands behind a service: what an Endpoints object says where there is one, else the ready pods that the
- * service's selector names, with named target ports looked up in each pod (k8s.io/kubernetes
- * pkg/controller/endpoint).
+ * Who stands behind a service: what its EndpointSlices say where there are any, else what an Endpoints object says,
+ * else the pods that the service's selector names, with named target ports looked up in each pod (k8s.io/kubernetes
+ * pkg/controller/endpointslice, pkg/proxy/endpointslicecache.go).
  */
+import { WEIGHT_ANNOTATION } from '../kube/object-rules.ts';
+import type { EndpointSlice, Endpoints, Pod, Service } from '../kube/objects.ts';
+import { parseAddress, type Words } from '../wire/address.ts';
+import type { ClusterEndpoint, EndpointPort, PortTarget } from './model.ts';
+import type { PodIndex } from './pod-index.ts';
+import { compareWords } from './target-order.ts';
 
-import type { Endpoints, Service } from '../kube/objects.ts';
-import { hasLabels } from '../kube/selector.ts';
-import { isV4, parseAddress, type Words, word4 } from '../wire/address.ts';
-import type { ClusterEndpoint, ClusterPod, EndpointPort, PortTarget } from './model.ts';
+export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
 
-/** Pods by namespace and label, so that a thousand services do not each look at every pod. */
-export class PodIndex {
-  readonly #byLabel = new Map<string, ClusterPod[]>();
-
-  constructor(pods: Iterable<ClusterPod>) {
-    for (const pod of pods) {
-      for (const [key, value] of Object.entries(pod.labels)) {
-        const id = labelId(pod.namespace, key, value);
-        const list = this.#byLabel.get(id);
-        if (list) list.push(pod);
-        else this.#byLabel.set(id, [pod]);
-      }
-    }
-  }
-
-  /** The pods of a namespace that have all labels. A Service without a selector selects nobody. */
-  select(namespace: string, selector: Readonly<Record<string, string>>): readonly ClusterPod[] {
-    let fewest: readonly ClusterPod[] | undefined;
-    for (const [key, value] of Object.entries(selector)) {
-      const list = this.#byLabel.get(labelId(namespace, key, value)) ?? [];
-      if (!fewest || list.length < fewest.length) fewest = list;
-    }
-    return fewest?.filter((pod) => hasLabels(selector, pod.labels)) ?? [];
-  }
+/** What somebody wrote down for a service. */
+export interface WrittenEndpoints {
+  endpoints?: Endpoints | undefined;
+  slices?: readonly EndpointSlice[] | undefined;
 }
 
-/** Endpoints in address order, one entry per address and hostname. */
-export function buildEndpoints(
-  service: Service,
-  written: Endpoints | undefined,
-  pods: PodIndex,
-): readonly ClusterEndpoint[] {
-  const all = written ? fromObject(service, written) : fromSelector(service, pods);
-  const merged = new Map<string, ClusterEndpoint>();
-  for (const e of all.sort(compareEndpoints)) {
-    const id = `${word4(e.address)} ${e.hostname ?? ''}`;
-    const known = merged.get(id);
-    // Pods on a host's network share its address.
-    merged.set(id, known ? { ...known, ports: unionPorts(known.ports, e.ports) } : e);
+export interface Backends {
+  /** Those that new connections go to, in address order, one entry per address and hostname. */
+  ready: readonly ClusterEndpoint[];
+  /** Those that are ending and still serve: for ports of which nobody is ready. */
+  leaving: readonly ClusterEndpoint[];
+}
+
+/** Slices by `namespace/name` of their service, each list in order of name. */
+export function slicesByService(slices: ReadonlyMap<string, EndpointSlice>): Map<string, EndpointSlice[]> {
+  const out = new Map<string, EndpointSlice[]>();
+  for (const key of [...slices.keys()].sort()) {
+    const slice = slices.get(key) as EndpointSlice;
+    const service = slice.metadata.labels?.[SERVICE_NAME_LABEL];
+    if (service === undefined) continue;
+    const id = `${slice.metadata.namespace}/${service}`;
+    const list = out.get(id);
+    if (list) list.push(slice);
+    else out.set(id, [slice]);
   }
-  return [...merged.values()];
+  return out;
+}
+
+export function buildBackends(service: Service, written: WrittenEndpoints, pods: PodIndex): Backends {
+  const found: { ready: ClusterEndpoint[]; leaving: ClusterEndpoint[] } = { ready: [], leaving: [] };
+  if (written.slices) fromSlices(service, written.slices, found);
+  else if (written.endpoints) fromObject(service, written.endpoints, found);
+  else fromSelector(service, pods, found);
+  if (written.slices ?? written.endpoints) {
+    found.ready = found.ready.map((e) => placed(e, pods));
+    found.leaving = found.leaving.map((e) => placed(e, pods));
+  }
+  return { ready: merge(found.ready), leaving: merge(found.leaving) };
 }
 
 /** Where one port of the service leads, in (address, port) order, without doubles. */
@@ -57,74 +57,143 @@ export function portTargets(endpoints: readonly ClusterEndpoint[], name: string,
   const out: PortTarget[] = [];
   for (const e of endpoints) {
     for (const p of e.ports) {
-      if (p.name === name && p.protocol === protocol) out.push({ address: e.address, port: p.port });
+      if (p.name !== name || p.protocol !== protocol) continue;
+      out.push({
+        address: e.address,
+        port: p.port,
+        ...(e.nodeName === undefined ? {} : { nodeName: e.nodeName }),
+        ...(e.weight === undefined ? {} : { weight: e.weight }),
+      });
     }
   }
-  out.sort((a, b) => word4(a.address) - word4(b.address) || a.port - b.port);
+  out.sort((a, b) => compareWords(a.address, b.address) || a.port - b.port);
   return out.filter((t, i) => {
     const before = out[i - 1];
-    return !before || word4(before.address) !== word4(t.address) || before.port !== t.port;
+    return !before || compareWords(before.address, t.address) !== 0 || before.port !== t.port;
   });
 }
 
-function fromSelector(service: Service, index: PodIndex): ClusterEndpoint[] {
-  const { selector, ports = [], publishNotReadyAddresses } = service.spec;
-  if (!selector) return [];
-  const out: ClusterEndpoint[] = [];
-  for (const pod of index.select(service.metadata.namespace, selector)) {
-    if (!pod.ready && !publishNotReadyAddresses) continue;
-    const found: EndpointPort[] = [];
-    for (const p of ports) {
-      const protocol = p.protocol === 'UDP' ? 'UDP' : 'TCP';
-      const port = targetPort(p.targetPort || p.port, protocol, pod);
-      if (port !== undefined) found.push({ name: p.name ?? '', protocol, port });
-    }
-    // A pod without any of the ports stands behind none of them.
-    if (ports.length > 0 && found.length === 0) continue;
-    const named = pod.object.spec.hostname && pod.subdomain === service.metadata.name;
-    out.push({
-      address: pod.address,
-      nodeName: pod.nodeName,
-      pod: `${pod.namespace}/${pod.name}`,
-      ports: found,
-      ...(named ? { hostname: pod.hostname } : {}),
-    });
-  }
-  return out;
+/** SCTP is not carried; it is said where the service asks for it. */
+export function carriedProtocol(protocol: string | undefined): 'TCP' | 'UDP' | undefined {
+  return protocol === undefined || protocol === 'TCP' ? 'TCP' : protocol === 'UDP' ? 'UDP' : undefined;
 }
 
-function targetPort(wanted: string | number, protocol: string, pod: ClusterPod): number | undefined {
+interface Found {
+  ready: ClusterEndpoint[];
+  leaving: ClusterEndpoint[];
+}
+
+function fromSelector(service: Service, index: PodIndex, found: Found): void {
+  const { selector, ports = [], publishNotReadyAddresses } = service.spec;
+  if (!selector) return;
+  for (const pod of index.select(service.metadata.namespace, selector)) {
+    const isReady = pod.ready || publishNotReadyAddresses === true;
+    if (!isReady && !isLeaving(pod.object)) continue;
+    const open: EndpointPort[] = [];
+    for (const p of ports) {
+      const protocol = carriedProtocol(p.protocol);
+      const port = protocol && targetPort(p.targetPort || p.port, protocol, pod.object);
+      if (port !== undefined) open.push({ name: p.name ?? '', protocol: protocol as 'TCP' | 'UDP', port });
+    }
+    // A pod without any of the ports stands behind none of them.
+    if (ports.length > 0 && open.length === 0) continue;
+    const named = pod.object.spec.hostname && pod.subdomain === service.metadata.name;
+    const weight = pod.object.metadata.annotations?.[WEIGHT_ANNOTATION];
+    const list = isReady ? found.ready : found.leaving;
+    for (const address of addressesOf(pod)) {
+      list.push({
+        address,
+        nodeName: pod.nodeName,
+        pod: `${pod.namespace}/${pod.name}`,
+        ports: open,
+        ...(named ? { hostname: pod.hostname } : {}),
+        ...(weight === undefined ? {} : { weight: Number(weight) }),
+      });
+    }
+  }
+}
+
+function addressesOf(pod: { address: Words; addresses?: readonly Words[] }): readonly Words[] {
+  return pod.addresses ?? [pod.address];
+}
+
+/** Is being deleted, and nothing says that it does not serve any more. */
+function isLeaving(pod: Pod): boolean {
+  if (!pod.metadata.deletionTimestamp) return false;
+  const condition = pod.status?.conditions?.find((c) => c.type === 'Ready');
+  return !condition || condition.status === 'True';
+}
+
+function targetPort(wanted: string | number, protocol: string, pod: Pod): number | undefined {
   if (typeof wanted === 'number') return wanted;
-  for (const container of pod.object.spec.containers) {
+  for (const container of pod.spec.containers) {
     const port = container.ports?.find((p) => p.name === wanted && (p.protocol ?? 'TCP') === protocol);
     if (port) return port.containerPort;
   }
   return undefined;
 }
 
-function fromObject(service: Service, written: Endpoints): ClusterEndpoint[] {
-  const out: ClusterEndpoint[] = [];
+function fromObject(service: Service, written: Endpoints, found: Found): void {
   for (const subset of written.subsets ?? []) {
-    const ports = (subset.ports ?? []).map((p): EndpointPort => {
-      return { name: p.name ?? '', protocol: p.protocol === 'UDP' ? 'UDP' : 'TCP', port: p.port };
-    });
+    const ports = carriedPorts(subset.ports ?? []);
     const late = service.spec.publishNotReadyAddresses ? (subset.notReadyAddresses ?? []) : [];
     for (const a of [...(subset.addresses ?? []), ...late]) {
       const address = parseAddress(a.ip);
-      // IPv6 is not carried yet: named by whoever builds the model.
-      if (!address || !isV4(address)) continue;
-      const ref = a.targetRef;
-      const pod = ref?.kind === 'Pod' ? `${ref.namespace ?? written.metadata.namespace}/${ref.name}` : undefined;
-      out.push({
-        address,
-        ports,
-        ...(a.hostname ? { hostname: a.hostname } : {}),
-        ...(a.nodeName ? { nodeName: a.nodeName } : {}),
-        ...(pod ? { pod } : {}),
-      });
+      if (address) found.ready.push({ address, ports, ...whose(a, written.metadata.namespace) });
     }
   }
-  return out;
+}
+
+function fromSlices(service: Service, slices: readonly EndpointSlice[], found: Found): void {
+  for (const slice of slices) {
+    // Names to resolve are nobody's address; said by whoever builds the model.
+    if (slice.addressType === 'FQDN') continue;
+    const ports = carriedPorts(slice.ports ?? []);
+    for (const e of slice.endpoints ?? []) {
+      const ready = e.conditions?.ready ?? true;
+      const serving = e.conditions?.serving ?? ready;
+      const leaving = serving && e.conditions?.terminating === true;
+      const list = ready || service.spec.publishNotReadyAddresses ? found.ready : leaving ? found.leaving : undefined;
+      // All addresses of an endpoint are the same to it: the first is enough (https://issue.k8s.io/106267).
+      const address = parseAddress(e.addresses[0] ?? '');
+      if (address) list?.push({ address, ports, ...whose(e, slice.metadata.namespace) });
+    }
+  }
+}
+
+function carriedPorts(ports: readonly { name?: string; port?: number; protocol?: string }[]): EndpointPort[] {
+  return ports.flatMap(({ name = '', port, protocol: written }) => {
+    const protocol = carriedProtocol(written);
+    // A slice's port without a number means all ports, which no service can be told to have.
+    return protocol && port !== undefined ? [{ name, protocol, port }] : [];
+  });
+}
+
+function whose(
+  entry: { hostname?: string; nodeName?: string; targetRef?: { kind?: string; namespace?: string; name?: string } },
+  namespace: string,
+): Pick<ClusterEndpoint, 'hostname' | 'nodeName' | 'pod'> {
+  const { hostname, nodeName, targetRef } = entry;
+  const pod = targetRef?.kind === 'Pod' ? `${targetRef.namespace ?? namespace}/${targetRef.name}` : undefined;
+  return { ...(hostname ? { hostname } : {}), ...(nodeName ? { nodeName } : {}), ...(pod ? { pod } : {}) };
+}
+
+/** Who writes addresses by hand seldom writes their nodes: an address that is a pod's is where the pod is. */
+function placed(endpoint: ClusterEndpoint, pods: PodIndex): ClusterEndpoint {
+  if (endpoint.nodeName !== undefined) return endpoint;
+  const pod = pods.at(endpoint.address);
+  return pod ? { ...endpoint, nodeName: pod.nodeName } : endpoint;
+}
+
+function merge(all: ClusterEndpoint[]): readonly ClusterEndpoint[] {
+  const merged = new Map<string, ClusterEndpoint>();
+  for (const e of all.sort(compareEndpoints)) {
+    const id = `${e.address.join()} ${e.hostname ?? ''}`;
+    const known = merged.get(id);
+    // Pods on a host's network share its address.
+    merged.set(id, known ? { ...known, ports: unionPorts(known.ports, e.ports) } : e);
+  }
+  return [...merged.values()];
 }
 
 function unionPorts(a: readonly EndpointPort[], b: readonly EndpointPort[]): readonly EndpointPort[] {
@@ -141,7 +210,7 @@ function comparePorts(a: EndpointPort, b: EndpointPort): number {
 
 function compareEndpoints(a: ClusterEndpoint, b: ClusterEndpoint): number {
   return (
-    word4(a.address) - word4(b.address) ||
+    compareWords(a.address, b.address) ||
     compareText(a.hostname ?? '', b.hostname ?? '') ||
     compareText(a.pod ?? '', b.pod ?? '')
   );
@@ -149,19 +218,4 @@ function compareEndpoints(a: ClusterEndpoint, b: ClusterEndpoint): number {
 
 function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
-}
-
-function labelId(namespace: string, key: string, value: string): string {
-  return `${namespace}\0${key}\0${value}`;
-}
-
-/** Addresses of an Endpoints object that are not carried. */
-export function uncarriedAddresses(written: Endpoints): string[] {
-  return (written.subsets ?? [])
-    .flatMap((s) => [...(s.addresses ?? []), ...(s.notReadyAddresses ?? [])])
-    .map((a) => a.ip)
-    .filter((ip) => {
-      const words: Words | undefined = parseAddress(ip);
-      return !words || !isV4(words);
-    });
 }

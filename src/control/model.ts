@@ -3,13 +3,13 @@
  * parsed once, here; every pod and service has its address; every service has its endpoints. Pure, the same for any
  * order of the objects, and the same on every host that reads them.
  */
-import type { ObjectSet, Pod, Service } from '../kube/objects.ts';
+import type { ObjectSet, Pod } from '../kube/objects.ts';
 import type { Problem } from '../kube/problem.ts';
 import { isV4, parseAddress, type Words, word4 } from '../wire/address.ts';
 import type { Prefix } from '../wire/prefix.ts';
 import { blockHolds, blocksOverlap, parseBlock } from './address-block.ts';
 import { buildNodes, type ClusterBlocks } from './cluster-nodes.ts';
-import { buildEndpoints, PodIndex, portTargets, uncarriedAddresses } from './endpoints.ts';
+import { buildServices } from './cluster-services.ts';
 import { assignPodAddresses } from './pod-addresses.ts';
 import { ProblemList } from './problem-list.ts';
 import { assignServiceAddresses } from './service-addresses.ts';
@@ -80,13 +80,19 @@ export interface ClusterServicePort {
   name: string;
   protocol: 'TCP' | 'UDP';
   port: number;
-  /** Targets of this port, in (address, port) order. */
+  /** Who takes its new connections, in (address, port) order: those that are ready, else those that still serve. */
   targets: readonly PortTarget[];
+  /** Those that still serve while they are ending, where others are ready. */
+  standby: readonly PortTarget[];
 }
 
 export interface PortTarget {
   address: Words;
   port: number;
+  /** The node that it runs on, where that is known. */
+  nodeName?: string;
+  /** Its share in weighted schedulers; absent: 1. */
+  weight?: number;
 }
 
 export interface ClusterEndpoint {
@@ -96,6 +102,8 @@ export interface ClusterEndpoint {
   nodeName?: string;
   /** `namespace/name` of the pod, where the endpoint is one. */
   pod?: string;
+  /** Its share in weighted schedulers; absent: 1. */
+  weight?: number;
   ports: readonly EndpointPort[];
 }
 
@@ -126,7 +134,8 @@ export function buildModel(objects: ObjectSet, settings: ClusterSettings): Clust
   const problems = new ProblemList(objects.places);
   const nodes = buildNodes(objects.nodes, blocks, problems);
   const pods = buildPods(objects, nodes, problems);
-  const services = buildServices(objects, pods, blocks, dns, problems);
+  const addresses = assignServiceAddresses(objects.services, blocks.service, dns, problems);
+  const services = buildServices(objects, pods, addresses, problems);
   return { nodes, pods, services, problems: problems.sorted() };
 }
 
@@ -193,57 +202,4 @@ function isReady(pod: Pod): boolean {
   if (pod.metadata.deletionTimestamp) return false;
   const condition = pod.status?.conditions?.find((c) => c.type === 'Ready');
   return !condition || condition.status === 'True';
-}
-
-function buildServices(
-  objects: ObjectSet,
-  pods: ReadonlyMap<string, ClusterPod>,
-  blocks: ClusterBlocks,
-  dns: number,
-  problems: ProblemList,
-): Map<string, ClusterService> {
-  const index = new PodIndex(pods.values());
-  const addresses = assignServiceAddresses(objects.services, blocks.service, dns, problems);
-  const out = new Map<string, ClusterService>();
-  for (const key of [...addresses.keys()].sort()) {
-    const object = objects.services.get(key) as Service;
-    const { metadata, spec } = object;
-    const written = objects.endpoints.get(key);
-    const type = (spec.type ?? 'ClusterIP') as ClusterService['type'];
-    const endpoints = type === 'ExternalName' ? [] : buildEndpoints(object, written, index);
-    nameWhatIsNotApplied(object, `Service ${key}`, problems);
-    for (const ip of written ? uncarriedAddresses(written) : []) {
-      problems.warning(`Endpoints ${key}`, `subsets: ${ip} is IPv6, which is not carried yet: passed over`);
-    }
-    out.set(key, {
-      namespace: metadata.namespace,
-      name: metadata.name,
-      type,
-      clusterIps: addresses.get(key) as readonly Words[],
-      headless: spec.clusterIP === 'None',
-      ports: (spec.ports ?? []).map((p) => {
-        const name = p.name ?? '';
-        const protocol = p.protocol === 'UDP' ? 'UDP' : 'TCP';
-        return { name, protocol, port: p.port, targets: portTargets(endpoints, name, protocol) };
-      }),
-      endpoints,
-      ...(type === 'ExternalName' ? { externalName: spec.externalName as string } : {}),
-    });
-  }
-  return out;
-}
-
-/** What a Service asks for and does not get is never passed over in silence. */
-function nameWhatIsNotApplied(service: Service, title: string, problems: ProblemList): void {
-  const { type, sessionAffinity, externalIPs, internalTrafficPolicy } = service.spec;
-  if (type === 'NodePort' || type === 'LoadBalancer') {
-    problems.warning(title, `spec.type: ${type} is served at its cluster address only: no port is opened on nodes`);
-  }
-  if (sessionAffinity === 'ClientIP') {
-    problems.warning(title, 'spec.sessionAffinity: ClientIP is not applied: each connection takes the next endpoint');
-  }
-  if (externalIPs && externalIPs.length > 0) problems.warning(title, 'spec.externalIPs: are not served');
-  if (internalTrafficPolicy === 'Local') {
-    problems.warning(title, 'spec.internalTrafficPolicy: Local is not applied: endpoints of all nodes are used');
-  }
 }

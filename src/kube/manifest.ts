@@ -89,7 +89,7 @@ function readValue(r: Reading, document: Document, value: unknown, path: FieldPa
   const { apiVersion, kind } = value;
   if (typeof kind !== 'string' || typeof apiVersion !== 'string') {
     fail(r, place, `${typeof kind === 'string' ? 'apiVersion' : 'kind'}: is required and must be a string`);
-  } else if (apiVersion === 'v1' && (kind === 'List' || isKnownKind(apiVersion, kind.replace(/List$/, '')))) {
+  } else if ((apiVersion === 'v1' && kind === 'List') || isKnownKind(apiVersion, kind.replace(/List$/, ''))) {
     if (kind.endsWith('List')) readList(r, document, value, path, kind.slice(0, -'List'.length));
     else readObject(r, document, value, path, place);
   } else if (!r.ignored.has(`${apiVersion} ${kind}`)) {
@@ -110,7 +110,7 @@ function readList(r: Reading, document: Document, list: Json, path: FieldPath, i
   }
   items.forEach((item: unknown, i) => {
     // Items of a PodList and its like may leave their kind to the list.
-    const named = itemKind && isObject(item) ? { apiVersion: 'v1', kind: itemKind, ...item } : item;
+    const named = itemKind && isObject(item) ? { apiVersion: list.apiVersion, kind: itemKind, ...item } : item;
     // A list in a list is nobody's manifest, and lists without end would end the stack.
     if (path.length > 0) fail(r, placeOf(r, document, path), 'a list must not stand in a list');
     else readValue(r, document, named, ['items', i]);

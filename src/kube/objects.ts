@@ -1,9 +1,10 @@
 /**
  * The Kubernetes objects that the network reads, as they are after validation: what the schemas require is required
  * in the types, so that nothing downstream checks again. First stage of the state flow: watch -> model -> compile.
- * Shapes are those of the Kubernetes API, core/v1.
+ * Shapes are those of the Kubernetes API, core/v1 and discovery/v1.
  */
 import type * as core from 'kubernetes-types/core/v1.js';
+import type * as discovery from 'kubernetes-types/discovery/v1.js';
 import type * as meta from 'kubernetes-types/meta/v1.js';
 
 export interface NamedMeta extends meta.ObjectMeta {
@@ -41,7 +42,16 @@ export interface Endpoints extends Omit<core.Endpoints, 'metadata'> {
   metadata: NamespacedMeta;
 }
 
-export type KubeObject = Node | Pod | Service | Endpoints;
+export interface EndpointSlice extends Omit<discovery.EndpointSlice, 'metadata' | 'addressType' | 'endpoints'> {
+  apiVersion: 'discovery.k8s.io/v1';
+  kind: 'EndpointSlice';
+  metadata: NamespacedMeta;
+  addressType: 'IPv4' | 'IPv6' | 'FQDN';
+  /** Absent where an API server wrote null for a slice of nobody. */
+  endpoints?: readonly discovery.Endpoint[];
+}
+
+export type KubeObject = Node | Pod | Service | Endpoints | EndpointSlice;
 export type KubeKind = KubeObject['kind'];
 
 /** All objects in force. Nodes by name, the others by `namespace/name`. */
@@ -50,6 +60,7 @@ export interface ObjectSet {
   pods: ReadonlyMap<string, Pod>;
   services: ReadonlyMap<string, Service>;
   endpoints: ReadonlyMap<string, Endpoints>;
+  endpointSlices: ReadonlyMap<string, EndpointSlice>;
   /** Where each object was written (`file.yaml:12`), by objectTitle; for the problems found later. */
   places?: ReadonlyMap<string, string>;
 }
@@ -70,12 +81,15 @@ export function objectSet(objects: Iterable<KubeObject>, places?: ReadonlyMap<st
   const pods = new Map<string, Pod>();
   const services = new Map<string, Service>();
   const endpoints = new Map<string, Endpoints>();
+  const endpointSlices = new Map<string, EndpointSlice>();
   for (const object of objects) {
     const key = objectKey(object);
     if (object.kind === 'Node') nodes.set(key, object);
     else if (object.kind === 'Pod') pods.set(key, object);
     else if (object.kind === 'Service') services.set(key, object);
-    else endpoints.set(key, object);
+    else if (object.kind === 'Endpoints') endpoints.set(key, object);
+    else endpointSlices.set(key, object);
   }
-  return places ? { nodes, pods, services, endpoints, places } : { nodes, pods, services, endpoints };
+  const set = { nodes, pods, services, endpoints, endpointSlices };
+  return places ? { ...set, places } : set;
 }

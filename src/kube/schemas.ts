@@ -1,5 +1,5 @@
 /**
- * JSON Schemas of the objects the network reads, written by hand after core/v1: the fields that are used are typed
+ * JSON Schemas of the objects the network reads, written by hand after core/v1 and discovery/v1: the fields that are used are typed
  * strictly, all others are tolerated as a real API server tolerates them. `description` is the sentence people read
  * when an `anyOf` or a `format` fails. Rules between fields are in object-rules.ts.
  */
@@ -17,6 +17,8 @@ const object = (properties: Record<string, SchemaObject>, required: string[] = [
 const oneOf = (...values: string[]): SchemaObject => ({ type: 'string', enum: values });
 
 const portNumber: SchemaObject = { type: 'integer', minimum: 1, maximum: 65535 };
+/** As an API server writes it where there is none yet. */
+const portOrNone: SchemaObject = { type: 'integer', minimum: 0, maximum: 65535 };
 const protocol: SchemaObject = { type: 'string', format: 'protocol' };
 const targetPort: SchemaObject = {
   anyOf: [portNumber, text('port-name')],
@@ -113,18 +115,34 @@ const service = object(
       clusterIPs: list(clusterIp),
       externalName: text('dns-name'),
       externalIPs: list(text('ip')),
+      ipFamilies: { type: 'array', items: oneOf('IPv4', 'IPv6'), maxItems: 2 },
+      ipFamilyPolicy: oneOf('SingleStack', 'PreferDualStack', 'RequireDualStack'),
+      loadBalancerIP: ipOrEmpty,
+      loadBalancerSourceRanges: list(text('cidr')),
+      loadBalancerClass: string,
+      allocateLoadBalancerNodePorts: boolean,
+      healthCheckNodePort: portOrNone,
       selector: { type: 'object', propertyNames: text('label-key'), additionalProperties: text('label-value') },
       publishNotReadyAddresses: boolean,
       sessionAffinity: oneOf('None', 'ClientIP'),
+      sessionAffinityConfig: object({
+        clientIP: object({ timeoutSeconds: { type: 'integer', minimum: 1, maximum: 86_400 } }),
+      }),
       internalTrafficPolicy: oneOf('Cluster', 'Local'),
       externalTrafficPolicy: oneOf('Cluster', 'Local'),
       ports: list(
-        object({ name: text('dns-label'), protocol, port: portNumber, targetPort, nodePort: portNumber }, ['port']),
+        object({ name: text('dns-label'), protocol, port: portNumber, targetPort, nodePort: portOrNone }, ['port']),
       ),
     }),
+    status: object({ loadBalancer: object({ ingress: list(object({ ip: ipOrEmpty, hostname: string })) }) }),
   },
   ['metadata', 'spec'],
 );
+
+const nameOrEmpty: SchemaObject = {
+  anyOf: [{ type: 'string', maxLength: 0 }, text('dns-label')],
+  description: 'must be a DNS-1123 label: at most 63 of a-z, 0-9 and "-", not at its ends',
+};
 
 const endpointAddresses = list(
   object({ ip: text('ip'), hostname: text('dns-label'), nodeName: text('dns-name'), targetRef: object({}) }, ['ip']),
@@ -144,5 +162,46 @@ const endpoints = object(
   ['metadata'],
 );
 
-/** By kind, all of apiVersion v1. */
-export const SCHEMAS = { Node: node, Pod: pod, Service: service, Endpoints: endpoints } as const;
+/** Absent: ready and serving, not terminating. */
+const conditions = object({ ready: boolean, serving: boolean, terminating: boolean });
+
+const endpointSlice = object(
+  {
+    metadata: metadata('dns-name'),
+    addressType: oneOf('IPv4', 'IPv6', 'FQDN'),
+    endpoints: {
+      type: 'array',
+      maxItems: 1000,
+      items: object(
+        {
+          addresses: { type: 'array', items: string, minItems: 1, maxItems: 100 },
+          conditions,
+          hostname: text('dns-label'),
+          nodeName: text('dns-name'),
+          targetRef: object({}),
+        },
+        ['addresses'],
+      ),
+    },
+    ports: list(object({ name: nameOrEmpty, port: portNumber, protocol })),
+  },
+  ['metadata', 'addressType'],
+);
+
+/** By kind. */
+export const SCHEMAS = {
+  Node: node,
+  Pod: pod,
+  Service: service,
+  Endpoints: endpoints,
+  EndpointSlice: endpointSlice,
+} as const;
+
+/** The API group and version in which each kind is read. */
+export const API_VERSIONS: Readonly<Record<keyof typeof SCHEMAS, string>> = {
+  Node: 'v1',
+  Pod: 'v1',
+  Service: 'v1',
+  Endpoints: 'v1',
+  EndpointSlice: 'discovery.k8s.io/v1',
+};

@@ -51,8 +51,9 @@ export const TEXT_FORMATS: Readonly<Record<string, TextFormat>> = {
     wanted: 'must be a label value: at most 63 of letters, digits, "-", "_" and ".", not at its ends',
   },
   protocol: {
-    matches: (text) => text === 'TCP' || text === 'UDP',
-    wanted: 'must be TCP or UDP',
+    // SCTP is no fault of the object: what is not carried of it is said where it would be.
+    matches: (text) => text === 'TCP' || text === 'UDP' || text === 'SCTP',
+    wanted: 'must be TCP, UDP or SCTP',
   },
   ip: { matches: (text) => parseAddress(text) !== undefined, wanted: 'must be an IP address' },
   cidr: {

@@ -5,7 +5,7 @@
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import { objectRules } from './object-rules.ts';
 import type { KubeKind, KubeObject } from './objects.ts';
-import { SCHEMAS } from './schemas.ts';
+import { API_VERSIONS, SCHEMAS } from './schemas.ts';
 import { TEXT_FORMATS } from './text-formats.ts';
 
 /** Where in an object: `['spec', 'ports', 0, 'port']`. */
@@ -25,7 +25,7 @@ const validators = new Map<string, ValidateFunction>();
 
 /** Whether the network reads this kind. */
 export function isKnownKind(apiVersion: unknown, kind: unknown): kind is KubeKind {
-  return apiVersion === 'v1' && typeof kind === 'string' && Object.hasOwn(SCHEMAS, kind);
+  return typeof kind === 'string' && Object.hasOwn(SCHEMAS, kind) && API_VERSIONS[kind as KubeKind] === apiVersion;
 }
 
 /** What is wrong with a value that claims to be of a kind; empty: it is a KubeObject. */
@@ -79,7 +79,7 @@ function demand(e: ErrorObject, params: Record<string, unknown>, schema: Record<
     case 'anyOf':
       return String(schema?.description);
     case 'format':
-      return e.data === 'SCTP' ? 'SCTP is not carried: must be TCP or UDP' : wanted(String(params.format));
+      return wanted(String(params.format));
     case 'type':
       return `must be ${TYPE_NAMES[String(params.type)] ?? String(params.type)}`;
     case 'enum':
@@ -92,6 +92,8 @@ function demand(e: ErrorObject, params: Record<string, unknown>, schema: Record<
     case 'minLength':
     case 'minItems':
       return 'must not be empty';
+    case 'maxItems':
+      return `must have at most ${params.limit} items`;
     default:
       return e.message ?? e.keyword;
   }
@@ -111,7 +113,7 @@ function wanted(format: string): string {
 
 /** The value at fault, where it is short enough to help. */
 function not(value: unknown): string {
-  if (value === undefined || value === 'SCTP') return '';
+  if (value === undefined) return '';
   if (Array.isArray(value)) return value.length === 0 ? '' : ', not a list';
   if (typeof value === 'object') return value === null ? ', not null' : ', not a map';
   const text = JSON.stringify(value);

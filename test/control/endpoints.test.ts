@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { formatAddress } from '../../src/wire/address.ts';
-import { endpoints, hosta, hostb, modelOf, pod, service } from './sample-objects.ts';
+import { endpointSlice, endpoints, hosta, hostb, modelOf, pod, service } from './sample-objects.ts';
 
 const web = { app: 'web' };
 const http = (containerPort: number, protocol = 'TCP') => ({
@@ -14,6 +14,7 @@ function behind(...objects: KubeObject[]) {
   const found = model.services.get('default/web');
   return {
     targets: found?.ports.map((p) => p.targets.map((e) => `${formatAddress(e.address)}:${e.port}`)),
+    standby: found?.ports.map((p) => p.standby.map((e) => `${formatAddress(e.address)}:${e.port}`)),
     names: found?.endpoints.map((e) => `${formatAddress(e.address)} ${e.hostname ?? '-'} ${e.pod ?? '-'}`),
     ports: found?.endpoints.map((e) => e.ports.map((p) => `${p.name}:${p.protocol}/${p.port}`)),
   };
@@ -152,4 +153,105 @@ t.test('an ExternalName service has no endpoints', async (t) => {
     pod('a', { labels: web }),
   );
   t.same(found.names, []);
+});
+
+t.test('slices go before an Endpoints object, all of them together', async (t) => {
+  const ports = [{ name: 'http', port: 80 }];
+  const http = [{ name: 'http', port: 8080 }];
+  const web = service('web', { ports });
+  const first = endpointSlice('web-x', 'web', { endpoints: [{ addresses: ['192.0.2.7'] }], ports: http });
+  const second = endpointSlice('web-a', 'web', {
+    endpoints: [{ addresses: ['192.0.2.8', '192.0.2.9'], hostname: 'x', targetRef: { kind: 'Pod', name: 'p' } }],
+    ports: [...http, { name: 'sctp', port: 9, protocol: 'SCTP' }, { name: 'all' }],
+  });
+  const others = [
+    endpoints('web', [{ addresses: [{ ip: '192.0.2.1' }], ports: http }]),
+    endpointSlice('other', 'other', { endpoints: [{ addresses: ['192.0.2.2'] }], ports: http }),
+    endpointSlice('names', 'web', { addressType: 'FQDN', endpoints: [{ addresses: ['a.example'] }], ports: http }),
+  ];
+  const found = behind(web, first, second, ...others);
+  t.same(found.targets, [['192.0.2.7:8080', '192.0.2.8:8080']]);
+  t.same(found.names, ['192.0.2.7 - -', '192.0.2.8 x default/p']);
+  t.same(behind(...others.toReversed(), second, web, first), found, 'in any order');
+  t.same(behind(web, endpointSlice('none', 'web', {}), ...others).targets, [[]], 'an empty slice is an answer too');
+  t.match(modelOf(web, ...others).problems, [{ message: /^EndpointSlice default\/names: addressType: FQDN/ }]);
+});
+
+t.test('those that end still serve where nobody is ready, port by port', async (t) => {
+  const conditions = (ready: boolean, serving: boolean, terminating: boolean) => ({ ready, serving, terminating });
+  const slice = (name: string, port: string, ...list: [string, ReturnType<typeof conditions>][]) =>
+    endpointSlice(name, 'web', {
+      endpoints: list.map(([ip, c]) => ({ addresses: [ip], conditions: c })),
+      ports: [{ name: port, port: 80 }],
+    });
+  const web = service('web', { ports: ['a', 'b'].map((name, i) => ({ name, port: 80 + i })) });
+  const found = behind(
+    web,
+    slice('1', 'a', ['192.0.2.1', conditions(true, true, false)], ['192.0.2.2', conditions(false, true, true)]),
+    slice('2', 'b', ['192.0.2.3', conditions(false, true, true)], ['192.0.2.4', conditions(false, false, true)]),
+    slice('3', 'b', ['192.0.2.5', conditions(false, true, false)]),
+  );
+  t.same(found.targets, [['192.0.2.1:80'], ['192.0.2.3:80']]);
+  t.same(found.standby, [['192.0.2.2:80'], []]);
+  t.same(found.names, ['192.0.2.1 - -'], 'names are given to the ready alone');
+  const all = service('web', { ...web.spec, publishNotReadyAddresses: true });
+  t.same(behind(all, slice('3', 'b', ['192.0.2.5', conditions(false, false, false)])).targets, [[], ['192.0.2.5:80']]);
+  const leaving = pod('a', { ip: '10.244.1.5', labels: web.metadata.labels ?? { app: 'web' } });
+  const ending = { ...leaving, metadata: { ...leaving.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' } };
+  const chosen = service('web', { selector: { app: 'web' }, ports: [{ port: 80 }] });
+  t.same(behind(chosen, ending).targets, [['10.244.1.5:80']], 'a pod that is being deleted');
+  const dead = { ...ending, status: { conditions: [{ type: 'Ready', status: 'False' }] } };
+  t.same(behind(chosen, dead).targets, [[]]);
+});
+
+t.test("both families stand side by side; an address that is a pod's is where the pod is", async (t) => {
+  const model = modelOf(
+    hosta,
+    hostb,
+    service('web', { clusterIP: 'None', ports: [{ port: 80 }] }),
+    endpointSlice('v6', 'web', {
+      addressType: 'IPv6',
+      endpoints: [{ addresses: ['fd00:10:244:2::5'] }, { addresses: ['fd00:10:244:1::5'], nodeName: 'x' }],
+      ports: [{ port: 80 }],
+    }),
+    endpointSlice('v4', 'web', { endpoints: [{ addresses: ['10.244.2.5'] }], ports: [{ port: 80 }] }),
+    pod('p', { ip: '10.244.2.5', node: 'hostb' }),
+  );
+  const [port] = model.services.get('default/web')?.ports ?? [];
+  t.same(
+    port?.targets.map((e) => [formatAddress(e.address), e.nodeName]),
+    [
+      ['10.244.2.5', 'hostb'],
+      ['fd00:10:244:1::5', 'x'],
+      ['fd00:10:244:2::5', undefined],
+    ],
+  );
+});
+
+t.test('SCTP is not carried and said; the other ports are served', async (t) => {
+  const ports = [
+    { name: 'a', port: 80 },
+    { name: 'b', port: 90, protocol: 'SCTP' },
+  ];
+  const objects = [service('web', { selector: web, ports }), pod('a', { ip: '10.244.1.5', labels: web })];
+  t.same(behind(...objects).targets, [['10.244.1.5:80']]);
+  t.same(
+    modelOf(hosta, ...objects).problems.map((p) => p.message),
+    ['Service default/web: spec.ports[1].protocol: SCTP is not carried: port 90 is not served'],
+  );
+});
+
+t.test('weights of pods', async (t) => {
+  const heavy = pod('a', { ip: '10.244.1.5', labels: web });
+  heavy.metadata.annotations = { ...heavy.metadata.annotations, 'weft.dev/weight': '3' };
+  const model = modelOf(
+    hosta,
+    heavy,
+    pod('b', { ip: '10.244.1.6', labels: web }),
+    service('web', { selector: web, ports: [{ port: 80 }] }),
+  );
+  t.same(
+    model.services.get('default/web')?.ports[0]?.targets.map((e) => e.weight),
+    [3, undefined],
+  );
 });

@@ -208,8 +208,8 @@ t.test('what a Service asks for and does not get is said', async (t) => {
   t.same(
     model.problems.map((p) => [p.severity, p.message.split(':').slice(0, 2).join(':')]),
     [
-      ['warning', 'Endpoints default/x: subsets'],
       ['warning', 'Pod default/p: spec.containers'],
+      ['warning', 'Service default/x: endpoint fd00'],
       ['warning', 'Service default/x: spec.externalIPs'],
       ['warning', 'Service default/x: spec.internalTrafficPolicy'],
       ['warning', 'Service default/x: spec.sessionAffinity'],

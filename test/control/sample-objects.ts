@@ -2,7 +2,7 @@
 
 import { type CompileMemory, compile, emptyMemory, type HostContext } from '../../src/control/compile.ts';
 import { buildModel, type ClusterModel, type ClusterSettings } from '../../src/control/model.ts';
-import type { Endpoints, KubeObject, Node, Pod, Service } from '../../src/kube/objects.ts';
+import type { EndpointSlice, Endpoints, KubeObject, Node, Pod, Service } from '../../src/kube/objects.ts';
 import { objectSet } from '../../src/kube/objects.ts';
 
 export const SETTINGS: ClusterSettings = {
@@ -65,6 +65,16 @@ export function service(name: string, spec: Service['spec']): Service {
 
 export function endpoints(name: string, subsets: NonNullable<Endpoints['subsets']>): Endpoints {
   return { apiVersion: 'v1', kind: 'Endpoints', metadata: { name, namespace: 'default' }, subsets };
+}
+
+export function endpointSlice(name: string, serviceName: string, wish: Partial<EndpointSlice>): EndpointSlice {
+  return {
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: { name, namespace: 'default', labels: { 'kubernetes.io/service-name': serviceName } },
+    addressType: 'IPv4',
+    ...wish,
+  };
 }
 
 export function modelOf(...objects: KubeObject[]): ClusterModel {

@@ -13,6 +13,8 @@ const messages = (text: string) => parseManifest(text, 'f.yaml').problems.map(fo
 const service = (spec: string) => `apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: ${spec}\n`;
 const pod = (spec: string, metadata = '{name: a}') =>
   `apiVersion: v1\nkind: Pod\nmetadata: ${metadata}\nspec: ${spec}\n`;
+const slice = (rest: string) =>
+  `apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: web-1}\n${rest}\n`;
 const node = (rest: string) => `apiVersion: v1\nkind: Node\nmetadata: {name: hosta}\n${rest}\n`;
 
 t.test('documents, lists and JSON', async (t) => {
@@ -69,9 +71,80 @@ t.test('every fault names its place', async (t) => {
       'f.yaml:4: Service default/web: spec.ports[0].targetPort: must be a port number between 1 and 65535 or the name of a container port, not 70000',
     ],
     [
-      'SCTP',
-      service('{ports: [{port: 80, protocol: SCTP}]}'),
-      'f.yaml:4: Service default/web: spec.ports[0].protocol: SCTP is not carried: must be TCP or UDP',
+      'protocol',
+      service('{ports: [{port: 80, protocol: DCCP}]}'),
+      'f.yaml:4: Service default/web: spec.ports[0].protocol: must be TCP, UDP or SCTP, not "DCCP"',
+    ],
+    [
+      'node port of no node port service',
+      service('{ports: [{port: 80, nodePort: 30080}]}'),
+      'f.yaml:4: Service default/web: spec.ports[0].nodePort: must be left out with type ClusterIP',
+    ],
+    [
+      'double node port',
+      service('{type: NodePort, ports: [{name: a, port: 80, nodePort: 30080}, {name: b, port: 81, nodePort: 30080}]}'),
+      'f.yaml:4: Service default/web: spec.ports[1].nodePort: stands twice: 30080/TCP',
+    ],
+    [
+      'health check of a Cluster policy',
+      service('{type: LoadBalancer, healthCheckNodePort: 30081, ports: [{port: 80}]}'),
+      'f.yaml:4: Service default/web: spec.healthCheckNodePort: must be left out, unless type is LoadBalancer and externalTrafficPolicy is Local',
+    ],
+    [
+      'affinity without end',
+      service('{sessionAffinityConfig: {clientIP: {timeoutSeconds: 0}}, ports: [{port: 80}]}'),
+      'f.yaml:4: Service default/web: spec.sessionAffinityConfig.clientIP.timeoutSeconds: must be between 1 and 86400, not 0',
+    ],
+    [
+      'source ranges',
+      service('{type: LoadBalancer, loadBalancerSourceRanges: [10.0.0.0], ports: [{port: 80}]}'),
+      'f.yaml:4: Service default/web: spec.loadBalancerSourceRanges[0]: must be a CIDR such as 10.244.1.0/24, not "10.0.0.0"',
+    ],
+    [
+      'external address',
+      service('{externalIPs: ["fe80::1"], ports: [{port: 80}]}'),
+      'f.yaml:4: Service default/web: spec.externalIPs[0]: must not be a loopback, link-local, multicast, broadcast or unspecified address',
+    ],
+    [
+      'families',
+      service('{ipFamilies: [IPv6], clusterIPs: [10.96.0.5], ports: [{port: 80}]}'),
+      'f.yaml:4: Service default/web: spec.clusterIPs[0]: must be IPv6, as ipFamilies[0] says',
+    ],
+    [
+      'one family twice',
+      service('{clusterIPs: [10.96.0.5, 10.96.0.6], ports: [{port: 80}]}'),
+      'f.yaml:4: Service default/web: spec.clusterIPs[1]: must not be a second IPv4 address',
+    ],
+    [
+      'single stack of two',
+      service('{ipFamilyPolicy: SingleStack, ipFamilies: [IPv4, IPv6], ports: [{port: 80}]}'),
+      'f.yaml:4: Service default/web: spec.ipFamilyPolicy: must not be SingleStack where two families are written',
+    ],
+    [
+      'proxy mode',
+      'apiVersion: v1\nkind: Service\nmetadata:\n  name: web\n  annotations: {weft.dev/proxy-mode: "ipvs:best"}\nspec: {ports: [{port: 80}]}\n',
+      'f.yaml:5: Service default/web: metadata.annotations[weft.dev/proxy-mode]: must be one of failover, userspace, iptables, ipvs or ipvs:SCHEDULER, not "ipvs:best"',
+    ],
+    [
+      'scheduler',
+      'apiVersion: v1\nkind: Service\nmetadata:\n  name: web\n  annotations: {weft.dev/ipvs-scheduler: best}\nspec: {ports: [{port: 80}]}\n',
+      'f.yaml:5: Service default/web: metadata.annotations[weft.dev/ipvs-scheduler]: must be one of rr, wrr, lc, wlc, sh, dh, sed, nq, mh, not "best"',
+    ],
+    [
+      'weight',
+      pod('{containers: [{name: c}]}', '{name: a, annotations: {weft.dev/weight: "0"}}'),
+      'f.yaml:3: Pod default/a: metadata.annotations[weft.dev/weight]: must be a whole number from 1 to 99999, not "0"',
+    ],
+    [
+      'slice of another family',
+      slice('addressType: IPv6\nendpoints:\n- addresses: [10.244.1.5]'),
+      'f.yaml:6: EndpointSlice default/web-1: endpoints[0].addresses[0]: must be an IPv6 address, as addressType says, not "10.244.1.5"',
+    ],
+    ['slice without a type', slice('endpoints: []'), 'f.yaml:1: EndpointSlice default/web-1: addressType: is required'],
+    [
+      'slice of nobody',
+      slice('addressType: IPv4\nendpoints: [{addresses: []}]'),
+      'f.yaml:5: EndpointSlice default/web-1: endpoints[0].addresses: must not be empty',
     ],
     ['no ports', service('{}'), 'f.yaml:4: Service default/web: spec.ports: is required, unless clusterIP is None'],
     [
@@ -151,6 +224,24 @@ t.test('every fault names its place', async (t) => {
     ],
   ];
   for (const [name, text, wanted] of cases) t.same(messages(text), [wanted], name);
+});
+
+t.test('slices of endpoints, lists of them, and what an API server leaves empty', async (t) => {
+  const text = `${slice('addressType: IPv4\nendpoints: null\nports: null')}---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSliceList
+items:
+- metadata: {name: web-2}
+  addressType: FQDN
+  endpoints: [{addresses: [example.org], conditions: {ready: true, serving: null}}]
+  ports: [{name: "", port: 80, protocol: SCTP}]
+`;
+  t.same(messages(text), []);
+  t.same(titles(text), ['EndpointSlice default/web-1', 'EndpointSlice default/web-2']);
+  t.match(messages(text.replaceAll('discovery.k8s.io/v1', 'discovery.k8s.io/v2')), [
+    /kind that is not read/,
+    /not read/,
+  ]);
 });
 
 t.test('a fault takes down nothing else', async (t) => {

@@ -1,0 +1,49 @@
+/** Pods by what services ask for: labels and addresses, so that a thousand services do not each look at every pod. */
+import { hasLabels } from '../kube/selector.ts';
+import type { Words } from '../wire/address.ts';
+import type { ClusterPod } from './model.ts';
+
+export class PodIndex {
+  readonly #pods: readonly ClusterPod[];
+  readonly #byLabel = new Map<string, ClusterPod[]>();
+  /** Made when first asked for: few clusters write endpoints by hand. */
+  #byAddress: Map<string, ClusterPod> | undefined;
+
+  constructor(pods: Iterable<ClusterPod>) {
+    this.#pods = [...pods];
+    for (const pod of this.#pods) {
+      for (const [key, value] of Object.entries(pod.labels)) {
+        const id = labelId(pod.namespace, key, value);
+        const list = this.#byLabel.get(id);
+        if (list) list.push(pod);
+        else this.#byLabel.set(id, [pod]);
+      }
+    }
+  }
+
+  /** The pods of a namespace that have all labels. A Service without a selector selects nobody. */
+  select(namespace: string, selector: Readonly<Record<string, string>>): readonly ClusterPod[] {
+    let fewest: readonly ClusterPod[] | undefined;
+    for (const [key, value] of Object.entries(selector)) {
+      const list = this.#byLabel.get(labelId(namespace, key, value)) ?? [];
+      if (!fewest || list.length < fewest.length) fewest = list;
+    }
+    return fewest?.filter((pod) => hasLabels(selector, pod.labels)) ?? [];
+  }
+
+  /** The pod of an address; of several in a host's network any, for they are on one node. */
+  at(address: Words): ClusterPod | undefined {
+    this.#byAddress ??= new Map(
+      this.#pods.flatMap((pod) => podAddresses(pod).map((own) => [own.join(), pod] as const)),
+    );
+    return this.#byAddress.get(address.join());
+  }
+}
+
+function podAddresses(pod: { address: Words; addresses?: readonly Words[] }): readonly Words[] {
+  return pod.addresses ?? [pod.address];
+}
+
+function labelId(namespace: string, key: string, value: string): string {
+  return `${namespace}\0${key}\0${value}`;
+}
