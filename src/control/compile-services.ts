@@ -3,7 +3,7 @@
  * so that a change of one service moves no other service's round-robin cursor; so are those of endpoints, by which the
  * dataplane counts their connections.
  */
-import type { ServicePort } from '../tables/services.ts';
+import type { ServiceEndpoint, ServicePort } from '../tables/services.ts';
 import { isV4, word4 } from '../wire/address.ts';
 import type { ClusterModel, PortTarget } from './model.ts';
 import { nameHash } from './name-hash.ts';
@@ -19,8 +19,8 @@ export interface ServiceMemory {
   epoch: number;
   /** What the epoch stands for. */
   targets: string;
-  /** Ids of the endpoints: small, stable while the endpoint stands behind this service port. By address and port. */
-  endpoints: ReadonlyMap<string, number>;
+  /** As they are in the table: what did not change is not put in order again. */
+  endpoints: readonly ServiceEndpoint[];
 }
 
 export interface CompiledServices {
@@ -40,26 +40,23 @@ export function compileServices(
   const services = new Map<string, ServiceMemory>();
   const held = [...previous.services.values()];
   const freeId = freeIds(held.map(({ id }) => id));
-  const freeEndpointId = freeIds(held.flatMap(({ endpoints }) => [...endpoints.values()]));
+  const freeEndpointId = freeIds(held.flatMap(({ endpoints }) => endpoints.map((e) => e.id)));
   let nextEpoch = previous.nextEpoch;
   for (const [name, service] of model.services) {
     for (const [i, address] of service.clusterIps.entries()) {
       if (word4(address) === dns4) continue;
       for (const { protocol, port, targets: all } of service.ports) {
-        const targets = all.filter((t) => isV4(t.address) === isV4(address));
+        const targets = ofFamily(all, isV4(address));
         const key = `${name} ${protocol}/${port}${i === 0 ? '' : ` #${i}`}`;
         const set = targetSet(targets);
         const known = previous.services.get(key);
         const same = known?.targets === set;
         const epoch = same ? known.epoch : nextEpoch;
         if (!same) nextEpoch = nextEpoch === EPOCH_LIMIT ? 1 : nextEpoch + 1;
-        const ids = same ? known.endpoints : endpointIds(targets, known?.endpoints, freeEndpointId);
-        const memory = { id: known?.id ?? freeId(), epoch, targets: set, endpoints: ids };
+        const seed = nameHash(`${hostName} ${key}`);
+        const endpoints = same ? known.endpoints : withIds(shuffleTargets(targets, seed), known, freeEndpointId);
+        const memory = { id: known?.id ?? freeId(), epoch, targets: set, endpoints };
         services.set(key, memory);
-        const endpoints = shuffleTargets(targets, nameHash(`${hostName} ${key}`)).map((target) => ({
-          ...target,
-          id: ids.get(targetKey(target)) as number,
-        }));
         ports.push({
           id: memory.id,
           address,
@@ -75,12 +72,24 @@ export function compileServices(
   return { ports, services, nextEpoch };
 }
 
-function endpointIds(
+/** The list itself where all are of the family, which is nearly always. */
+function ofFamily(targets: readonly PortTarget[], v4: boolean): readonly PortTarget[] {
+  return targets.every((t) => isV4(t.address) === v4) ? targets : targets.filter((t) => isV4(t.address) === v4);
+}
+
+/** An endpoint's id is small and stays while it stands behind this service port. */
+function withIds(
   targets: readonly PortTarget[],
-  known: ReadonlyMap<string, number> | undefined,
+  known: ServiceMemory | undefined,
   freeId: () => number,
-): ReadonlyMap<string, number> {
-  return new Map(targets.map(targetKey).map((key) => [key, known?.get(key) ?? freeId()]));
+): readonly ServiceEndpoint[] {
+  const ids = new Map((known?.endpoints ?? []).map((e) => [targetKey(e), e.id]));
+  return targets.map((target) => ({
+    address: target.address,
+    port: target.port,
+    ...(target.weight === undefined ? {} : { weight: target.weight }),
+    id: ids.get(targetKey(target)) ?? freeId(),
+  }));
 }
 
 /** Smallest ids that nobody held in the last generation: an id rests for one generation before it is used again. */

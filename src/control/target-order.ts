@@ -30,7 +30,7 @@ export function targetSet(targets: readonly PortTarget[]): string {
 }
 
 /** Names one target. */
-export function targetKey({ address, port }: PortTarget): string {
+export function targetKey({ address, port }: Pick<PortTarget, 'address' | 'port'>): string {
   return `${address[0] === 0 && address[1] === 0 ? address[3] : address.join()}:${port}`;
 }
 
