@@ -33,8 +33,10 @@ export interface Contender {
   readonly hosts: readonly [Host, Host];
   /** A second pod on the client's host. */
   readonly local?: Pod;
-  /** The address of a service whose one endpoint is the second pod, on PORTS. */
+  /** The address of a service on PORTS; its endpoints are the second pod and those below. */
   readonly service?: string;
+  /** Pods beside the second one, on its host, that stand behind the service. */
+  readonly otherEndpoints?: readonly Pod[];
   /** Why it cannot take part here, or undefined. */
   missing(): Promise<string | undefined>;
   /** Makes it; resolves when its pods reach each other, with a sentence about how it works. */
@@ -53,6 +55,8 @@ export interface Path {
   readonly client: Pod;
   /** Where servers are started. */
   readonly server: Pod;
+  /** And here, where `address` is a service's that may choose any of them. */
+  readonly otherServers?: readonly Pod[];
   /** What the client connects to: the server's own address, or a service's. */
   readonly address: string;
   readonly contender: Contender;

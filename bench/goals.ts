@@ -1,5 +1,5 @@
 /**
- * What is asked of Weft, as ratios within one run, and the floors of `make bench-quick`. Goals are where we want to
+ * What is asked of Weft, as ratios within one run, of its network and of its services, and the floors of `make bench-quick`. Goals are where we want to
  * be; floors lie so far below them that only something broken falls through, not a noisy machine.
  */
 import { KERNEL } from './contenders/every-contender.ts';
@@ -41,6 +41,16 @@ export const GOALS: readonly Goal[] = [
   // Flat within 20 %.
   { row: 'flows-100000', against: { row: 'flows-1' }, least: 1 / 1.2 },
   { row: 'services-10000', against: { row: 'services-1' }, least: 1 / 1.2 },
+];
+
+export const SERVICE_GOALS: readonly Goal[] = [
+  { row: 'stream/service', against: { row: 'stream' }, least: 0.95 },
+  { row: 'connections/service', against: { contender: 'haproxy' }, least: 1 },
+  { row: 'connections/service', against: { best: 'any' }, least: 1 },
+  { row: 'connections/service', against: { row: 'connections' }, least: 0.95 },
+  { row: 'request-response-p50/service', against: { row: 'request-response-p50' }, most: 1.15 },
+  { row: 'request-response-p50/service', against: { best: 'any' }, most: 1 },
+  { row: 'stream/service', against: { best: 'any' }, least: 1 },
 ];
 
 export const FLOORS: readonly Goal[] = [

@@ -1,5 +1,5 @@
 /** The same subject on another way than from pod to pod across hosts. */
-import type { Path, Row, Subject } from './contest.ts';
+import type { Measurement, Path, Row, Subject } from './contest.ts';
 
 /** Between variant and row: tcp-1/service. */
 export const VARIANT = '/';
@@ -7,9 +7,43 @@ export const VARIANT = '/';
 /** The client connects to a service that the server pod is the one endpoint of. */
 export function throughService(subject: Subject): Subject {
   return variant(subject, 'service', 'through a service', (path) => {
-    const { service } = path.contender;
-    return service === undefined ? undefined : { ...path, address: service };
+    const { service, otherEndpoints = [] } = path.contender;
+    return service === undefined ? undefined : { ...path, address: service, otherServers: otherEndpoints };
   });
+}
+
+/**
+ * Both ways in one measurement, pod to pod and through the service, one right after the other, and what the service
+ * makes of the first row. Which way is first changes from time to time.
+ */
+export function besideDirect(subject: Subject): Subject {
+  const through = throughService(subject);
+  const [main] = subject.rows;
+  if (!main) throw new Error(`${subject.name} has no row`);
+  const { name } = main;
+  const share = `${name}${VARIANT}share`;
+  let turn = 0;
+  return {
+    name: subject.name,
+    rows: [
+      ...through.rows,
+      ...subject.rows.map((row) => ({ ...row, title: `${row.title}, direct` })),
+      { name: share, title: `${main.title}, through a service / direct`, unit: 'of direct', better: main.better },
+    ],
+    seconds: 2 * subject.seconds,
+    async measure(path) {
+      const ways = turn++ % 2 === 0 ? [subject, through] : [through, subject];
+      const both = new Map<Subject, Measurement | undefined>();
+      for (const way of ways) both.set(way, await way.measure(path));
+      const [direct, served] = [both.get(subject), both.get(through)];
+      if (!direct || !served) return undefined;
+      const ratio = (served.values[`${name}${VARIANT}service`] ?? Number.NaN) / (direct.values[name] ?? Number.NaN);
+      return {
+        values: { ...direct.values, ...served.values, ...(Number.isFinite(ratio) && { [share]: ratio }) },
+        ...(served.detail && { detail: served.detail }),
+      };
+    },
+  };
 }
 
 /** Client and server are pods of one host. */

@@ -83,8 +83,8 @@ export function stagesOf(wanted: Wanted): Stage[] {
   const { against } = wanted;
   if (against) {
     for (const stage of stages) {
-      const underlayMtu = stage.name === MTU_STAGE ? JUMBO_MTU : undefined;
-      stage.contenders.splice(1, 0, weftOf(against.checkout, against.title, underlayMtu));
+      const options = stage.name === MTU_STAGE ? { underlayMtu: JUMBO_MTU } : {};
+      stage.contenders.splice(1, 0, weftOf(against.checkout, against.title, options));
     }
   }
   return stages.map((stage) => narrowed(stage, wanted)).filter((s) => s.contenders.length > 0 && s.events.length > 0);
@@ -101,7 +101,7 @@ export function namesOf(stages: readonly Stage[]): { subjects: Set<string>; peer
   return { subjects, peers };
 }
 
-function narrowed(stage: Stage, { subjects, peers }: Wanted): Stage {
+export function narrowed(stage: Stage, { subjects, peers }: Wanted): Stage {
   const isWanted = (subject: Subject) => !subjects || namesFor(subject, stage).some((name) => subjects.includes(name));
   return {
     ...stage,

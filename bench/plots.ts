@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { TopLevelSpec } from 'vega-lite';
 import type { Figure } from './figures.ts';
+import type { Programme } from './programme.ts';
 import { number, ratio } from './report-words.ts';
 import type { Contest, Participant } from './rounds.ts';
 
@@ -29,27 +30,19 @@ const KINDS = [
 
 type Part = Extract<TopLevelSpec, { hconcat: unknown }>['hconcat'][number];
 
-/** One picture: rows side by side. */
-const PICTURES = [
-  { name: 'overlay-throughput', title: 'TCP throughput, pod to pod across hosts', rows: ['tcp-1', 'tcp-4'] },
-  { name: 'overlay-packets', title: '64-byte datagrams per second', rows: ['flood', 'connections'] },
-  { name: 'overlay-latency', title: 'Latency, lower is better', rows: ['ping', 'request-response-p50'] },
-  {
-    name: 'overlay-underlays',
-    title: 'TCP, 1 stream, on other underlays',
-    rows: ['tcp-1/no-offloads', 'tcp-1/mtu-9000'],
-  },
-] as const;
-
-export async function drawn(contest: Contest, figures: readonly Figure[]): Promise<Drawn[]> {
+export async function drawn(
+  { name: report, pictures }: Programme,
+  contest: Contest,
+  figures: readonly Figure[],
+): Promise<Drawn[]> {
   const plots: Drawn[] = [];
-  for (const { name, title, rows } of PICTURES) {
+  for (const { name, title, rows } of pictures) {
     const shown = rows.flatMap((row) => figures.find((f) => f.name === row) ?? []);
     if (shown.length > 0) plots.push({ name, title, svg: await svgOf(barsOf(shown, contest.participants, title)) });
   }
   if (figures.some((f) => f.goals.length > 0)) {
     const title = 'Goals: the ratio that was measured by the ratio that is asked for';
-    plots.push({ name: 'overlay-goals', title, svg: await svgOf(goalsOf(figures, title)) });
+    plots.push({ name: `${report}-goals`, title, svg: await svgOf(goalsOf(figures, title)) });
   }
   return plots;
 }

@@ -1,9 +1,10 @@
 /** The contest on one page that needs nothing beside itself: plots drawn in, tables of every figure. */
-import { KERNEL, OWN } from './contenders/every-contender.ts';
-import { bestPeer, type Figure } from './figures.ts';
+import type { Figure } from './figures.ts';
 import type { Machine } from './machine.ts';
+import type { Programme } from './programme.ts';
 import type { Plot } from './report-markdown.ts';
-import { asked, cost, details, megabytes, noteOf, number, ratio, ratioWithEnds, tally } from './report-words.ts';
+import { ratioHeader, ratioRows, verdictWords } from './report-ratios.ts';
+import { cost, details, megabytes, noteOf, number, tally } from './report-words.ts';
 import type { Contest } from './rounds.ts';
 
 const STYLE = `
@@ -17,25 +18,26 @@ svg { max-width: 100%; height: auto } .note { color: #59636e }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(34rem, 1fr)); gap: 1.5rem }`;
 
 export function htmlOf(
+  programme: Programme,
   contest: Contest,
   figures: readonly Figure[],
   machine: Machine,
   plots: readonly (Plot & { svg: string })[],
 ): string {
-  const title = 'Weft beside what people would use instead';
+  const { title, command, topology } = programme;
   const facts = Object.entries({ ...machine, date: contest.begun.slice(0, 10) });
   return `<!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${title}</title>
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escaped(title)}</title>
 <style>${STYLE}</style></head>
 <body>
-<h1>${title}</h1>
-<p>Written by <code>make bench</code>; every figure comes from the run described here, none is typed by hand.</p>
+<h1>${escaped(title)}</h1>
+<p>Written by <code>${command}</code>; every figure comes from the run described here, none is typed by hand.</p>
 <div class="plots">
 ${plots.map((plot) => `<figure role="img" aria-label="${escaped(plot.title)}">${plot.svg}</figure>`).join('\n')}
 </div>
 <h2>Ratios and goals</h2>
-<div class="wide">${ratios(contest, figures)}</div>
+<div class="wide">${ratios(programme, contest, figures)}</div>
 <p>${escaped(tally(figures))}.</p>
 <p class="note">${escaped(noteOf(contest))}</p>
 <h2>Every figure</h2>
@@ -47,36 +49,27 @@ ${contest.missing.map((m) => `<li>${escaped(m.title)}: not here, ${escaped(m.why
 ${contest.failures.map((f) => `<li class="missed">failed: ${escaped(f.what)}: ${escaped(f.why)}</li>`).join('\n')}
 </ul>
 <h2>Where</h2>
-<p>Two hosts as network namespaces on one veth pair with an MTU of 1500, pods behind each, cubic everywhere.</p>
+<p>${escaped(topology)}</p>
 <ul>${facts.map(([key, value]) => `<li>${key}: ${escaped(value)}</li>`).join('')}</ul>
 </body>
 </html>
 `;
 }
 
-function ratios(contest: Contest, figures: readonly Figure[]): string {
-  const kernel = contest.participants.find((p) => p.name === KERNEL);
-  const rows = figures.flatMap((figure) => {
-    const mine = figure.standings[OWN];
-    if (!mine) return [];
-    const beside = kernel && figure.standings[kernel.name]?.ratio;
-    const best = bestPeer(figure, contest.participants, 'plain');
-    const bestRatio = best && figure.standings[best.name]?.ratio;
-    const goals = figure.goals.map((g) => {
-      const words = `${g.met ? '✓' : '✗'} ${asked(g)} of ${escaped(g.against)}: ${ratio(g.ratio)}`;
-      return `<div class="${g.met ? 'met' : 'missed'}">${words}</div>`;
-    });
-    return [
-      row([
-        `<td>${escaped(figure.title)}</td>`,
-        numeric(`${number(mine.median)} ${figure.unit}`),
-        numeric(beside ? ratioWithEnds(beside) : '-'),
-        numeric(best && bestRatio ? `${ratio(bestRatio.median)}<small>${escaped(best.title)}</small>` : '-'),
-        `<td>${goals.join('')}</td>`,
-      ]),
-    ];
+function ratios(programme: Programme, contest: Contest, figures: readonly Figure[]): string {
+  const rows = ratioRows(contest, figures).map(({ figure, own, kernel, best }) => {
+    const goals = figure.goals.map(
+      (goal) => `<div class="${goal.met ? 'met' : 'missed'}">${escaped(verdictWords(goal))}</div>`,
+    );
+    return row([
+      `<td>${escaped(figure.title)}</td>`,
+      numeric(`${number(own.median)} ${figure.unit}`),
+      numeric(kernel),
+      numeric(best ? `${best.ratio}<small>${escaped(best.title)}</small>` : '-'),
+      `<td>${goals.join('')}</td>`,
+    ]);
   });
-  return tableOf(['', 'Weft', `/ ${kernel?.title ?? ''}`, '/ best peer without encryption', 'goals'], rows);
+  return tableOf(ratioHeader(programme, contest), rows);
 }
 
 function standings(contest: Contest, figures: readonly Figure[]): string {

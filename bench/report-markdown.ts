@@ -1,8 +1,9 @@
 /** The contest as Markdown, for reading on a code host. */
-import { KERNEL, OWN } from './contenders/every-contender.ts';
-import { bestPeer, type Figure } from './figures.ts';
+import type { Figure } from './figures.ts';
 import type { Machine } from './machine.ts';
-import { asked, cost, details, megabytes, noteOf, number, ratio, ratioWithEnds, tally } from './report-words.ts';
+import type { Programme } from './programme.ts';
+import { ratioHeader, ratioRows, verdictWords } from './report-ratios.ts';
+import { cost, details, megabytes, noteOf, number, tally } from './report-words.ts';
 import type { Contest } from './rounds.ts';
 
 export interface Plot {
@@ -11,18 +12,20 @@ export interface Plot {
 }
 
 export function markdownOf(
+  programme: Programme,
   contest: Contest,
   figures: readonly Figure[],
   machine: Machine,
   plots: readonly Plot[],
 ): string {
+  const { name } = programme;
   const parts = [
-    '# Weft beside what people would use instead',
-    'Written by `make bench`; every figure comes from the run described here, none is typed by hand. ' +
-      'The same with plots on one page: [overlay.html](overlay.html); every sample: [overlay.json](overlay.json).',
+    `# ${programme.title}`,
+    `Written by \`${programme.command}\`; every figure comes from the run described here, none is typed by hand. ` +
+      `The same with plots on one page: [${name}.html](${name}.html); every sample: [${name}.json](${name}.json).`,
     ...plots.map((plot) => `![${plot.title}](${plot.name}.svg)`),
     '## Ratios and goals',
-    ratios(contest, figures),
+    ratios(programme, contest, figures),
     `${tally(figures)}. ${noteOf(contest)}`,
     '## Every figure',
     standings(contest, figures),
@@ -31,31 +34,20 @@ export function markdownOf(
     '## Who took part',
     participants(contest),
     '## Where',
-    machineList(machine, contest),
+    machineList(programme, machine, contest),
   ];
   return `${parts.join('\n\n')}\n`;
 }
 
-function ratios(contest: Contest, figures: readonly Figure[]): string {
-  const kernel = contest.participants.find((p) => p.name === KERNEL);
-  const rows = figures.flatMap((figure) => {
-    const mine = figure.standings[OWN];
-    if (!mine) return [];
-    const beside = kernel && figure.standings[kernel.name]?.ratio;
-    const best = bestPeer(figure, contest.participants, 'plain');
-    const bestRatio = best && figure.standings[best.name]?.ratio;
-    const goals = figure.goals.map((g) => `${g.met ? '✓' : '✗'} ${asked(g)} of ${g.against}: ${ratio(g.ratio)}`);
-    return [
-      [
-        figure.title,
-        `${number(mine.median)} ${figure.unit}`,
-        beside ? `**${ratioWithEnds(beside)}**` : '-',
-        best && bestRatio ? `${ratio(bestRatio.median)} (${best.title})` : '-',
-        goals.join('<br>'),
-      ],
-    ];
-  });
-  return markdownTable(['', 'Weft', `/ ${kernel?.title ?? ''}`, '/ best peer without encryption', 'goals'], rows);
+function ratios(programme: Programme, contest: Contest, figures: readonly Figure[]): string {
+  const rows = ratioRows(contest, figures).map(({ figure, own, kernel, best }) => [
+    figure.title,
+    `${number(own.median)} ${figure.unit}`,
+    kernel === '-' ? kernel : `**${kernel}**`,
+    best ? `${best.ratio} (${best.title})` : '-',
+    figure.goals.map(verdictWords).join('<br>'),
+  ]);
+  return markdownTable(ratioHeader(programme, contest), rows);
 }
 
 function standings(contest: Contest, figures: readonly Figure[]): string {
@@ -91,9 +83,9 @@ function participants(contest: Contest): string {
   return [...here, ...missing, ...failures].join('\n');
 }
 
-function machineList(machine: Machine, contest: Contest): string {
+function machineList({ topology }: Programme, machine: Machine, contest: Contest): string {
   const facts = Object.entries({ ...machine, date: contest.begun.slice(0, 10) });
-  return `Two hosts as network namespaces on one veth pair with an MTU of 1500, pods behind each, cubic everywhere.
+  return `${topology}
 
 ${facts.map(([key, value]) => `- ${key}: ${value}`).join('\n')}`;
 }

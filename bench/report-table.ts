@@ -1,14 +1,15 @@
 /** The contest in a terminal: ratios first, with the goals, then every contender's own figures. */
 import pc from 'picocolors';
 import { table } from '../src/observe/table.ts';
-import { KERNEL, OWN } from './contenders/every-contender.ts';
-import { bestPeer, type Figure } from './figures.ts';
+import type { Figure } from './figures.ts';
 import type { FloorVerdict } from './floors.ts';
-import { asked, cost, details, noteOf, number, ratio, ratioWithEnds, tally } from './report-words.ts';
+import type { Programme } from './programme.ts';
+import { ratioHeader, ratioRows, verdictWords } from './report-ratios.ts';
+import { asked, cost, details, noteOf, number, ratio, tally } from './report-words.ts';
 import type { Contest } from './rounds.ts';
 
-export function tableOf(contest: Contest, figures: readonly Figure[]): string {
-  const parts = [ratioTable(contest, figures)];
+export function tableOf(programme: Programme, contest: Contest, figures: readonly Figure[]): string {
+  const parts = [ratioTable(programme, contest, figures)];
   parts.push(figures.map((figure) => standingsTable(contest, figure)).join('\n\n'));
   for (const { title, why } of contest.missing) parts.push(pc.dim(`not here: ${title} (${why})`));
   for (const { what, why } of contest.failures) parts.push(`${pc.yellow('failed:')} ${what}: ${why}`);
@@ -30,31 +31,13 @@ export function floorTable(floors: readonly FloorVerdict[]): string {
   return table(['floor, beside kernel VXLAN', 'asked', 'best calm round', ''].map(pc.bold), rows);
 }
 
-function ratioTable(contest: Contest, figures: readonly Figure[]): string {
-  const { participants } = contest;
-  const kernel = participants.find((p) => p.name === KERNEL);
-  const header = ['', 'Weft', kernel ? `/ ${kernel.title}` : '', '/ best plain peer', 'goals'].map(pc.bold);
-  const rows = figures.flatMap((figure) => {
-    const mine = figure.standings[OWN];
-    if (!mine) return [];
-    const beside = kernel && figure.standings[kernel.name]?.ratio;
-    const best = bestPeer(figure, participants, 'plain');
-    const bestRatio = best && figure.standings[best.name]?.ratio;
-    const goals = figure.goals.map((g) => {
-      const words = `${asked(g)} of ${g.against}: ${ratio(g.ratio)}`;
-      return g.met ? pc.green(`✓ ${words}`) : pc.red(`✗ ${words}`);
-    });
-    return [
-      [
-        figure.title,
-        `${number(mine.median)} ${figure.unit}`,
-        beside ? ratioWithEnds(beside) : '-',
-        best && bestRatio ? `${ratio(bestRatio.median)} ${best.title}` : '-',
-        goals.join(', '),
-      ],
-    ];
+function ratioTable(programme: Programme, contest: Contest, figures: readonly Figure[]): string {
+  const rows = ratioRows(contest, figures).map(({ figure, own, kernel, best }) => {
+    const goals = figure.goals.map((goal) => (goal.met ? pc.green : pc.red)(verdictWords(goal)));
+    const beside = best ? `${best.ratio} ${best.title}` : '-';
+    return [figure.title, `${number(own.median)} ${figure.unit}`, kernel, beside, goals.join(', ')];
   });
-  return table(header, rows);
+  return table(ratioHeader(programme, contest).map(pc.bold), rows);
 }
 
 function standingsTable(contest: Contest, figure: Figure): string {

@@ -1,27 +1,33 @@
-/** Writes what a contest says into a folder: overlay.{md,json,html}, and each plot as SVG and PNG. */
+/** Writes what a contest says into a folder: its {md,json,html}, and each plot as SVG and PNG. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Figure } from './figures.ts';
 import { machineOf } from './machine.ts';
 import { drawn, pngOf } from './plots.ts';
+import type { Programme } from './programme.ts';
 import { htmlOf } from './report-html.ts';
 import { markdownOf } from './report-markdown.ts';
 import type { Contest } from './rounds.ts';
 
 /** The files it wrote. */
-export async function writeReport(contest: Contest, figures: readonly Figure[], folder: string): Promise<string[]> {
+export async function writeReport(
+  programme: Programme,
+  contest: Contest,
+  figures: readonly Figure[],
+  folder: string,
+): Promise<string[]> {
   mkdirSync(folder, { recursive: true });
   const machine = machineOf();
-  const plots = await drawn(contest, figures);
+  const plots = await drawn(programme, contest, figures);
   const written: string[] = [];
   const write = (name: string, data: string | Uint8Array) => {
     const path = join(folder, name);
     writeFileSync(path, data);
     written.push(path);
   };
-  write('overlay.json', jsonOf(contest, figures));
-  write('overlay.md', markdownOf(contest, figures, machine, plots));
-  write('overlay.html', htmlOf(contest, figures, machine, plots));
+  write(`${programme.name}.json`, jsonOf(contest, figures));
+  write(`${programme.name}.md`, markdownOf(programme, contest, figures, machine, plots));
+  write(`${programme.name}.html`, htmlOf(programme, contest, figures, machine, plots));
   for (const { name, svg } of plots) {
     write(`${name}.svg`, svg);
     write(`${name}.png`, await pngOf(svg));

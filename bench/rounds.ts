@@ -132,7 +132,8 @@ async function runStage(stage: Stage, contest: Contest, clock: Clock, progress: 
     for (const contender of up) {
       const participant = contest.participants.find((p) => p.name === contender.name);
       if (participant && stage.name === '') participant.memoryBytes = memoryOf(contender.processes());
-      const pods: Pod[] = [...contender.pods, ...(contender.local ? [contender.local] : [])];
+      const { pods: pair, local, otherEndpoints = [] } = contender;
+      const pods: Pod[] = [...pair, ...(local ? [local] : []), ...otherEndpoints];
       contest.checksumErrors += await checksumErrors([...contender.hosts, ...pods].map((p) => p.namespace));
     }
   } finally {

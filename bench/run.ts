@@ -5,8 +5,9 @@
  * that end with it.
  *
  *   node dist/bench/run.js [--rounds N] [--seconds N] [--subjects NAME,…] [--peers NAME,…] [--quick] [--list]
- *                          [--against CHECKOUT] [-o table|json] [--out FOLDER]
+ *                          [--services] [--against CHECKOUT] [-o table|json] [--out FOLDER]
  *
+ * --services: ways to a service's endpoints, and proxies, in place of networks between pods.
  * --against: another checkout of Weft, built, takes part as a contender of its own; what is written then is
  * FOLDER/against.json.
  */
@@ -15,10 +16,11 @@ import { parseArgs } from 'node:util';
 import { isInstalled } from './command.ts';
 import { figuresOf } from './figures.ts';
 import { judgeFloors } from './floors.ts';
-import { FLOORS, GOALS } from './goals.ts';
+import { FLOORS } from './goals.ts';
 import { isIsolated, runIsolated } from './isolation.ts';
 import { otherCheckout } from './machine.ts';
-import { AGAINST_SUBJECTS, namesOf, stagesOf } from './plan.ts';
+import { AGAINST_SUBJECTS, namesOf } from './plan.ts';
+import { OVERLAY, SERVICES } from './programme.ts';
 import { progressOn } from './progress.ts';
 import { jsonOf, writeReport } from './report.ts';
 import { floorTable, tableOf } from './report-table.ts';
@@ -36,6 +38,7 @@ const { values } = parseArgs({
     seconds: { type: 'string' },
     subjects: { type: 'string' },
     peers: { type: 'string' },
+    services: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
     list: { type: 'boolean', default: false },
     against: { type: 'string' },
@@ -53,14 +56,16 @@ try {
 
 async function main(): Promise<number> {
   await requireTools();
+  const programme = values.services ? SERVICES : OVERLAY;
   const defaults = values.quick ? QUICK : FULL;
   const rounds = amount('rounds', defaults.rounds);
   const seconds = amount('seconds', defaults.seconds);
   const against = values.against === undefined ? undefined : otherCheckout(values.against);
   // Two versions of ours are compared with each other, unless somebody else is named.
-  const subjects = values.subjects?.split(',') ?? (against && !values.quick ? [...AGAINST_SUBJECTS] : undefined);
+  const subjects =
+    values.subjects?.split(',') ?? (against && !values.quick && !values.services ? [...AGAINST_SUBJECTS] : undefined);
   const peers = values.peers?.split(',') ?? (against && []);
-  const all = namesOf(stagesOf({ seconds, quick: values.quick }));
+  const all = namesOf(programme.stagesOf({ seconds, quick: values.quick }));
   if (values.list) {
     console.log(`subjects: ${[...all.subjects].join(' ')}\npeers: ${[...all.peers].join(' ')}`);
     return 0;
@@ -68,14 +73,15 @@ async function main(): Promise<number> {
   known('--subjects', subjects, all.subjects);
   known('--peers', peers, all.peers);
   const narrowed = { ...(subjects && { subjects }), ...(peers && { peers }), ...(against && { against }) };
-  const stages = stagesOf({ seconds, quick: values.quick, ...narrowed });
+  const stages = programme.stagesOf({ seconds, quick: values.quick, ...narrowed });
   const contest = await runContest(stages, { rounds, seconds, progress: progressOn(process.stderr) });
-  const figures = figuresOf(contest, values.quick ? [] : GOALS);
-  const floors = values.quick ? judgeFloors(contest, figures, FLOORS) : [];
+  const figures = figuresOf(contest, values.quick ? [] : programme.goals);
+  const floors = values.quick && !values.services ? judgeFloors(contest, figures, FLOORS) : [];
   if (values.output === 'json') console.log(jsonOf(contest, figures).trimEnd());
-  else console.log(`\n${tableOf(contest, figures)}${floors.length > 0 ? `\n\n${floorTable(floors)}` : ''}`);
+  else console.log(`\n${tableOf(programme, contest, figures)}${floors.length > 0 ? `\n\n${floorTable(floors)}` : ''}`);
   if (values.out && against) console.error(`written: ${writeJson(values.out, jsonOf(contest, figures))}`);
-  else if (values.out) console.error(`written: ${(await writeReport(contest, figures, values.out)).join(', ')}`);
+  else if (values.out)
+    console.error(`written: ${(await writeReport(programme, contest, figures, values.out)).join(', ')}`);
   // Goals are where we want to be: only what is broken fails a run.
   const broken = contest.failures.some((f) => /^(Weft|kernel)/.test(f.what));
   return floors.some((f) => f.fell) || broken || contest.checksumErrors > 0 ? 1 : 0;

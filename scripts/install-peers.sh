@@ -1,13 +1,16 @@
 #!/bin/sh
-# Installs the programs that `make bench` shows Weft beside, as Debian packages them; none of them is started. Where
-# that is not possible it says what to install. The bench runs without any of them, and says which are missing.
+# Installs the programs that `make bench` and `make bench-services` show Weft beside, as Debian packages them; none of
+# them is started. Where that is not possible it says what to install. The benches run without any of them, and say
+# which are missing.
 set -eu
-peers='tincd:tinc openvpn:openvpn vtund:vtun nebula:nebula wireguard-go:wireguard-go supernode:n2n socat:socat fastd:fastd'
+peers='tincd:tinc openvpn:openvpn vtund:vtun nebula:nebula wireguard-go:wireguard-go supernode:n2n socat:socat fastd:fastd
+haproxy:haproxy nginx:nginx /usr/lib/nginx/modules/ngx_stream_module.so:libnginx-mod-stream'
 
 PATH="$PATH:/usr/sbin:/sbin"
 need=
 for peer in $peers; do
-  command -v "${peer%%:*}" >/dev/null 2>&1 || need="$need ${peer#*:}"
+  # A path is a file of a package that brings no program.
+  { case $peer in /*) [ -e "${peer%%:*}" ] ;; *) command -v "${peer%%:*}" >/dev/null 2>&1 ;; esac } || need="$need ${peer#*:}"
 done
 [ -n "$need" ] || { echo "every peer is installed"; exit 0; }
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then

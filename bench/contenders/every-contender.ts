@@ -2,10 +2,13 @@
 import type { Contender } from '../contest.ts';
 import { DirectVeth } from './direct-veth.ts';
 import { Fastd } from './fastd.ts';
+import { Haproxy } from './haproxy.ts';
 import { KernelVxlan } from './kernel-vxlan.ts';
 import { N2n } from './n2n.ts';
 import { Nebula } from './nebula.ts';
+import { NginxStream } from './nginx-stream.ts';
 import { OpenVpn } from './openvpn.ts';
+import type { NetworkOptions } from './routed-network.ts';
 import { Socat } from './socat.ts';
 import { Tinc } from './tinc.ts';
 import { Vtun } from './vtun.ts';
@@ -41,15 +44,22 @@ export function everyContender(): Contender[] {
 
 /** The two that every variation of the underlay is about. */
 export function mainContenders(underlayMtu?: number): Contender[] {
-  return [weft(underlayMtu), new KernelVxlan(underlayMtu)];
+  const options = underlayMtu === undefined ? {} : { underlayMtu };
+  return [weft(options), new KernelVxlan(options)];
+}
+
+/** Services of three endpoints: what carries packets is ours, or the kernel's VXLAN with something in front of it. */
+export function serviceContenders(): Contender[] {
+  const options = { endpoints: 3 };
+  return [weft(options), new KernelVxlan(options), new Haproxy(options), new NginxStream(options)];
 }
 
 /** The Weft that was built in another checkout. */
-export function weftOf(checkout: string, title: string, underlayMtu?: number): WeftAgents {
+export function weftOf(checkout: string, title: string, options: NetworkOptions = {}): WeftAgents {
   const program = `${checkout}/dist/src/cli/main.js`;
-  return new WeftAgents({ name: BEFORE, title, offload: 'auto', backend: 'vxlan', program }, underlayMtu);
+  return new WeftAgents({ name: BEFORE, title, offload: 'auto', backend: 'vxlan', program }, options);
 }
 
-function weft(underlayMtu?: number): WeftAgents {
-  return new WeftAgents({ name: OWN, title: 'Weft', offload: 'auto', backend: 'vxlan' }, underlayMtu);
+function weft(options: NetworkOptions = {}): WeftAgents {
+  return new WeftAgents({ name: OWN, title: 'Weft', offload: 'auto', backend: 'vxlan' }, options);
 }

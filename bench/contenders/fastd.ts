@@ -10,7 +10,6 @@ export class Fastd extends TunnelProgram {
   protected readonly program = 'fastd';
   protected readonly versionFlag = ['--version'];
   protected override readonly versionLine = /^fastd/;
-  protected readonly podMtu = 1450;
 
   protected async configure(sides: readonly [Side, Side], folder: string): Promise<string> {
     const keys = await Promise.all(sides.map(keyPair));

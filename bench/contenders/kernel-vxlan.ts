@@ -11,13 +11,13 @@ import { RoutedNetwork, type Side } from './routed-network.ts';
 const OVERLAY_BYTES = 50;
 
 export class KernelVxlan extends RoutedNetwork {
-  readonly name = 'kernel-vxlan';
-  readonly title = 'kernel VXLAN';
-  readonly kind = 'kernel';
+  readonly name: string = 'kernel-vxlan';
+  readonly title: string = 'kernel VXLAN';
+  readonly kind: 'kernel' | 'peer' = 'kernel';
   protected readonly podMtu = this.underlayMtu - OVERLAY_BYTES;
   service?: string;
 
-  missing(): Promise<undefined> {
+  missing(): Promise<string | undefined> {
     return Promise.resolve(undefined);
   }
 
@@ -38,8 +38,13 @@ export class KernelVxlan extends RoutedNetwork {
       const entry = ['bridge', 'fdb', 'add', mac, 'dev', 'vxlan1', 'dst', other.address];
       await run(inNamespace(own.namespace, entry));
     }
-    const service = await this.addService(sides[0].own).catch(() => undefined);
+    return `Linux VXLAN device, veth pairs, static neighbours; ${await this.serve(sides[0])}`;
+  }
+
+  /** Puts the service in front of its endpoints, on the client's host; a sentence about it. */
+  protected async serve({ own }: Side): Promise<string> {
+    const service = await this.addService(own).catch(() => undefined);
     if (service) this.service = service;
-    return 'Linux VXLAN device, veth pairs, static neighbours; a service is an nftables rule';
+    return 'a service is an nftables rule';
   }
 }

@@ -14,7 +14,7 @@ export class N2n extends TunnelProgram {
   protected readonly versionFlag = ['-h'];
   protected override readonly versionLine = /^Welcome to n2n/;
   protected override readonly alsoNeeds = ['supernode'];
-  protected readonly podMtu = 1400;
+  protected override readonly podMtu = 1400;
 
   protected configure(): string {
     return 'TAP over UDP, Twofish';

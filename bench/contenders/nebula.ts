@@ -12,7 +12,7 @@ export class Nebula extends TunnelProgram {
   protected readonly versionFlag = ['-version'];
   protected override readonly alsoNeeds = ['nebula-cert'];
   /** Outer IP 20, UDP 8, header 16, tag 16. */
-  protected readonly podMtu = 1440;
+  protected override readonly podMtu = 1440;
 
   protected async configure(sides: readonly [Side, Side], folder: string): Promise<string> {
     const authority = ['-out-crt', `${folder}/ca.crt`, '-out-key', `${folder}/ca.key`];

@@ -18,7 +18,7 @@ export class OpenVpn extends TunnelProgram {
   protected readonly versionFlag = ['--version'];
   protected override readonly versionLine = /^OpenVPN/;
   /** GCM adds operation code 4, packet number 4 and tag 16 to the outer IP and UDP. */
-  protected readonly podMtu: number;
+  protected override readonly podMtu: number;
   protected override readonly alsoNeeds: readonly string[];
   readonly #cipher: OpenVpnCipher;
 

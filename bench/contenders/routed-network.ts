@@ -15,7 +15,13 @@ export interface Side {
   readonly peer: 1 | 2;
 }
 
-const SERVICE = '10.96.0.100';
+export interface NetworkOptions {
+  readonly underlayMtu?: number;
+  /** Of the service: the server pod and others beside it on the second host. */
+  readonly endpoints?: number;
+}
+
+export const SERVICE = '10.96.0.100';
 
 export abstract class RoutedNetwork implements Contender {
   abstract readonly name: string;
@@ -25,9 +31,11 @@ export abstract class RoutedNetwork implements Contender {
   /** What the pods' devices get. */
   protected abstract readonly podMtu: number;
   protected readonly underlayMtu: number;
+  readonly #endpoints: number;
 
-  constructor(underlayMtu = UNDERLAY_MTU) {
+  constructor({ underlayMtu = UNDERLAY_MTU, endpoints = 1 }: NetworkOptions = {}) {
     this.underlayMtu = underlayMtu;
+    this.#endpoints = endpoints;
   }
 
   get pods(): readonly [Pod, Pod] {
@@ -36,6 +44,10 @@ export abstract class RoutedNetwork implements Contender {
 
   get local(): Pod {
     return this.#pod('pl', '10.244.1.11');
+  }
+
+  get otherEndpoints(): readonly Pod[] {
+    return Array.from({ length: this.#endpoints - 1 }, (_, i) => this.#pod(`pb${i + 2}`, `10.244.2.${11 + i}`));
   }
 
   get hosts(): readonly [Host, Host] {
@@ -67,19 +79,21 @@ export abstract class RoutedNetwork implements Contender {
     await this.#makePod(a, client, 'pod');
     await this.#makePod(a, this.local, 'local');
     await this.#makePod(b, server, 'pod');
+    for (const [i, pod] of this.otherEndpoints.entries()) await this.#makePod(b, pod, `pod${i + 2}`);
     const description = await this.join([a, b]);
     await reach(client.namespace, server.address, { seconds: 20 });
     return description;
   }
 
   async down(): Promise<void> {
-    const namespaces = [...this.pods, this.local, ...this.hosts].map((n) => n.namespace);
+    const namespaces = [...this.pods, this.local, ...this.otherEndpoints, ...this.hosts].map((n) => n.namespace);
     for (const name of namespaces) await removeNamespace(name);
   }
 
-  /** A service as nftables makes one: the first packet's destination is rewritten, conntrack remembers. */
+  /** A service as nftables makes one: the first packet's destination is rewritten, in turn, conntrack remembers. */
   protected async addService(host: Host): Promise<string> {
-    const to = `dnat to ${this.pods[1].address}`;
+    const endpoints = [this.pods[1], ...this.otherEndpoints].map((pod, i) => `${i} : ${pod.address}`);
+    const to = `dnat to numgen inc mod ${endpoints.length} map { ${endpoints.join(', ')} }`;
     const chain = 'chain service { type nat hook prerouting priority dstnat;';
     const rule = (protocol: string, ports: readonly number[]) =>
       `ip daddr ${SERVICE} ${protocol} dport { ${ports.join(', ')} } ${to};`;

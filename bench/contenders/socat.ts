@@ -10,7 +10,6 @@ export class Socat extends TunnelProgram {
   protected readonly program = 'socat';
   protected readonly versionFlag = ['-V'];
   protected override readonly versionLine = /^socat version/;
-  protected readonly podMtu = 1450;
 
   protected configure(): string {
     return 'TUN to UDP, no encryption';

@@ -13,7 +13,6 @@ export class Tinc extends TunnelProgram {
   readonly title = 'tinc';
   protected readonly program = 'tincd';
   protected readonly versionFlag = ['--version'];
-  protected readonly podMtu = 1450;
 
   protected configure(sides: readonly [Side, Side], folder: string): string {
     const keys = sides.map(() =>

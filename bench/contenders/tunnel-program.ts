@@ -25,6 +25,8 @@ export abstract class TunnelProgram extends RoutedNetwork {
   protected abstract readonly versionFlag: readonly string[];
   /** The line of its answer that holds the version. */
   protected readonly versionLine: RegExp = /\d+\.\d+/;
+  /** Whatever a program adds without encryption, as much as VXLAN adds is enough. */
+  protected readonly podMtu: number = 1450;
   protected readonly alsoNeeds: readonly string[] = [];
   #daemons: Daemon[] = [];
 
@@ -124,6 +126,6 @@ export abstract class TunnelProgram extends RoutedNetwork {
 }
 
 /** A server may leave each connection to a child. */
-function childrenOf(pid: number): number[] {
+export function childrenOf(pid: number): number[] {
   return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
 }

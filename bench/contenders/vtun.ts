@@ -10,7 +10,6 @@ export class Vtun extends TunnelProgram {
   protected readonly program = 'vtund';
   protected readonly versionFlag = ['-h'];
   protected override readonly versionLine = /^VTun ver/;
-  protected readonly podMtu = 1450;
 
   protected configure(sides: readonly [Side, Side], folder: string): string {
     for (const { index } of sides) {

@@ -10,16 +10,17 @@ import { type Daemon, daemon, inNamespace, sleep } from '../command.ts';
 import { type Contender, type Host, type Pod, TCP_PORTS, UDP_PORTS } from '../contest.ts';
 import { privateFolder } from '../isolation.ts';
 import { hostsOf, makeHostPair, reach, removeNamespace, UNDERLAY_MTU } from './host-pair.ts';
+import { type NetworkOptions, SERVICE } from './routed-network.ts';
 
 const READY_MS = 20_000;
 /** Also for 10,000 services, read and compiled. */
 const SERVICES_MS = 60_000;
-const SERVICE = '10.96.0.100';
-const PODS = [
+/** The service's endpoints are the last and as many after it as are wanted. */
+const PODS: readonly { name: string; host: 0 | 1; address: string }[] = [
   { name: 'client', host: 0, address: '10.244.1.10' },
   { name: 'local', host: 0, address: '10.244.1.11' },
   { name: 'server', host: 1, address: '10.244.2.10' },
-] as const;
+];
 
 export interface WeftVariant {
   readonly name: string;
@@ -45,25 +46,33 @@ export class WeftAgents implements Contender {
   readonly hosts: readonly [Host, Host];
   readonly service = SERVICE;
   readonly #variant: WeftVariant;
+  readonly otherEndpoints: readonly Pod[];
+  readonly #pods: typeof PODS;
   readonly #underlayMtu: number;
   readonly #folder: string;
   /** Of its pods. Without a dash, or the agent adds a hash to their names, which would be ambiguous. */
   readonly #namespace: string;
   #agents: Agent[] = [];
 
-  constructor(variant: WeftVariant, underlayMtu = UNDERLAY_MTU) {
+  constructor(variant: WeftVariant, { underlayMtu = UNDERLAY_MTU, endpoints = 1 }: NetworkOptions = {}) {
     this.name = variant.name;
     this.title = variant.title;
     this.#variant = variant;
     this.#underlayMtu = underlayMtu;
     this.#namespace = this.name.replaceAll('-', '');
     this.#folder = `${privateFolder(this.name)}/manifests`;
-    const [client, local, server] = PODS.map(({ name, address }) => ({
+    const more = Array.from({ length: endpoints - 1 }, (_, i) => i + 1);
+    this.#pods = [
+      ...PODS,
+      ...more.map((i) => ({ name: `server${i + 1}`, host: 1 as const, address: `10.244.2.${10 + i}` })),
+    ];
+    const [client, local, server, ...others] = this.#pods.map(({ name, address }) => ({
       namespace: `weft-${this.#namespace}-${name}`,
       address,
-    })) as [Pod, Pod, Pod];
+    })) as [Pod, Pod, Pod, ...Pod[]];
     this.pods = [client, server];
     this.local = local;
+    this.otherEndpoints = others;
     this.hosts = hostsOf(this.name);
   }
 
@@ -80,12 +89,14 @@ export class WeftAgents implements Contender {
     await makeHostPair(this.hosts, this.#underlayMtu);
     mkdirSync(this.#folder, { recursive: true });
     const nodes = this.hosts.map((host, i) => nodeObject(host, i + 1));
-    const pods = PODS.map((pod) => podObject(pod.name, this.#namespace, this.hosts[pod.host].namespace, pod.address));
+    const pods = this.#pods.map((pod) =>
+      podObject(pod.name, this.#namespace, this.hosts[pod.host].namespace, pod.address),
+    );
     const [, server] = this.pods;
     this.#write('cluster.json', [
       ...nodes,
       ...pods,
-      ...serviceObjects('server', this.#namespace, SERVICE, server.address),
+      ...serviceObjects('server', this.#namespace, SERVICE, [server, ...this.otherEndpoints]),
     ]);
     this.#agents = this.hosts.map(({ namespace }) => {
       const state = privateFolder(`${this.name}/${namespace}`);
@@ -119,7 +130,7 @@ export class WeftAgents implements Contender {
     const objects: object[] = [];
     for (let i = 0; i < count; i++) {
       const address = `10.96.${1 + (i >> 8)}.${i & 255}`;
-      objects.push(...serviceObjects(`filler-${i}`, this.#namespace, address, this.pods[1].address));
+      objects.push(...serviceObjects(`filler-${i}`, this.#namespace, address, [this.pods[1]]));
     }
     // An empty file would change nothing: to an agent it is one that its writer has cut off.
     if (objects.length > 0) this.#write('services.json', objects);
@@ -181,14 +192,15 @@ function podObject(name: string, namespace: string, nodeName: string, address: s
   return { apiVersion: 'v1', kind: 'Pod', metadata, spec: { nodeName, containers } };
 }
 
-function serviceObjects(name: string, namespace: string, clusterIP: string, endpoint: string): object[] {
+function serviceObjects(name: string, namespace: string, clusterIP: string, endpoints: readonly Pod[]): object[] {
   const metadata = { name, namespace };
+  const addresses = endpoints.map(({ address }) => ({ ip: address }));
   const ports = [
     ...TCP_PORTS.map((port) => ({ name: `tcp-${port}`, port, protocol: 'TCP' })),
     ...UDP_PORTS.map((port) => ({ name: `udp-${port}`, port, protocol: 'UDP' })),
   ];
   return [
     { apiVersion: 'v1', kind: 'Service', metadata, spec: { clusterIP, ports } },
-    { apiVersion: 'v1', kind: 'Endpoints', metadata, subsets: [{ addresses: [{ ip: endpoint }], ports }] },
+    { apiVersion: 'v1', kind: 'Endpoints', metadata, subsets: [{ addresses, ports }] },
   ];
 }

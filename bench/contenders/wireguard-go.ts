@@ -24,7 +24,7 @@ export class WireguardGo extends TunnelProgram {
   protected readonly versionFlag = ['--version'];
   protected override readonly versionLine = /^wireguard-go v/;
   /** Outer IP 20, UDP 8, header 16, tag 16. */
-  protected readonly podMtu = 1440;
+  protected override readonly podMtu = 1440;
   #keys: readonly Keys[] = [];
 
   protected configure(): string {

@@ -32,7 +32,7 @@ export function datagramLatency(perSecond: number, seconds: number): Subject {
           bytes: (sent + answered) * PAYLOAD_BYTES,
         };
       } finally {
-        echo.kill();
+        await echo.kill();
       }
     },
   };

@@ -5,8 +5,8 @@ import type { Pod } from '../contest.ts';
 export interface Listener {
   /** Its standard output, when it has ended by itself or by SIGTERM. */
   end(signal?: 'SIGTERM'): Promise<string>;
-  /** Ends it however it stands; for `finally`. */
-  kill(): void;
+  /** Ends it however it stands; for `finally`. Its port is free when this resolves. */
+  kill(): Promise<void>;
 }
 
 export async function listen(pod: Pod, argv: readonly string[]): Promise<Listener> {
@@ -22,6 +22,9 @@ export async function listen(pod: Pod, argv: readonly string[]): Promise<Listene
       if (signal) process.kill(signal);
       return output;
     },
-    kill: () => process.kill('SIGKILL'),
+    async kill() {
+      process.kill('SIGKILL');
+      await output.catch(() => {});
+    },
   };
 }

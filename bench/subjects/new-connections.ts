@@ -3,7 +3,7 @@
  * closes, and the client resets what is left, so that no port is used up by waiting.
  */
 import { type Path, PORTS, type Subject } from '../contest.ts';
-import { figure, traffic, trafficServer } from './traffic.ts';
+import { figure, traffic, trafficServers } from './traffic.ts';
 
 const AT_ONCE = 16;
 /** SYN, SYN+ACK, ACK, byte, byte, FIN, RST. */
@@ -29,8 +29,9 @@ export function newConnections(seconds: number, atOnce = AT_ONCE): Subject {
 }
 
 /** Connects, asks and closes for some time. An Error when no connection was made. */
-export async function connections({ client, server, address }: Path, seconds: number, atOnce = AT_ONCE) {
-  const listener = await trafficServer(server, 'serve', PORTS.connect);
+export async function connections(path: Path, seconds: number, atOnce = AT_ONCE) {
+  const { client, address } = path;
+  const listener = await trafficServers(path, 'serve', PORTS.connect);
   try {
     const figures = await traffic(client, 'connect', address, PORTS.connect, seconds, atOnce);
     const [count, failed] = [figure(figures, 'count'), figure(figures, 'failed')];
@@ -42,6 +43,6 @@ export async function connections({ client, server, address }: Path, seconds: nu
       failed,
     };
   } finally {
-    listener.kill();
+    await listener.kill();
   }
 }

@@ -2,7 +2,7 @@
 import { sleep } from '../command.ts';
 import { type Path, PORTS, type Subject } from '../contest.ts';
 import { iperf, iperfServer } from './tcp-throughput.ts';
-import { type Figures, figure, traffic, trafficServer } from './traffic.ts';
+import { type Figures, figure, traffic, trafficServers } from './traffic.ts';
 
 /** The bulk stream is at its speed by then. */
 const WARM_SECONDS = 0.4;
@@ -36,18 +36,19 @@ export function requestResponse(seconds: number, loaded = false): Subject {
           bytes: stream.bytes,
         };
       } finally {
-        listener.kill();
+        await listener.kill();
       }
     },
   };
 }
 
-async function ask({ client, server, address }: Path, seconds: number): Promise<Figures> {
-  const listener = await trafficServer(server, 'serve', PORTS.echo);
+async function ask(path: Path, seconds: number): Promise<Figures> {
+  const { client, address } = path;
+  const listener = await trafficServers(path, 'serve', PORTS.echo);
   try {
     return await traffic(client, 'ask', address, PORTS.echo, seconds);
   } finally {
-    listener.kill();
+    await listener.kill();
   }
 }
 

@@ -25,7 +25,7 @@ export function tcpStreams(streams: number, seconds: number, reverse = false): S
           bytes,
         };
       } finally {
-        listener.kill();
+        await listener.kill();
       }
     },
   };

@@ -1,5 +1,5 @@
 /*
- * The traffic of the bench's subjects. Every command prints one line of JSON at its end; the four that listen print
+ * The traffic of the bench's subjects. Every command prints one line of JSON at its end; the five that listen print
  * "ready" first and end by SIGTERM, or by themselves when nobody ends them.
  *
  *   traffic receive PORT PORTS                           counts datagrams on PORTS ports from PORT on
@@ -7,6 +7,8 @@
  *   traffic echo PORT                                    answers datagrams of ask-udp
  *   traffic ask-udp ADDRESS PORT BYTES SECONDS RATE      datagrams at a fixed rate: one way, there and back
  *   traffic serve PORT                                   TCP: a byte for a byte, and closes where asked to
+ *   traffic sink PORT                                    TCP: swallows, and says how much
+ *   traffic stream ADDRESS PORT SECONDS                  one TCP stream to a sink
  *   traffic ask ADDRESS PORT SECONDS                     a byte there and back on one connection, again and again
  *   traffic connect ADDRESS PORT SECONDS AT_ONCE         new connections, each for one byte there and back
  */
@@ -66,7 +68,7 @@ void Latencies::print(const char* name) {
 }
 
 static int usage() {
-  fprintf(stderr, "traffic receive|flood|echo|ask-udp|serve|ask|connect: see the head of traffic.cc\n");
+  fprintf(stderr, "traffic receive|flood|echo|ask-udp|serve|sink|stream|ask|connect: see the head of traffic.cc\n");
   return 2;
 }
 
@@ -77,6 +79,7 @@ int main(int argc, char** argv) {
   if (!strcmp(command, "receive") && argc == 4) return receive(atoi(argv[2]), atoi(argv[3]));
   if (!strcmp(command, "echo") && argc == 3) return echo(atoi(argv[2]));
   if (!strcmp(command, "serve") && argc == 3) return serve(atoi(argv[2]));
+  if (!strcmp(command, "sink") && argc == 3) return sink(atoi(argv[2]));
   if (argc < 5) return usage();
   const char* address = argv[2];
   const int port = atoi(argv[3]);
@@ -87,6 +90,7 @@ int main(int argc, char** argv) {
     return askUdp(address, port, atoi(argv[4]), atof(argv[5]), atof(argv[6]));
   }
   if (!strcmp(command, "ask") && argc == 5) return ask(address, port, atof(argv[4]));
+  if (!strcmp(command, "stream") && argc == 5) return stream(address, port, atof(argv[4]));
   if (!strcmp(command, "connect") && argc == 6) return connectOften(address, port, atof(argv[4]), atoi(argv[5]));
   return usage();
 }

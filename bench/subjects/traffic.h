@@ -1,5 +1,5 @@
 // What every part of the traffic generator needs: a clock, socket addresses, percentiles. traffic.cc lists the
-// commands, datagrams.cc and connections.cc are what they do.
+// commands; datagrams.cc, connections.cc and streams.cc are what they do.
 #pragma once
 #include <netinet/in.h>
 
@@ -49,5 +49,7 @@ int receive(int port, int ports);
 int echo(int port);
 int askUdp(const char* address, int port, int bytes, double seconds, double rate);
 int serve(int port);
+int sink(int port);
+int stream(const char* address, int port, double seconds);
 int ask(const char* address, int port, double seconds);
 int connectOften(const char* address, int port, double seconds, int atOnce);

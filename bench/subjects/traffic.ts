@@ -7,7 +7,7 @@ import { type Path, PORTS, type Pod } from '../contest.ts';
 import { privateFolder } from '../isolation.ts';
 import { type Listener, listen } from './listener.ts';
 
-const SOURCES = ['traffic.cc', 'datagrams.cc', 'connections.cc'].map((f) => `bench/subjects/${f}`);
+const SOURCES = ['traffic.cc', 'datagrams.cc', 'connections.cc', 'streams.cc'].map((f) => `bench/subjects/${f}`);
 export const PAYLOAD_BYTES = 64;
 /** As kFlowPorts in traffic.h. */
 const FLOW_PORTS = 4;
@@ -35,6 +35,25 @@ export async function traffic(pod: Pod, command: string, ...args: (string | numb
 /** Starts one that listens; `kill` it afterwards. */
 export async function trafficServer(pod: Pod, command: string, ...args: (string | number)[]): Promise<Listener> {
   return listen(pod, [await compiled(), command, ...args.map(String)]);
+}
+
+/** One on every server that the path may lead to. */
+export async function trafficServers(
+  { server, otherServers = [] }: Path,
+  command: string,
+  ...args: (string | number)[]
+): Promise<Pick<Listener, 'kill'>> {
+  const started = await Promise.allSettled(
+    [server, ...otherServers].map((pod) => trafficServer(pod, command, ...args)),
+  );
+  const listeners = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  const kill = async () => {
+    await Promise.all(listeners.map((listener) => listener.kill()));
+  };
+  const failed = started.find((one) => one.status === 'rejected');
+  if (!failed) return { kill };
+  await kill();
+  throw failed.reason;
 }
 
 export interface FloodOptions {
@@ -70,7 +89,7 @@ export async function flood(path: Path, options: FloodOptions): Promise<FloodRes
       loss: sent > 0 ? Math.max(0, 1 - received / sent) : 0,
     };
   } finally {
-    receiver.kill();
+    await receiver.kill();
   }
 }
 

@@ -13,6 +13,7 @@ export interface BenchOptions {
   subjects?: string;
   peers?: string;
   quick?: boolean;
+  services?: boolean;
   list?: boolean;
   /** Another checkout. */
   against?: string;
@@ -39,10 +40,11 @@ export function bench(options: BenchOptions, checkout = CHECKOUT): Promise<numbe
 }
 
 /** The options as the script takes them. */
-export function wordsOf({ out, against, quick, list, ...valued }: BenchOptions): string[] {
+export function wordsOf({ out, against, quick, services, list, ...valued }: BenchOptions): string[] {
   const words = Object.entries(valued).flatMap(([name, value]) =>
     value === undefined ? [] : [`--${name}`, String(value)],
   );
+  if (services) words.push('--services');
   if (quick) words.push('--quick');
   if (list) words.push('--list');
   if (against !== undefined) words.push('--against', resolve(against));

@@ -38,6 +38,7 @@ t.test('weft bench hands its options on', async (t) => {
     ...['--rounds', '3', '--seconds', '0.5', '--peers', 'tinc', '--output', 'json', '--quick'],
     ...['--out', resolve('here')],
   ]);
+  t.strictSame(wordsOf({ services: true, output: 'table' }), ['--output', 'table', '--services']);
   t.strictSame(wordsOf({ against: '../before', output: 'table' }), [
     ...['--output', 'table', '--against', resolve('../before')],
   ]);
