@@ -1,62 +1,40 @@
 /**
  * Packets that the dataplane sends in its own name: ICMP errors and echo replies (RFC 792, RFC 1122 3.2.2, RFC 1191),
- * TCP resets (RFC 9293, 3.10.7.1), ARP (RFC 826). An answer goes back the way the packet that caused it came, so it
- * needs no route. Errors quote the packet as its sender knew it, before any translation.
+ * TCP resets (RFC 9293, 3.10.7.1). An answer goes back the way the packet that caused it came, so it needs no route.
+ * Errors quote the packet as its sender knew it, before any translation. IPv6's own are in answers-ipv6.ts.
  */
-import * as arp from '../wire/arp.ts';
-import { finish, pseudoSum4, sum } from '../wire/checksum.ts';
+import { finish, pseudoSum4, pseudoSum6, sum } from '../wire/checksum.ts';
 import * as icmp from '../wire/icmp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as tcp from '../wire/tcp.ts';
-import { FORWARDED, KIND } from './batch.ts';
+import { beginAnswer6, sendIcmpv6Error } from './answers-ipv6.ts';
+import { isIpv6, KIND } from './batch.ts';
 import type { Context } from './context.ts';
 import { DROP } from './drop-reasons.ts';
-import { encapsulate, encapsulateFrame } from './stages/encap.ts';
+import { appendAnswer, sendBack } from './send-back.ts';
 
 /** Most bytes of the original packet that an error quotes (RFC 1812, 4.3.2.3: the error stays within 576). */
 const QUOTE_BYTES = 548;
 const TTL = 64;
 
-/** Sends packet `i`, complete in itself, back to where packet `cause` came from. */
-function sendBack(c: Context, i: number, cause: number): void {
-  const { batch, vector } = c;
-  const peer = batch.fromPeer[cause];
-  const port = vector.inPort[cause];
-  if (peer >= 0) {
-    encapsulate(c, i, peer);
-  } else if (port >= 0 && c.attached[port] === 1) {
-    vector.outPort[i] = port;
-    batch.verdict[i] = FORWARDED;
-    c.counters.sent(port, 1, vector.length[i]);
-  } else {
-    batch.verdict[i] = DROP['port-gone'];
-  }
-}
-
 /** Room for an answer of the given length with its own IP header written, or -1. */
 function begin(c: Context, lengthBytes: number, protocol: number, source: number, destination: number): number {
-  const { vector, batch } = c;
-  const i = vector.append(lengthBytes);
-  if (i < 0) {
-    c.counters.drops[DROP['vector-full']]++;
-    return -1;
-  }
-  batch.l3[i] = vector.offset[i];
-  batch.l4[i] = vector.offset[i] + ipv4.HEADER_BYTES;
-  batch.fromPeer[i] = -1;
-  batch.protocol[i] = protocol;
-  ipv4.writePlainHeader(vector.arena, vector.offset[i], lengthBytes, protocol, source, destination, TTL);
+  const i = appendAnswer(c, lengthBytes, ipv4.HEADER_BYTES, protocol);
+  if (i < 0) return -1;
+  ipv4.writePlainHeader(c.vector.arena, c.vector.offset[i], lengthBytes, protocol, source, destination, TTL);
   return i;
 }
 
 /**
  * Sends an ICMP error about packet `cause` from the gateway's address, unless the packet may cause none (RFC 1122,
- * 3.2.2: errors, later fragments). `rest` is the header's second word: the next hop's MTU for fragmentation needed.
+ * 3.2.2: errors, later fragments). `rest` is the header's second word: the next hop's MTU for fragmentation needed. An
+ * IPv6 packet gets the ICMPv6 error that means the same.
  */
 export function sendIcmpError(c: Context, cause: number, type: number, code: number, rest: number): void {
   const { batch, vector } = c;
   const b = vector.arena;
   const l3 = batch.l3[cause];
+  if (isIpv6(c, cause)) return sendIcmpv6Error(c, cause, type, code, rest);
   if (batch.kind[cause] === KIND.icmpError) return;
   if (batch.kind[cause] === KIND.fragment && ipv4.fragmentOffsetBytes(b, l3) !== 0) return;
   if (c.tables.local.gateway4 === 0 || !c.allowIcmp(vector.inPort[cause])) return;
@@ -84,13 +62,15 @@ export function sendReset(c: Context, cause: number): void {
   const from = batch.l4[cause];
   const flags = batch.tcpFlags[cause];
   if ((flags & tcp.FLAG.rst) !== 0) return;
-  const length = ipv4.HEADER_BYTES + tcp.HEADER_BYTES;
+  const six = isIpv6(c, cause);
   const source = batch.destination3[cause] >>> 0;
   const destination = batch.source3[cause] >>> 0;
   const acknowledged = (flags & tcp.FLAG.ack) !== 0;
   const payload = vector.length[cause] - (from - batch.l3[cause]) - tcp.dataOffsetBytes(b, from);
   const consumed = payload + ((flags & tcp.FLAG.syn) !== 0 ? 1 : 0) + ((flags & tcp.FLAG.fin) !== 0 ? 1 : 0);
-  const i = begin(c, length, ipv4.PROTOCOL.tcp, source, destination);
+  const i = six
+    ? beginAnswer6(c, cause, tcp.HEADER_BYTES, ipv4.PROTOCOL.tcp)
+    : begin(c, ipv4.HEADER_BYTES + tcp.HEADER_BYTES, ipv4.PROTOCOL.tcp, source, destination);
   if (i < 0) return;
   const o = batch.l4[i];
   b.fill(0, o, o + tcp.HEADER_BYTES);
@@ -100,7 +80,9 @@ export function sendReset(c: Context, cause: number): void {
   tcp.setAck(b, o, acknowledged ? 0 : (tcp.seq(b, from) + consumed) >>> 0);
   b[o + 12] = (tcp.HEADER_BYTES / 4) << 4;
   tcp.setFlags(b, o, acknowledged ? tcp.FLAG.rst : tcp.FLAG.rst | tcp.FLAG.ack);
-  const pseudo = pseudoSum4(source, destination, ipv4.PROTOCOL.tcp, tcp.HEADER_BYTES);
+  const pseudo = six
+    ? pseudoSum6(b, batch.l3[i], ipv4.PROTOCOL.tcp, tcp.HEADER_BYTES)
+    : pseudoSum4(source, destination, ipv4.PROTOCOL.tcp, tcp.HEADER_BYTES);
   tcp.setChecksum(b, o, finish(sum(b, o, tcp.HEADER_BYTES, pseudo)));
   sendBack(c, i, cause);
 }
@@ -124,48 +106,4 @@ export function answerEcho(c: Context, i: number): void {
   icmp.fillChecksum(b, l4, vector.length[i] - (l4 - l3));
   vector.flags[i] = 0;
   sendBack(c, i, i);
-}
-
-/**
- * Answers ARP request `i` from a peer for our gateway's or VTEP's address; learns from a reply. What another worker has
- * answered already is only learned from.
- */
-export function answerArp(c: Context, i: number): number {
-  const { batch, vector } = c;
-  const { local } = c.tables;
-  const b = vector.arena;
-  const o = batch.l3[i];
-  const peer = batch.fromPeer[i];
-  const high = arp.senderHigh(b, o);
-  const low = arp.senderLow(b, o);
-  const sender = arp.senderAddress(b, o);
-  learnMac(c, peer, high, low);
-  if (arp.operation(b, o) === arp.OPERATION.reply || i >= c.received) return DROP.consumed;
-  const target = arp.targetAddress(b, o);
-  if (target === 0 || (target !== local.gateway4 && target !== local.vtepAddress4)) return DROP.arp;
-  arp.writeReply(b, o, local.macHigh, local.macLow, target, high, low, sender);
-  vector.length[i] = arp.PACKET_BYTES;
-  return encapsulateFrame(c, i, peer, high, low);
-}
-
-/** Remembers a peer's MAC where the tables name none. */
-export function learnMac(c: Context, peer: number, high: number, low: number): void {
-  if (c.learns[peer] === 0 || (high & 0x0100) !== 0 || (high | low) === 0) return;
-  c.macs[peer * 2] = high;
-  c.macs[peer * 2 + 1] = low;
-}
-
-/** Asks a peer for its MAC (at most once a second): needed to send it anything. */
-export function askMac(c: Context, peer: number, target: number): void {
-  const { batch, vector } = c;
-  const { local } = c.tables;
-  if (c.nowMs - c.askedAtMs[peer] < 1000) return;
-  c.askedAtMs[peer] = c.nowMs;
-  const i = vector.append(arp.PACKET_BYTES);
-  if (i < 0) return;
-  batch.l3[i] = vector.offset[i];
-  batch.fromPeer[i] = -1;
-  batch.protocol[i] = 0;
-  arp.writeRequest(vector.arena, vector.offset[i], local.macHigh, local.macLow, local.vtepAddress4, target);
-  batch.verdict[i] = encapsulateFrame(c, i, peer, 0xffff, 0xffffffff | 0);
 }

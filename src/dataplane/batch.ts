@@ -56,7 +56,14 @@ export const KIND = {
   icmpError: 3,
   /** An ARP frame from the overlay. */
   arp: 4,
+  /** IPv6's counterpart: a neighbour solicitation or advertisement from the overlay. */
+  neighbour: 5,
 } as const;
+
+/** Whether packet `i` of a batch is IPv6: once parse has found its IP header. */
+export function isIpv6(c: { batch: Batch }, i: number): boolean {
+  return c.batch.vector.arena[c.batch.l3[i]] >> 4 === 6;
+}
 
 function field(): Int32Array {
   return new Int32Array(VECTOR_PACKETS);

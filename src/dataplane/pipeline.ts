@@ -8,15 +8,15 @@
  * sends again are appended too, and take the whole way like any other, until none are left.
  */
 import type { PacketVector } from '../io/vector.ts';
-import { ADJACENCY, ADJACENCY_KIND, ADJACENCY_WORDS } from '../tables/adjacency.ts';
+import { ADJACENCY_KIND, ADJACENCY_WORDS } from '../tables/adjacency.ts';
 import { PORT_LIMIT } from '../tables/ports.ts';
 import type { Tables } from '../tables/tables.ts';
 import { PROTOCOL } from '../wire/ipv4.ts';
-import { askMac } from './answers.ts';
 import { moveOn } from './connection.ts';
 import { Context, type ContextOptions } from './context.ts';
 import { GAUGE } from './counters.ts';
 import { FLOW, FLOW_WORDS } from './flow-record.ts';
+import { askMac } from './neighbours.ts';
 import { encap } from './stages/encap.ts';
 import { flow } from './stages/flow.ts';
 import { home } from './stages/home.ts';
@@ -111,9 +111,8 @@ export class Pipeline {
     const adjacencies = c.tables.adjacencies;
     for (let i = 0; i < c.learns.length; i++) {
       if (c.learns[i] === 0 || (c.macs[i * 2] | c.macs[i * 2 + 1]) !== 0) continue;
-      const a = i * ADJACENCY_WORDS;
       this.#asking = true;
-      if (adjacencies[a] === ADJACENCY_KIND.peer) askMac(c, i, adjacencies[a + ADJACENCY.nextHop4] >>> 0);
+      if (adjacencies[i * ADJACENCY_WORDS] === ADJACENCY_KIND.peer) askMac(c, i);
     }
   }
 

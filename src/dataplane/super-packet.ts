@@ -1,5 +1,5 @@
 /** Sizes of a packet that may be a super-packet: many segments, whose header stands there once. */
-import { GSO_TCPV4 } from '../io/vector.ts';
+import { GSO_UDP_L4 } from '../io/vector.ts';
 import * as tcp from '../wire/tcp.ts';
 import * as udp from '../wire/udp.ts';
 import type { Context } from './context.ts';
@@ -8,7 +8,7 @@ import type { Context } from './context.ts';
 export function headersOf(c: Context, i: number): number {
   const { batch, vector } = c;
   const l4 = batch.l4[i];
-  const header = vector.gsoType[i] === GSO_TCPV4 ? tcp.dataOffsetBytes(vector.arena, l4) : udp.HEADER_BYTES;
+  const header = vector.gsoType[i] === GSO_UDP_L4 ? udp.HEADER_BYTES : tcp.dataOffsetBytes(vector.arena, l4);
   return l4 - batch.l3[i] + header;
 }
 

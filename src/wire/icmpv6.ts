@@ -10,6 +10,7 @@
  *   +---------------------------------------------------------------+
  */
 import { setU16, setU32, u16, u32 } from './bytes.ts';
+import { finish, fold, pseudoSum6, sum } from './checksum.ts';
 
 export const HEADER_BYTES = 8;
 /** From the header to its checksum field. */
@@ -22,11 +23,22 @@ export const TYPE = {
   parameterProblem: 4,
   echoRequest: 128,
   echoReply: 129,
+  /** Multicast listener discovery (RFC 2710, RFC 3810). */
+  listenerQuery: 130,
+  listenerDone: 132,
+  /** Neighbour discovery (RFC 4861): these five are consecutive. */
+  routerSolicitation: 133,
+  neighbourSolicitation: 135,
+  neighbourAdvertisement: 136,
+  redirect: 137,
+  listenerReport2: 143,
 } as const;
 
 /** Codes of destinationUnreachable (RFC 4443 section 3.1). */
 export const UNREACHABLE = { noRoute: 0, prohibited: 1, address: 3, port: 4 } as const;
 
+/** As a next header. */
+const PROTOCOL = 58;
 const CODE = 1;
 const REST = 4;
 
@@ -67,9 +79,29 @@ export function isError(t: number): boolean {
   return t < 128;
 }
 
+/** Neighbour discovery and multicast listeners: between neighbours only, never forwarded. */
+export function isLinkScope(t: number): boolean {
+  return (t >= TYPE.listenerQuery && t <= TYPE.redirect) || t === TYPE.listenerReport2;
+}
+
 /** Where an error quotes the packet that it is about. */
 export function quotedOffset(_b: Uint8Array, o: number): number {
   return o + HEADER_BYTES;
+}
+
+/** Whether the checksum over the message of `lengthBytes` at `o` in the packet at `l3` is right. */
+export function checksumValid(b: Uint8Array, l3: number, o: number, lengthBytes: number): boolean {
+  return fold(sum(b, o, lengthBytes, pseudoSum6(b, l3, PROTOCOL, lengthBytes))) === 0xffff;
+}
+
+/** Computes it anew. */
+export function fillChecksum(b: Uint8Array, l3: number, o: number, lengthBytes: number): void {
+  setU16(b, o + CHECKSUM_OFFSET, 0);
+  setU16(b, o + CHECKSUM_OFFSET, finish(sum(b, o, lengthBytes, pseudoSum6(b, l3, PROTOCOL, lengthBytes))));
+}
+
+export function setType(b: Uint8Array, o: number, t: number): void {
+  b[o] = t;
 }
 
 export function setChecksum(b: Uint8Array, o: number, check16: number): void {

@@ -69,7 +69,31 @@ export function setDestinationWord(b: Uint8Array, o: number, i: number, word: nu
   setU32(b, o + DESTINATION + 4 * i, word);
 }
 
-/** A header with traffic class and flow label 0; the addresses are each 4 words. */
+/** The whole source, as words. */
+export function setSource(b: Uint8Array, o: number, w0: number, w1: number, w2: number, w3: number): void {
+  setU32(b, o + SOURCE, w0);
+  setU32(b, o + SOURCE + 4, w1);
+  setU32(b, o + SOURCE + 8, w2);
+  setU32(b, o + SOURCE + 12, w3);
+}
+
+/** The whole destination, as words. */
+export function setDestination(b: Uint8Array, o: number, w0: number, w1: number, w2: number, w3: number): void {
+  setU32(b, o + DESTINATION, w0);
+  setU32(b, o + DESTINATION + 4, w1);
+  setU32(b, o + DESTINATION + 8, w2);
+  setU32(b, o + DESTINATION + 12, w3);
+}
+
+/** Traffic class and flow label 0, without addresses: those are set word by word. */
+export function writePlainHeader(b: Uint8Array, o: number, payload: number, next: number, hops: number): void {
+  setU32(b, o, VERSION);
+  setU16(b, o + PAYLOAD_BYTES, payload);
+  b[o + NEXT_HEADER] = next;
+  b[o + HOP_LIMIT] = hops;
+}
+
+/** The same with its addresses, 4 words each: tests and slow paths. */
 export function writeHeader(
   b: Uint8Array,
   o: number,
@@ -79,10 +103,7 @@ export function writeHeader(
   from: readonly [number, number, number, number],
   to: readonly [number, number, number, number],
 ): void {
-  setU32(b, o, VERSION);
-  setU16(b, o + PAYLOAD_BYTES, payload);
-  b[o + NEXT_HEADER] = next;
-  b[o + HOP_LIMIT] = hops;
+  writePlainHeader(b, o, payload, next, hops);
   for (let i = 0; i < 4; i++) {
     setSourceWord(b, o, i, from[i]);
     setDestinationWord(b, o, i, to[i]);

@@ -5,13 +5,14 @@
  */
 import { PROTOCOL } from '../../wire/ipv4.ts';
 import { FLAG } from '../../wire/tcp.ts';
-import { KIND, PENDING } from '../batch.ts';
+import { isIpv6, KIND, PENDING } from '../batch.ts';
 import { endpointListed, moveOn, renew } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { DROP } from '../drop-reasons.ts';
 import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from '../flow-record.ts';
 import { refuse } from '../refuse.ts';
 import { relate } from '../related.ts';
+import { relate6 } from '../related-ipv6.ts';
 
 export function flow(c: Context, from: number, to: number): void {
   const { batch, flows, vector } = c;
@@ -19,7 +20,7 @@ export function flow(c: Context, from: number, to: number): void {
   flows.expect(vector.hash, from, to, batch.expected);
   for (let i = from; i < to; i++) {
     if (batch.verdict[i] !== PENDING) continue;
-    if (batch.kind[i] === KIND.icmpError && relate(c, i)) continue;
+    if (batch.kind[i] === KIND.icmpError && (isIpv6(c, i) ? relate6(c, i) : relate(c, i))) continue;
     // An earlier packet of the vector may have changed what was expected.
     const record = isExpected(c, i) ? batch.expected[i] : findFlow(c, i);
     if (record !== NO_FLOW) hit(c, i, record);

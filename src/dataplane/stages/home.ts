@@ -47,8 +47,8 @@ function homeOf(c: Context, crossing: Crossing, i: number): number {
   return reader < 0 ? crossing.self : reader;
 }
 
-/** ARP frame `i` came to this worker alone, as all do: the others learn from it too. */
-export function shareArp(c: Context, crossing: Crossing, i: number): void {
+/** ARP frame or neighbour discovery `i` came to this worker alone, as all do: the others learn from it too. */
+export function shareNeighbour(c: Context, crossing: Crossing, i: number): void {
   for (let worker = 0; worker < crossing.workers; worker++) {
     if (worker !== crossing.self) crossing.give(c.vector, i, ENCAP_BYTES, worker);
   }

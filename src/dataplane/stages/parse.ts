@@ -1,39 +1,31 @@
 /**
  * First stage: what is this packet, may it be here at all? Every length is checked here and nowhere later. Strips
  * VXLAN (RFC 7348) from what the overlay brought, after checking that a known host sent it in our network; checks
- * IPv4 (RFC 791; RFC 1812, 5.2.2) and the header behind it; checks that no pod sends from another's address.
+ * IPv4 (RFC 791; RFC 1812, 5.2.2) and the header behind it; checks that no pod sends from another's address. IPv6 has
+ * its own file beside this one (parse-ipv6.ts).
  */
 
-import { GSO_NONE, GSO_TCPV4, GSO_UDP_L4, PACKET_FLAG } from '../../io/vector.ts';
+import { GSO_TCPV4 } from '../../io/vector.ts';
 import { find, NO_VALUE } from '../../tables/address-map.ts';
 import { ADJACENCY_KIND, ADJACENCY_WORDS } from '../../tables/adjacency.ts';
 import { PORT, PORT_KIND, PORT_WORDS } from '../../tables/ports.ts';
-import { lookup4 } from '../../tables/routes.ts';
+import { lookup } from '../../tables/routes.ts';
 import * as arp from '../../wire/arp.ts';
 import * as ethernet from '../../wire/ethernet.ts';
 import * as icmp from '../../wire/icmp.ts';
 import * as ipv4 from '../../wire/ipv4.ts';
-import * as tcp from '../../wire/tcp.ts';
-import * as udp from '../../wire/udp.ts';
 import * as vxlan from '../../wire/vxlan.ts';
 import { KIND, PENDING } from '../batch.ts';
 import type { Context } from '../context.ts';
 import { DROP } from '../drop-reasons.ts';
 import { NO_FLOW } from '../flow-record.ts';
 import { segmentsOf } from '../super-packet.ts';
+import { parseFrame6, parseIp6 } from './parse-ipv6.ts';
+import { offloadsFit, parseTransport } from './parse-transport.ts';
 
 /** Bytes in front of the inner IP header: VXLAN and the inner Ethernet header. */
 export const ENCAP_BYTES = vxlan.HEADER_BYTES + ethernet.HEADER_BYTES;
 const MAPPED = 0xffff;
-/**
- * Segments of a super-packet that a stack makes at most: of TCP by its smallest segment (36 bytes: tcp_min_snd_mss less
- * options), of UDP by UDP_MAX_SEGMENTS. A pod can claim segments of one byte, and a single packet of its would keep us
- * busy with 65,000 datagrams.
- */
-const MOST_TCP_SEGMENTS = 2048;
-const MOST_UDP_SEGMENTS = 128;
-/** Headers of a packet without a payload are no longer. */
-const MOST_HEADER_BYTES = 120;
 
 export function parse(c: Context, from: number, to: number): void {
   const { batch, vector } = c;
@@ -51,15 +43,34 @@ export function parse(c: Context, from: number, to: number): void {
     const kind = port >= 0 && entry < c.tables.ports.length ? c.tables.ports[entry + PORT.kind] : PORT_KIND.none;
     if (kind === PORT_KIND.none) batch.verdict[i] = DROP['unknown-port'];
     else if (kind === PORT_KIND.overlay) batch.verdict[i] = parseOverlay(c, i);
-    else batch.verdict[i] = parseIp(c, i);
+    else batch.verdict[i] = isVersion6(c, i) ? parseIp6(c, i) : parseIp4(c, i);
     if (port >= 0 && i < c.received) count(c, i, port);
     if (batch.verdict[i] !== PENDING || batch.kind[i] === KIND.arp) continue;
     if (kind === PORT_KIND.pod) {
-      if (batch.source3[i] !== c.tables.ports[entry + PORT.address4]) batch.verdict[i] = DROP['source-spoofed'];
-    } else if (kind === PORT_KIND.host && isLocalPod(c, batch.source3[i])) {
+      if (!isOwn(c, i, entry)) batch.verdict[i] = DROP['source-spoofed'];
+    } else if (kind === PORT_KIND.host && isLocalPod(c, i)) {
       batch.verdict[i] = DROP['source-spoofed'];
     }
   }
+}
+
+function isVersion6(c: Context, i: number): boolean {
+  const v = c.vector;
+  return v.length[i] > 0 && v.arena[v.offset[i]] >> 4 === 6;
+}
+
+/** Whether the packet's source is the address of the pod whose port has this entry. */
+function isOwn(c: Context, i: number, entry: number): boolean {
+  const { batch: b, tables } = c;
+  const ports = tables.ports;
+  // No IPv6 source begins with 64 zero bits: parse has dropped those.
+  if ((b.source0[i] | b.source1[i]) === 0) return b.source3[i] === ports[entry + PORT.address4];
+  return (
+    b.source3[i] === ports[entry + PORT.address6 + 3] &&
+    b.source2[i] === ports[entry + PORT.address6 + 2] &&
+    b.source1[i] === ports[entry + PORT.address6 + 1] &&
+    b.source0[i] === ports[entry + PORT.address6]
+  );
 }
 
 function count(c: Context, i: number, port: number): void {
@@ -67,8 +78,9 @@ function count(c: Context, i: number, port: number): void {
   c.counters.received(port, whole ? segmentsOf(c, i) : 1, c.vector.length[i]);
 }
 
-function isLocalPod(c: Context, address: number): boolean {
-  const route = lookup4(c.tables.routes, address);
+function isLocalPod(c: Context, i: number): boolean {
+  const b = c.batch;
+  const route = lookup(c.tables.routes, b.source0[i], b.source1[i], b.source2[i], b.source3[i]);
   return route >= 0 && c.tables.adjacencies[route * ADJACENCY_WORDS] === ADJACENCY_KIND.pod;
 }
 
@@ -87,6 +99,7 @@ function parseOverlay(c: Context, i: number): number {
   batch.fromPeer[i] = peer;
   strip(c, i, ENCAP_BYTES);
   const type = ethernet.etherType(b, frame);
+  if (type === ethernet.ETHERTYPE.ipv6) return parseFrame6(c, i, frame);
   const ours =
     ethernet.destinationHigh(b, frame) === tables.local.macHigh &&
     (ethernet.destinationLow(b, frame) | 0) === (tables.local.macLow | 0);
@@ -98,7 +111,7 @@ function parseOverlay(c: Context, i: number): number {
   }
   if (type !== ethernet.ETHERTYPE.ipv4) return DROP['ethernet-type'];
   if (!ours) return DROP['ethernet-destination'];
-  return parseIp(c, i);
+  return parseIp4(c, i);
 }
 
 /** Moves the packet's start by `bytes`, and all that is counted from there. */
@@ -111,7 +124,7 @@ function strip(c: Context, i: number, bytes: number): void {
   v.l3Offset[i] = 0;
 }
 
-function parseIp(c: Context, i: number): number {
+function parseIp4(c: Context, i: number): number {
   const { batch, vector } = c;
   const b = vector.arena;
   const o = vector.offset[i];
@@ -143,58 +156,27 @@ function parseIp(c: Context, i: number): number {
 
 function parseL4(c: Context, i: number, end: number): number {
   const { batch, vector } = c;
-  const b = vector.arena;
   const o = batch.l4[i];
   const protocol = batch.protocol[i];
-  if (protocol === 0 || !offloadsFit(c, i)) return DROP['l4-header'];
-  if (ipv4.isFragment(b, batch.l3[i])) {
+  if (protocol === 0 || !offloadsFit(c, i, GSO_TCPV4)) return DROP['l4-header'];
+  if (ipv4.isFragment(vector.arena, batch.l3[i])) {
     if (vector.gsoType[i] !== 0) return DROP['l4-header'];
     batch.kind[i] = KIND.fragment;
     return PENDING;
   }
-  if (protocol === ipv4.PROTOCOL.tcp) {
-    if (!tcp.check(b, o, end)) return DROP['l4-header'];
-    batch.ports[i] = (tcp.sourcePort(b, o) << 16) | tcp.destinationPort(b, o);
-    batch.tcpFlags[i] = tcp.flags(b, o);
-  } else if (protocol === ipv4.PROTOCOL.udp) {
-    // The length field of a super-packet counts one segment or all of them, by who made it.
-    if (o + udp.HEADER_BYTES > end || (vector.gsoSize[i] === 0 && !udp.check(b, o, end))) return DROP['l4-header'];
-    batch.ports[i] = (udp.sourcePort(b, o) << 16) | udp.destinationPort(b, o);
-  } else if (protocol === ipv4.PROTOCOL.icmp) {
-    if (!icmp.check(b, o, end)) return DROP['l4-header'];
-    const type = icmp.type(b, o);
+  if (protocol === ipv4.PROTOCOL.icmp) {
+    if (!icmp.check(vector.arena, o, end)) return DROP['l4-header'];
+    const type = icmp.type(vector.arena, o);
     if (icmp.isError(type)) {
       batch.kind[i] = KIND.icmpError;
     } else {
-      const id = icmp.identifier(b, o);
+      const id = icmp.identifier(vector.arena, o);
       batch.ports[i] = (id << 16) | id;
       if (type === icmp.TYPE.echoRequest) batch.kind[i] = KIND.echoRequest;
     }
+    return PENDING;
   }
-  return PENDING;
-}
-
-/**
- * What a device claims about a packet's segments and checksum comes from whoever sent it: it must fit the headers, or
- * the addon would later write a checksum where none is.
- */
-function offloadsFit(c: Context, i: number): boolean {
-  const { batch, vector } = c;
-  const protocol = batch.protocol[i];
-  const isTcp = protocol === ipv4.PROTOCOL.tcp;
-  const type = vector.gsoType[i];
-  if (type === GSO_NONE) vector.gsoSize[i] = 0;
-  else if (
-    vector.length[i] > vector.gsoSize[i] * (isTcp ? MOST_TCP_SEGMENTS : MOST_UDP_SEGMENTS) + MOST_HEADER_BYTES ||
-    vector.gsoSize[i] <= 0 ||
-    (type === GSO_TCPV4 ? !isTcp : type !== GSO_UDP_L4 || protocol !== ipv4.PROTOCOL.udp)
-  ) {
-    return false;
-  }
-  if ((vector.flags[i] & PACKET_FLAG.checksumPartial) === 0) return type === GSO_NONE;
-  if (!isTcp && protocol !== ipv4.PROTOCOL.udp) return false;
-  const field = isTcp ? tcp.CHECKSUM_OFFSET : udp.CHECKSUM_OFFSET;
-  return vector.checksumStart[i] === batch.l4[i] - batch.l3[i] && vector.checksumOffset[i] === field;
+  return parseTransport(c, i, end);
 }
 
 /** True when the options hold a loose or strict source route, or run past the header. */

@@ -1,16 +1,17 @@
 /**
  * Fifth stage: can the packet go where its connection goes? Next hop, time to live (lowered once a host, so that
  * traceroute shows each), size. What cannot go on is answered with the ICMP error that tells its sender why (RFC 792,
- * RFC 1191, RFC 1812 5.3). Quotes in errors come before translation, in the stage after this one.
+ * RFC 1191, RFC 1812 5.3; for IPv6 RFC 4443, RFC 8201). Quotes in errors come before translation, in the stage after this one.
  */
 
 import { GSO_TCPV4 } from '../../io/vector.ts';
 import { ADJACENCY, ADJACENCY_KIND, ADJACENCY_WORDS } from '../../tables/adjacency.ts';
 import * as icmp from '../../wire/icmp.ts';
 import * as ipv4 from '../../wire/ipv4.ts';
+import * as ipv6 from '../../wire/ipv6.ts';
 import { FLAG } from '../../wire/tcp.ts';
 import { sendIcmpError } from '../answers.ts';
-import { PENDING } from '../batch.ts';
+import { isIpv6, PENDING } from '../batch.ts';
 import { moveOn } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { DROP } from '../drop-reasons.ts';
@@ -42,7 +43,8 @@ export function route(c: Context, from: number, to: number): void {
     // To the gateway's own address: it has arrived.
     if (kind === ADJACENCY_KIND.gateway) continue;
     const l3 = batch.l3[i];
-    if (ipv4.ttl(b, l3) <= 1) {
+    const six = b[l3] >> 4 === 6;
+    if ((six ? ipv6.hopLimit(b, l3) : ipv4.ttl(b, l3)) <= 1) {
       batch.verdict[i] = DROP['ttl-expired'];
       sendIcmpError(c, i, icmp.TYPE.timeExceeded, icmp.EXCEEDED.ttl, 0);
       continue;
@@ -50,7 +52,8 @@ export function route(c: Context, from: number, to: number): void {
     const mtu = c.tables.adjacencies[a + ADJACENCY.mtu];
     if (sizeOnWire(c, i) > mtu && !shorten(c, i, mtu)) continue;
     if ((batch.tcpFlags[i] & FLAG.syn) !== 0) clampSegmentSize(c, i, mtu);
-    ipv4.decrementTtl(b, l3);
+    if (six) ipv6.setHopLimit(b, l3, ipv6.hopLimit(b, l3) - 1);
+    else ipv4.decrementTtl(b, l3);
   }
 }
 
@@ -69,10 +72,13 @@ function unreachable(c: Context, i: number, noRoute: boolean): void {
   sendIcmpError(c, i, icmp.TYPE.destinationUnreachable, code, 0);
 }
 
-/** Makes packet `i` fit the MTU if it allows that; otherwise drops it and tells its sender. True: goes on itself. */
+/**
+ * Makes packet `i` fit the MTU if it allows that, as no IPv6 packet does; otherwise drops it and tells its sender. True:
+ * goes on itself.
+ */
 function shorten(c: Context, i: number, mtu: number): boolean {
   const { batch, vector } = c;
-  if (ipv4.dontFragment(vector.arena, batch.l3[i])) {
+  if (isIpv6(c, i) || ipv4.dontFragment(vector.arena, batch.l3[i])) {
     batch.verdict[i] = DROP['too-big'];
     sendIcmpError(c, i, icmp.TYPE.destinationUnreachable, icmp.UNREACHABLE.fragmentationNeeded, mtu);
     return false;
