@@ -12,9 +12,11 @@
  * done is told once and tried again; what is in force stays in force meanwhile.
  */
 import { readFileSync } from 'node:fs';
+import { clusterRanges } from '../control/cluster-settings.ts';
 import { type CompileMemory, compile, emptyMemory } from '../control/compile.ts';
 import { buildModel, type ClusterModel, type ClusterNode } from '../control/model.ts';
 import type { KernelRoute } from '../control/overlay-backend.ts';
+import { overlayBytes } from '../control/vxlan-backend.ts';
 import type { Dataplane } from '../dataplane/handle.ts';
 import type { NativeAddon } from '../io/native-addon.ts';
 import { formatProblem, type Problem } from '../kube/problem.ts';
@@ -30,7 +32,7 @@ import { HostPorts } from './host-ports.ts';
 import { LocalPods } from './local-pods.ts';
 import { type Log, OnceLog } from './log.ts';
 import type { Offload, OffloadMode } from './offload.ts';
-import { type AgentSettings, OVERLAY_BYTES } from './options.ts';
+import type { AgentSettings } from './options.ts';
 import { PeerProbes } from './peers.ts';
 import { type PodPlan, planPod } from './pod-plan.ts';
 import { Reconciler } from './reconciler.ts';
@@ -167,8 +169,9 @@ export class HostAgent {
     return this.#hostPorts.offloadMode;
   }
 
-  get #overlayBytes(): number {
-    return this.settings.backend === 'vxlan' ? OVERLAY_BYTES : 0;
+  /** What the backend puts around a packet on the way to most hosts. */
+  #overlayBytes(node: ClusterNode): number {
+    return this.settings.backend === 'vxlan' ? overlayBytes(node.address) : 0;
   }
 
   async #findUnderlay(node: ClusterNode): Promise<Underlay> {
@@ -176,18 +179,19 @@ export class HostAgent {
     const address = formatAddress(node.address);
     if (this.underlay?.address !== address) this.underlay = findUnderlay(await readLinks(), address, node.name);
     this.#underlayWatch.follow(address);
-    this.podMtu = settings.mtu ?? this.underlay.mtu - this.#overlayBytes;
+    this.podMtu = settings.mtu ?? this.underlay.mtu - this.#overlayBytes(node);
     return this.underlay;
   }
 
   async #placeHost(node: ClusterNode, underlay: Underlay): Promise<void> {
     const { settings } = this;
+    const ranges = clusterRanges(settings);
     const network: HostNetwork = {
       gateway: formatAddress4(node.gateway4),
       podCidr: formatPrefix(node.podCidr),
-      clusterCidr: settings.clusterCidr,
-      serviceCidr: settings.serviceCidr,
-      clusterDns: settings.clusterDns,
+      clusterCidr: formatPrefix(ranges.cluster[0]!.prefix),
+      serviceCidr: formatPrefix(ranges.service[0]!.prefix),
+      clusterDns: formatAddress(ranges.dns[0]!),
       mtu: this.podMtu,
       udpPort: settings.port,
     };
@@ -202,7 +206,7 @@ export class HostAgent {
     const context = {
       stateDir: settings.stateDir,
       nodeAddress: formatAddress(node.address),
-      clusterDns: settings.clusterDns,
+      clusterDns: formatAddress(clusterRanges(settings).dns[0]!),
       clusterDomain: settings.clusterDomain,
       hostResolvConf: this.dns.hostResolvConf,
       hostEtcHosts: readText('/etc/hosts'),
@@ -245,8 +249,8 @@ export class HostAgent {
         gateway: formatAddress4(node.gateway4),
         podCidr: formatPrefix(node.podCidr),
       }));
-    const overlayBytes = this.#overlayBytes;
-    this.peers.update(peers, { neededMtu: this.podMtu + overlayBytes, overlayBytes, udpPort: this.settings.port });
+    const bytes = this.#overlayBytes(own);
+    this.peers.update(peers, { neededMtu: this.podMtu + bytes, overlayBytes: bytes, udpPort: this.settings.port });
   }
 
   #noteProblems(): void {

@@ -2,11 +2,13 @@
  * The host's DNS server as the agent runs it: at the cluster's DNS address, from the records of the newest model, with
  * the host's resolvers, which it follows as their file changes.
  */
+import { clusterRanges } from '../control/cluster-settings.ts';
 import type { ClusterModel } from '../control/model.ts';
 import { type ClusterRecords, clusterRecords } from '../dns/cluster-records.ts';
 import { parseResolvConf } from '../dns/resolv-conf.ts';
 import { ResolvConfWatch } from '../dns/resolv-conf-watch.ts';
 import { DnsServer } from '../dns/server.ts';
+import { formatAddress } from '../wire/address.ts';
 import { type Prefix, parsePrefix } from '../wire/prefix.ts';
 import type { Log } from './log.ts';
 import type { AgentSettings } from './options.ts';
@@ -19,6 +21,7 @@ export class HostDns {
   readonly #log: Log;
   readonly #watch: ResolvConfWatch;
   readonly #reverse: readonly Prefix[];
+  readonly #addresses: readonly string[];
   #records: ClusterRecords | undefined;
   #server: DnsServer | undefined;
 
@@ -26,7 +29,9 @@ export class HostDns {
   constructor(settings: AgentSettings, log: Log, onHostChange: () => void) {
     this.#settings = settings;
     this.#log = log;
-    this.#reverse = prefixes([settings.clusterCidr, settings.serviceCidr]);
+    const { cluster, service, dns } = clusterRanges(settings);
+    this.#reverse = [...cluster, ...service].map((block) => block.prefix);
+    this.#addresses = dns.map(formatAddress);
     this.#watch = new ResolvConfWatch(RESOLV_CONF, () => {
       const upstreams = this.#upstreams();
       log.info(`${RESOLV_CONF} changed: names outside the cluster are asked of ${upstreams.join(', ') || 'nobody'}`);
@@ -49,7 +54,7 @@ export class HostDns {
     if (this.#server) return;
     const settings = this.#settings;
     this.#server = await DnsServer.start({
-      address: settings.clusterDns,
+      address: this.#addresses[0] as string,
       port: PORT,
       domain: settings.clusterDomain,
       records: () => this.#records,

@@ -4,6 +4,7 @@
  */
 import { availableParallelism, hostname } from 'node:os';
 import { join, resolve } from 'node:path';
+import { type ClusterSettings, clusterRanges } from '../control/cluster-settings.ts';
 import type { StubDomain } from '../dns/forwarder.ts';
 import { canonicalName, isWritableName } from '../dns/name.ts';
 import { parseUpstream } from '../dns/upstream.ts';
@@ -24,6 +25,7 @@ export interface AgentOptions {
   vni?: number;
   /** UDP port of the overlay. */
   port?: number;
+  /** One range of each family: `10.244.0.0/16,fd00:10:244::/56`; IPv4 alone: no IPv6. */
   clusterCidr?: string;
   serviceCidr?: string;
   clusterDns?: string;
@@ -67,8 +69,13 @@ export const MOST_DNS_LOG = 100_000;
 /** Bridges the wait for an answer from the next host; docs/performance.md has what it gains and costs. */
 const BUSY_POLL_MICROS = 200;
 
-/** Bytes that VXLAN over IPv4 puts around a pod's packet: outer IP 20, UDP 8, VXLAN 8, inner Ethernet 14. */
-export const OVERLAY_BYTES = 50;
+/** Ranges that most clusters and labs are content with. */
+export const DEFAULT_CLUSTER: ClusterSettings = {
+  clusterCidr: '10.244.0.0/16,fd00:10:244::/56',
+  serviceCidr: '10.96.0.0/16,fd00:10:96::/112',
+  clusterDns: '10.96.0.10,fd00:10:96::a',
+  clusterDomain: 'cluster.local',
+};
 
 export function agentSettings(options: AgentOptions): AgentSettings {
   const node = options.node ?? hostname().toLowerCase();
@@ -91,16 +98,14 @@ export function agentSettings(options: AgentOptions): AgentSettings {
       'choose a shorter one with --socket',
     );
   }
+  const cluster = clusterSettings(options);
   return {
     node,
     manifests: options.manifests.map((path) => resolve(path)),
     backend: oneOf('--backend', options.backend ?? 'vxlan', ['vxlan', 'host-gw']),
     vni: inRange('--vni', options.vni ?? 1, 0, 0xffffff),
     port: inRange('--port', options.port ?? 4789, 1, 65535),
-    clusterCidr: options.clusterCidr ?? '10.244.0.0/16',
-    serviceCidr: options.serviceCidr ?? '10.96.0.0/16',
-    clusterDns: options.clusterDns ?? '10.96.0.10',
-    clusterDomain: options.clusterDomain ?? 'cluster.local',
+    ...cluster,
     stateDir,
     socketPath,
     mtu: options.mtu === undefined ? undefined : inRange('--mtu', options.mtu, 576, 65535),
@@ -116,6 +121,32 @@ export function agentSettings(options: AgentOptions): AgentSettings {
     busyPoll: inRange('--busy-poll', options.busyPoll ?? BUSY_POLL_MICROS, 0, 10_000),
     maxFlows: options.maxFlows === undefined ? undefined : inRange('--max-flows', options.maxFlows, 1024, 1 << 24),
   };
+}
+
+function clusterSettings(options: AgentOptions): ClusterSettings {
+  const settings = {
+    clusterCidr: options.clusterCidr ?? DEFAULT_CLUSTER.clusterCidr,
+    serviceCidr: options.serviceCidr ?? DEFAULT_CLUSTER.serviceCidr,
+    clusterDns: options.clusterDns ?? DEFAULT_CLUSTER.clusterDns,
+    clusterDomain: options.clusterDomain ?? DEFAULT_CLUSTER.clusterDomain,
+  };
+  // Who names ranges of IPv4 alone wants no IPv6, also where the other settings are left as they are.
+  const single = (['clusterCidr', 'serviceCidr'] as const).some(
+    (name) => options[name] && !options[name].includes(':'),
+  );
+  for (const name of ['clusterCidr', 'serviceCidr', 'clusterDns'] as const) {
+    if (single && options[name] === undefined) settings[name] = settings[name].split(',')[0] as string;
+  }
+  try {
+    clusterRanges(settings);
+    return settings;
+  } catch (error) {
+    throw new AgentError(
+      'bad-option',
+      (error as Error).message,
+      'see --cluster-cidr, --service-cidr and --cluster-dns',
+    );
+  }
 }
 
 export function defaultWorkers(processors: number): number {

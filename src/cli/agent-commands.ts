@@ -55,9 +55,12 @@ function addAgent(program: Command): void {
     .addOption(new Option('--backend <name>', 'how packets cross').choices(['vxlan', 'host-gw']).default('vxlan'))
     .option('--vni <number>', 'VXLAN network identifier', integer(0, 0xffffff), 1)
     .option('--port <port>', "the overlay's UDP port (flannel's is 8472)", port, 4789)
-    .option('--cluster-cidr <prefix>', 'addresses of all pods', '10.244.0.0/16')
-    .option('--service-cidr <prefix>', 'addresses of services', '10.96.0.0/16')
-    .option('--cluster-dns <ip>', 'address of the DNS server', '10.96.0.10')
+    .option(
+      '--cluster-cidr <prefixes>',
+      'addresses of all pods, a range of each family (default: 10.244.0.0/16,fd00:10:244::/56)',
+    )
+    .option('--service-cidr <prefixes>', 'addresses of services, likewise (default: 10.96.0.0/16,fd00:10:96::/112)')
+    .option('--cluster-dns <ips>', 'addresses of the DNS server, likewise (default: 10.96.0.10,fd00:10:96::a)')
     .option('--cluster-domain <name>', 'domain of the cluster', 'cluster.local')
     .option('--mtu <bytes>', "of pods (default: the underlay's less 50)", integer(576, 65535))
     .addOption(

@@ -1,46 +1,64 @@
 /**
- * Blocks of IPv4 addresses: podCIDRs, the cluster's and the services' CIDR. ip-num does the arithmetic once per
- * block; what is compared often is kept as plain numbers, its BigInt takes microseconds a comparison.
+ * Blocks of addresses of either family: podCIDRs, the clusters' and the services' ranges. An address within a block is
+ * named by its offset, a plain number below 2 ** 32: of a wider IPv6 block only the first 2 ** 32 addresses are given
+ * out.
  */
-import { IPv4CidrRange } from 'ip-num';
-import { wordsFrom4 } from '../wire/address.ts';
-import { type Prefix, parsePrefix } from '../wire/prefix.ts';
+import { isV4, type Words } from '../wire/address.ts';
+import { formatPrefix, type Prefix, parsePrefix, prefixContains } from '../wire/prefix.ts';
 
-const V4_BITS = 96;
+const ADDRESS_BITS = 128;
 
 export interface AddressBlock {
-  /** Canonical: `10.244.1.0/24`, host bits cleared. */
+  /** Canonical: `10.244.1.0/24`, `fd00:10:244:1::/64`, host bits cleared. */
   text: string;
   prefix: Prefix;
-  /** First and last address, host-order uint32. */
-  first: number;
-  last: number;
+  isV4: boolean;
+  /** How many addresses can be named by an offset, at most 2 ** 32. */
+  size: number;
   /** Whether the text it came from had bits set beyond the prefix. */
   hadHostBits: boolean;
 }
 
-/** Undefined for what is no IPv4 CIDR. */
+/** Undefined for what is no CIDR. */
 export function parseBlock(text: string): AddressBlock | undefined {
   const prefix = parsePrefix(text);
-  // The mapped form of IPv6 text is no way to write an IPv4 block.
-  if (!prefix || text.includes(':')) return undefined;
-  const range = IPv4CidrRange.fromCidr(text);
-  const first = Number(range.getFirst().getValue());
-  const last = Number(range.getLast().getValue());
+  // The mapped form of IPv6 text is no way to write an IPv4 block, nor one that holds IPv4.
+  const v4 = !text.includes(':');
+  if (!prefix || isV4(prefix.address) !== v4) return undefined;
+  const whole = parsePrefix(`${text.slice(0, text.indexOf('/'))}/${v4 ? 32 : ADDRESS_BITS}`) as Prefix;
   return {
-    text: `${range.getFirst().toString()}/${prefix.lengthBits - V4_BITS}`,
-    prefix: { address: wordsFrom4(first), lengthBits: prefix.lengthBits },
-    first,
-    last,
-    hadHostBits: !text.startsWith(`${range.getFirst().toString()}/`),
+    text: formatPrefix(prefix),
+    prefix,
+    isV4: v4,
+    size: 2 ** Math.min(32, ADDRESS_BITS - prefix.lengthBits),
+    hadHostBits: whole.address.some((word, i) => word !== prefix.address[i]),
   };
 }
 
 export function blocksOverlap(a: AddressBlock, b: AddressBlock): boolean {
-  return a.first <= b.last && b.first <= a.last;
+  return blockHolds(a, b.prefix.address) || blockHolds(b, a.prefix.address);
 }
 
-/** Whether the block holds an address, host-order uint32. */
-export function blockHolds(block: AddressBlock, address4: number): boolean {
-  return address4 >= block.first && address4 <= block.last;
+export function blockHolds(block: AddressBlock, address: Words): boolean {
+  // IPv4's mapped form lies in the widest IPv6 blocks.
+  return block.isV4 === isV4(address) && prefixContains(block.prefix, address);
+}
+
+/** The address at an offset below the block's size. */
+export function addressAt(block: AddressBlock, offset: number): Words {
+  const [a, b, c, d] = block.prefix.address;
+  return [a, b, c, (d + offset) >>> 0];
+}
+
+/** The offset of an address, or -1 where it is not among those that can be named. */
+export function offsetIn(block: AddressBlock, address: Words): number {
+  const [a, b, c, d] = block.prefix.address;
+  if (address[0] !== a || address[1] !== b || address[2] !== c) return -1;
+  const offset = (address[3] >>> 0) - (d >>> 0);
+  return offset < block.size ? offset : -1;
+}
+
+/** Of a list with at most one block of each family. */
+export function blockOfFamily(blocks: readonly AddressBlock[], v4: boolean): AddressBlock | undefined {
+  return blocks.find((block) => block.isV4 === v4);
 }

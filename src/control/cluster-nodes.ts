@@ -4,7 +4,8 @@
  */
 import type { Node } from '../kube/objects.ts';
 import { formatAddress, isV4, parseAddress, parseMac, type Words, word4 } from '../wire/address.ts';
-import { type AddressBlock, blockHolds, blocksOverlap, parseBlock } from './address-block.ts';
+import { type AddressBlock, addressAt, blockHolds, blockOfFamily, blocksOverlap, parseBlock } from './address-block.ts';
+import type { ClusterRanges } from './cluster-settings.ts';
 import type { ClusterNode } from './model.ts';
 import type { ProblemList } from './problem-list.ts';
 
@@ -13,32 +14,29 @@ export const VTEP_MAC_ANNOTATION = 'weft.dev/vtep-mac';
 /** What flannel's daemon publishes about itself: `{"VNI":1,"VtepMAC":"…"}`. */
 export const FLANNEL_DATA_ANNOTATION = 'flannel.alpha.coreos.com/backend-data';
 
-/** Network address, gateway, one pod, broadcast. */
+/** Network address, gateway, one pod, broadcast (IPv6 has none, and takes no fewer). */
 const SMALLEST_BLOCK = 4;
-
-export interface ClusterBlocks {
-  cluster: AddressBlock;
-  service: AddressBlock;
-}
+const NO_IPV6 = 'its pods get no IPv6 address';
 
 /** By name, in name order. */
 export function buildNodes(
   nodes: ReadonlyMap<string, Node>,
-  blocks: ClusterBlocks,
+  ranges: ClusterRanges,
   problems: ProblemList,
 ): Map<string, ClusterNode> {
   const out = new Map<string, ClusterNode>();
   const used: { title: string; block: AddressBlock }[] = [];
-  const addressOwner = new Map<number, string>();
+  const addressOwner = new Map<string, string>();
   for (const name of [...nodes.keys()].sort()) {
     const node = nodes.get(name) as Node;
     const title = `Node ${name}`;
     const addresses = internalAddresses(node, title, problems);
-    const block = podBlock(node, title, blocks, problems);
+    const block = podBlock(node, title, ranges, problems);
     const first = addresses[0];
     if (!first || !block) continue;
-    const twin = addresses.map((a) => addressOwner.get(word4(a))).find((owner) => owner !== undefined);
-    const rival = used.find((u) => blocksOverlap(u.block, block));
+    const twin = addresses.map((a) => addressOwner.get(formatAddress(a))).find((owner) => owner !== undefined);
+    const rivalOf = (own: AddressBlock) => used.find((u) => blocksOverlap(u.block, own));
+    const rival = rivalOf(block);
     if (twin !== undefined) {
       problems.error(title, `status.addresses: has an InternalIP of ${problems.whereIs(twin)}: left out`);
       continue;
@@ -48,16 +46,27 @@ export function buildNodes(
       problems.error(title, `spec.podCIDR: ${block.text} overlaps ${rival.block.text} of ${owner}: left out`);
       continue;
     }
-    used.push({ title, block });
-    for (const a of addresses) addressOwner.set(word4(a), title);
-    const vtep = vtepOf(node, first, title, problems);
+    let block6 = podBlock6(node, title, ranges, problems);
+    const rival6 = block6 && rivalOf(block6);
+    if (block6 && rival6) {
+      const owner = problems.whereIs(rival6.title);
+      problems.error(title, `spec.podCIDRs: ${block6.text} overlaps ${rival6.block.text} of ${owner}: ${NO_IPV6}`);
+      block6 = undefined;
+    }
+    used.push({ title, block }, ...(block6 ? [{ title, block: block6 }] : []));
+    for (const a of addresses) addressOwner.set(formatAddress(a), title);
+    const vtep = vtepOf(node, addresses.find(isV4) ?? first, title, problems);
+    const network4 = word4(block.prefix.address);
     out.set(name, {
       name,
       address: first,
       addresses,
       podCidr: block.prefix,
-      gateway4: block.first + 1,
-      vtepAddress4: block.first,
+      gateway4: network4 + 1,
+      vtepAddress4: network4,
+      ...(block6
+        ? { podCidr6: block6.prefix, gateway6: addressAt(block6, 1), vtepAddress6: addressAt(block6, 0) }
+        : {}),
       ...vtep,
     });
   }
@@ -69,34 +78,56 @@ function internalAddresses(node: Node, title: string, problems: ProblemList): Wo
     .filter((a) => a.type === 'InternalIP')
     .map((a) => parseAddress(a.address))
     .filter((a) => a !== undefined);
-  const v4 = words.filter(isV4);
-  if (v4.length > 0) return v4;
-  const lacks = words.length > 0 ? 'has IPv6 InternalIPs only, which are not carried yet' : 'has no InternalIP';
-  problems.error(title, `status.addresses: ${lacks}: left out`);
-  return [];
+  if (words.length === 0) problems.error(title, 'status.addresses: has no InternalIP: left out');
+  return words;
 }
 
-function podBlock(node: Node, title: string, blocks: ClusterBlocks, problems: ProblemList): AddressBlock | undefined {
-  const texts = node.spec?.podCIDR ? [node.spec.podCIDR, ...(node.spec.podCIDRs ?? [])] : (node.spec?.podCIDRs ?? []);
-  const block = texts.map(parseBlock).find((b) => b !== undefined);
-  const refuse = (reason: string): undefined => {
-    problems.error(title, `spec.podCIDR: ${reason}: left out`);
-  };
-  if (!block) return refuse(texts.length > 0 ? `${texts[0]} is not IPv4, the only family carried yet` : 'is missing');
-  if (block.last - block.first + 1 < SMALLEST_BLOCK) return refuse(`${block.text} has no room for a pod`);
-  if (block.first < blocks.cluster.first || block.last > blocks.cluster.last) {
-    return refuse(`${block.text} is outside the cluster's ${blocks.cluster.text}`);
+/** What is written of one family: the first podCIDR of it. */
+function writtenBlock(node: Node, v4: boolean): AddressBlock | undefined {
+  return blockOfFamily(
+    podCidrTexts(node).flatMap((text) => parseBlock(text) ?? []),
+    v4,
+  );
+}
+
+function podCidrTexts(node: Node): string[] {
+  return node.spec?.podCIDR ? [node.spec.podCIDR, ...(node.spec.podCIDRs ?? [])] : (node.spec?.podCIDRs ?? []);
+}
+
+function podBlock(node: Node, title: string, ranges: ClusterRanges, problems: ProblemList): AddressBlock | undefined {
+  const texts = podCidrTexts(node);
+  const block = writtenBlock(node, true);
+  const lacks = texts.length > 0 ? `${texts.join(',')} is not IPv4, which every node has, IPv6 or not` : 'is missing';
+  const fault = block ? faultOf(block, node, ranges) : lacks;
+  if (fault !== undefined) problems.error(title, `spec.podCIDR: ${fault}: left out`);
+  else if (block?.hadHostBits) problems.warning(title, `spec.podCIDR: has host bits set: read as ${block.text}`);
+  return fault === undefined ? block : undefined;
+}
+
+function podBlock6(node: Node, title: string, ranges: ClusterRanges, problems: ProblemList): AddressBlock | undefined {
+  const block = writtenBlock(node, false);
+  if (!block) return undefined;
+  const fault = faultOf(block, node, ranges);
+  if (fault !== undefined) problems.error(title, `spec.podCIDRs: ${fault}: ${NO_IPV6}`);
+  else if (block.hadHostBits) problems.warning(title, `spec.podCIDRs: has host bits set: read as ${block.text}`);
+  return fault === undefined ? block : undefined;
+}
+
+function faultOf(block: AddressBlock, node: Node, ranges: ClusterRanges): string | undefined {
+  const cluster = blockOfFamily(ranges.cluster, block.isV4);
+  const service = blockOfFamily(ranges.service, block.isV4);
+  if (!cluster || !service) return `${block.text} is IPv6, and the cluster has no IPv6 range`;
+  if (block.size < SMALLEST_BLOCK) return `${block.text} has no room for a pod`;
+  if (block.prefix.lengthBits < cluster.prefix.lengthBits || !blockHolds(cluster, block.prefix.address)) {
+    return `${block.text} is outside the cluster's ${cluster.text}`;
   }
-  if (blocksOverlap(block, blocks.service))
-    return refuse(`${block.text} overlaps the services' ${blocks.service.text}`);
+  if (blocksOverlap(block, service)) return `${block.text} overlaps the services' ${service.text}`;
   for (const a of node.status?.addresses ?? []) {
     const words = a.type === 'InternalIP' ? parseAddress(a.address) : undefined;
-    const holder = [blocks.cluster, blocks.service].find((b) => words && isV4(words) && blockHolds(b, word4(words)));
-    if (words && holder)
-      return refuse(`${holder.text} of pods or services holds the InternalIP ${formatAddress(words)}`);
+    const holder = [cluster, service].find((b) => words && blockHolds(b, words));
+    if (words && holder) return `${holder.text} of pods or services holds the InternalIP ${formatAddress(words)}`;
   }
-  if (block.hadHostBits) problems.warning(title, `spec.podCIDR: has host bits set: read as ${block.text}`);
-  return block;
+  return undefined;
 }
 
 function vtepOf(node: Node, address: Words, title: string, problems: ProblemList): { mac?: Uint8Array; vni?: number } {

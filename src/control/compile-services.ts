@@ -4,7 +4,7 @@
  * dataplane counts their connections.
  */
 import type { ServiceEndpoint, ServicePort } from '../tables/services.ts';
-import { isV4, word4 } from '../wire/address.ts';
+import { isV4, type Words } from '../wire/address.ts';
 import type { ClusterModel, PortTarget } from './model.ts';
 import { nameHash } from './name-hash.ts';
 import { shuffleTargets, targetKey, targetSet } from './target-order.ts';
@@ -29,11 +29,11 @@ export interface CompiledServices {
   nextEpoch: number;
 }
 
-/** `dns4`: the cluster DNS address, which is no service in the tables. */
+/** `dns`: the cluster DNS addresses, which are no services in the tables. */
 export function compileServices(
   model: ClusterModel,
   hostName: string,
-  dns4: number,
+  dns: readonly Words[],
   previous: { services: ReadonlyMap<string, ServiceMemory>; nextEpoch: number },
 ): CompiledServices {
   const ports: ServicePort[] = [];
@@ -44,7 +44,7 @@ export function compileServices(
   let nextEpoch = previous.nextEpoch;
   for (const [name, service] of model.services) {
     for (const [i, address] of service.clusterIps.entries()) {
-      if (word4(address) === dns4) continue;
+      if (dns.some((own) => own.every((word, w) => word === address[w]))) continue;
       for (const { protocol, port, targets: all } of service.ports) {
         const targets = ofFamily(all, isV4(address));
         const key = `${name} ${protocol}/${port}${i === 0 ? '' : ` #${i}`}`;

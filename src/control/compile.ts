@@ -10,15 +10,16 @@ import { buildPorts, PORT_KIND, PORT_LIMIT, type PortEntry } from '../tables/por
 import { buildRoutes, type Route } from '../tables/routes.ts';
 import { buildServices } from '../tables/services.ts';
 import { emptyTables, type LocalHost, type Tables } from '../tables/tables.ts';
-import { word4, wordsFrom4 } from '../wire/address.ts';
-import type { Prefix } from '../wire/prefix.ts';
+import { isV4, type Words, word4, wordsFrom4 } from '../wire/address.ts';
+import { formatPrefix, type Prefix } from '../wire/prefix.ts';
 import { defaultMac } from './cluster-nodes.ts';
+import { type ClusterSettings, clusterRanges } from './cluster-settings.ts';
 import { compileServices, type ServiceMemory } from './compile-services.ts';
 import { hostGwBackend } from './host-gw-backend.ts';
-import { type ClusterModel, type ClusterNode, type ClusterSettings, dnsAddress, settingsBlocks } from './model.ts';
-import type { KernelRoute, OverlayBackend } from './overlay-backend.ts';
+import type { ClusterModel, ClusterNode } from './model.ts';
+import { type KernelRoute, type OverlayBackend, podCidrs } from './overlay-backend.ts';
 import { ProblemList } from './problem-list.ts';
-import { vxlanBackend } from './vxlan-backend.ts';
+import { overlayBytes, vxlanBackend } from './vxlan-backend.ts';
 
 export interface HostContext extends ClusterSettings {
   nodeName: string;
@@ -39,14 +40,16 @@ export interface LocalPort {
 
 /** Ids of the ports that every host has. */
 export const HOST_PORT = 0;
+/** The tunnel over the underlay's IPv4. */
 export const OVERLAY_PORT = 1;
 export const OVERLAY_TAP_PORT = 2;
+/** The tunnel over its IPv6, on hosts that have an InternalIP of that family. */
+export const OVERLAY_PORT_6 = 3;
 export const FIRST_POD_PORT = 16;
 
-/** Outer IPv4, UDP and VXLAN headers and the inner Ethernet header: what the overlay adds to a packet. */
-const OVERLAY_BYTES = 50;
 const HOST_BITS = 128;
-const DEFAULT_ROUTE_BITS = 96;
+const DEFAULT_ROUTE_BITS_4 = 96;
+const NO_ADDRESS: Words = [0, 0, 0, 0];
 
 const BACKENDS: Readonly<Record<HostContext['backend'], OverlayBackend>> = {
   vxlan: vxlanBackend,
@@ -76,8 +79,7 @@ export function emptyMemory(): CompileMemory {
 
 /** Throws SettingsError for a context that makes no sense; nothing in the model makes it throw. */
 export function compile(model: ClusterModel, host: HostContext, previous: CompileMemory): Compiled {
-  const { cluster, service } = settingsBlocks(host);
-  const dns4 = dnsAddress(host);
+  const ranges = clusterRanges(host);
   const problems = new ProblemList();
   const generation = previous.generation + 1;
   const self = model.nodes.get(host.nodeName);
@@ -96,8 +98,7 @@ export function compile(model: ClusterModel, host: HostContext, previous: Compil
   const route = (prefix: Prefix, value: number): void => {
     routes.push({ address: prefix.address, lengthBits: prefix.lengthBits, value });
   };
-  const hostRoute = (address4: number, value: number): void =>
-    route({ address: wordsFrom4(address4), lengthBits: HOST_BITS }, value);
+  const hostRoute = (address: Words, value: number): void => route({ address, lengthBits: HOST_BITS }, value);
 
   const toHost = adjacency({ kind: ADJACENCY_KIND.host, port: HOST_PORT, mtu: host.podMtu });
   const toGateway = adjacency({ kind: ADJACENCY_KIND.gateway, port: HOST_PORT, mtu: host.podMtu });
@@ -105,35 +106,38 @@ export function compile(model: ClusterModel, host: HostContext, previous: Compil
 
   // The outside world through the host; of our own ranges (every podCIDR lies in the cluster's), only what is known
   // below.
-  route({ address: wordsFrom4(0), lengthBits: DEFAULT_ROUTE_BITS }, toHost);
-  route(cluster.prefix, nowhere);
-  route(service.prefix, nowhere);
-  hostRoute(self.gateway4, toGateway);
-  hostRoute(self.vtepAddress4, toGateway);
-  hostRoute(dns4, toHost);
+  route({ address: NO_ADDRESS, lengthBits: 0 }, toHost);
+  route({ address: wordsFrom4(0), lengthBits: DEFAULT_ROUTE_BITS_4 }, toHost);
+  for (const block of [...ranges.cluster, ...ranges.service]) route(block.prefix, nowhere);
+  hostRoute(wordsFrom4(self.gateway4), toGateway);
+  hostRoute(wordsFrom4(self.vtepAddress4), toGateway);
+  if (self.gateway6) hostRoute(self.gateway6, toGateway);
+  if (self.vtepAddress6) hostRoute(self.vtepAddress6, toGateway);
+  for (const address of ranges.dns) hostRoute(address, toHost);
 
-  const ports = localPorts(model, host, (address4, entry) => {
-    hostRoute(address4, adjacency({ kind: ADJACENCY_KIND.pod, port: entry.id, mtu: entry.mtu }));
+  const ports = localPorts(model, self, host, (address, entry) => {
+    hostRoute(address, adjacency({ kind: ADJACENCY_KIND.pod, port: entry.id, mtu: entry.mtu }));
   });
 
   const backend = BACKENDS[host.backend];
-  const options = { ...host, hostPort: HOST_PORT, overlayPort: OVERLAY_PORT };
+  const options = { ...host, self, hostPort: HOST_PORT, overlayPort: OVERLAY_PORT, overlayPort6: OVERLAY_PORT_6 };
   for (const node of model.nodes.values()) {
     if (node === self) continue;
     const remote = backend.remote(node, options);
+    const title = `Node ${node.name}`;
+    const left = podCidrs(node).filter((prefix) => !remote?.prefixes.includes(prefix));
+    if (left.length > 0) problems.error(title, withoutSharedFamily(self, left));
+    if (!remote) continue;
     const index = adjacency(remote.adjacency);
-    route(node.podCidr, index);
+    for (const prefix of remote.prefixes) route(prefix, index);
     if (remote.isPeer) for (const address of node.addresses) peers.push({ address, extra: 0, value: index });
-    if (remote.kernelRoute) kernelRoutes.push(remote.kernelRoute);
+    kernelRoutes.push(...remote.kernelRoutes);
     if (remote.isPeer && node.vni !== undefined && node.vni !== host.vni) {
-      problems.warning(
-        `Node ${node.name}`,
-        `uses VNI ${node.vni}, this host ${host.vni}: they will not hear each other`,
-      );
+      problems.warning(title, `uses VNI ${node.vni}, this host ${host.vni}: they will not hear each other`);
     }
   }
 
-  const { ports: servicePorts, services, nextEpoch } = compileServices(model, host.nodeName, dns4, previous);
+  const { ports: servicePorts, services, nextEpoch } = compileServices(model, host.nodeName, ranges.dns, previous);
   return {
     tables: {
       generation,
@@ -150,39 +154,52 @@ export function compile(model: ClusterModel, host: HostContext, previous: Compil
   };
 }
 
+function withoutSharedFamily(self: ClusterNode, unreached: readonly Prefix[]): string {
+  const pods = unreached.map(formatPrefix).join(' and ');
+  const lacks = self.addresses.some(isV4) ? (self.addresses.every(isV4) ? 'IPv4' : 'IPv4 and IPv6') : 'IPv6';
+  return `status.addresses: shares no family of InternalIPs with Node ${self.name}, which has ${lacks}: ${pods} is not reached`;
+}
+
 /** Ports every host has, and those of the pods that both run here and are known, each with a route to it. */
 function localPorts(
   model: ClusterModel,
+  self: ClusterNode,
   host: HostContext,
-  onPod: (address4: number, entry: PortEntry) => void,
+  onPod: (address: Words, entry: PortEntry) => void,
 ): PortEntry[] {
+  const overlay = { kind: PORT_KIND.overlay, mtu: host.podMtu + overlayBytes(self.address) };
   const ports: PortEntry[] = [
     { id: HOST_PORT, kind: PORT_KIND.host, mtu: host.podMtu },
-    { id: OVERLAY_PORT, kind: PORT_KIND.overlay, mtu: host.podMtu + OVERLAY_BYTES },
+    { id: OVERLAY_PORT, ...overlay },
+    ...(self.addresses.every(isV4) ? [] : [{ id: OVERLAY_PORT_6, ...overlay }]),
   ];
   for (const { id, namespace, name } of [...host.ports].sort((a, b) => a.id - b.id)) {
     const pod = model.pods.get(`${namespace}/${name}`);
     if (!pod || pod.nodeName !== host.nodeName || pod.hostNetwork || id < FIRST_POD_PORT || id >= PORT_LIMIT) continue;
-    const address4 = word4(pod.address);
-    const entry: PortEntry = { id, kind: PORT_KIND.pod, address4, mtu: host.podMtu };
+    const address6 = pod.addresses.find((address) => !isV4(address));
+    const entry: PortEntry = {
+      ...{ id, kind: PORT_KIND.pod, address4: word4(pod.address), mtu: host.podMtu },
+      ...(address6 ? { address6 } : {}),
+    };
     ports.push(entry);
-    onPod(address4, entry);
+    for (const address of pod.addresses) onPod(address, entry);
   }
   return ports;
 }
 
 function localHost(self: ClusterNode, host: HostContext): LocalHost {
-  const mac = self.mac ?? defaultMac(word4(self.address));
+  const outer = self.addresses.find(isV4) ?? self.address;
+  const mac = self.mac ?? defaultMac(word4(outer));
   const view = new DataView(mac.buffer, mac.byteOffset, mac.byteLength);
   return {
     gateway4: self.gateway4,
     vtepAddress4: self.vtepAddress4,
-    gateway6: [0, 0, 0, 0],
-    vtepAddress6: [0, 0, 0, 0],
+    gateway6: self.gateway6 ?? NO_ADDRESS,
+    vtepAddress6: self.vtepAddress6 ?? NO_ADDRESS,
     macHigh: view.getUint16(0),
     macLow: view.getUint32(2),
     vni: host.vni,
-    outer: self.address,
+    outer,
     udpPort: host.udpPort,
   };
 }

@@ -5,38 +5,31 @@
  */
 import type { ObjectSet, Pod } from '../kube/objects.ts';
 import type { Problem } from '../kube/problem.ts';
-import { isV4, parseAddress, type Words, word4 } from '../wire/address.ts';
+import type { Words } from '../wire/address.ts';
 import type { Prefix } from '../wire/prefix.ts';
-import { blockHolds, blocksOverlap, parseBlock } from './address-block.ts';
-import { buildNodes, type ClusterBlocks } from './cluster-nodes.ts';
+import { buildNodes } from './cluster-nodes.ts';
 import { buildServices } from './cluster-services.ts';
+import { type ClusterSettings, clusterRanges } from './cluster-settings.ts';
 import { assignPodAddresses } from './pod-addresses.ts';
 import { ProblemList } from './problem-list.ts';
 import { assignServiceAddresses } from './service-addresses.ts';
 
-/** What all hosts of a cluster agree on. */
-export interface ClusterSettings {
-  /** `10.244.0.0/16`. */
-  clusterCidr: string;
-  /** `10.96.0.0/16`. */
-  serviceCidr: string;
-  /** `10.96.0.10`. */
-  clusterDns: string;
-  /** `cluster.local`. */
-  clusterDomain: string;
-}
-
 export interface ClusterNode {
   name: string;
-  /** The first InternalIP: the underlay address, the outer address of the overlay. */
+  /** The first InternalIP, of either family: the underlay address, the outer address of the overlay. */
   address: Words;
   /** All InternalIPs. */
   addresses: readonly Words[];
+  /** The IPv4 one. */
   podCidr: Prefix;
   /** First address of podCidr, host-order uint32: the pods' gateway. */
   gateway4: number;
   /** Network address of podCidr, host-order uint32: the VTEP's, as flannel has it. */
   vtepAddress4: number;
+  /** The IPv6 one, where the node has one; with it come the other two, first address and network address of it. */
+  podCidr6?: Prefix;
+  gateway6?: Words;
+  vtepAddress6?: Words;
   /** The VTEP's MAC, 6 bytes; absent where it is to be learned (`weft.dev/vtep-mac: learn`). */
   mac?: Uint8Array;
   /** The VNI it says it uses, where it says so. */
@@ -47,7 +40,10 @@ export interface ClusterPod {
   namespace: string;
   name: string;
   nodeName: string;
+  /** Its IPv4 address; for a pod in the host's network the node's first, of either family. */
   address: Words;
+  /** One of each family that it has; the first is `address`. */
+  addresses: readonly Words[];
   hostNetwork: boolean;
   /** spec.hostname, or the pod's name. */
   hostname: string;
@@ -122,43 +118,15 @@ export interface ClusterModel {
   problems: readonly Problem[];
 }
 
-/** Settings that make no sense are the caller's to refuse: `code` WEFT_SETTINGS, the setting named in the message. */
-export class SettingsError extends Error {
-  readonly code = 'WEFT_SETTINGS';
-}
-
 /** Throws SettingsError; nothing in the objects makes it throw. */
 export function buildModel(objects: ObjectSet, settings: ClusterSettings): ClusterModel {
-  const blocks = settingsBlocks(settings);
-  const dns = dnsAddress(settings);
+  const ranges = clusterRanges(settings);
   const problems = new ProblemList(objects.places);
-  const nodes = buildNodes(objects.nodes, blocks, problems);
+  const nodes = buildNodes(objects.nodes, ranges, problems);
   const pods = buildPods(objects, nodes, problems);
-  const addresses = assignServiceAddresses(objects.services, blocks.service, dns, problems);
+  const addresses = assignServiceAddresses(objects.services, ranges, problems);
   const services = buildServices(objects, pods, addresses, problems);
   return { nodes, pods, services, problems: problems.sorted() };
-}
-
-/** The parsed CIDRs of the settings. Throws SettingsError. */
-export function settingsBlocks(settings: ClusterSettings): ClusterBlocks {
-  const cluster = parseBlock(settings.clusterCidr);
-  const service = parseBlock(settings.serviceCidr);
-  if (!cluster) throw new SettingsError(`clusterCidr: ${settings.clusterCidr} is not an IPv4 CIDR`);
-  if (!service) throw new SettingsError(`serviceCidr: ${settings.serviceCidr} is not an IPv4 CIDR`);
-  if (blocksOverlap(cluster, service)) {
-    throw new SettingsError(`serviceCidr: ${service.text} overlaps the cluster's ${cluster.text}`);
-  }
-  if (blockHolds(cluster, dnsAddress(settings))) {
-    throw new SettingsError(`clusterDns: ${settings.clusterDns} is inside the cluster's ${cluster.text}`);
-  }
-  return { cluster, service };
-}
-
-/** The cluster DNS address, host-order uint32. Throws SettingsError. */
-export function dnsAddress(settings: ClusterSettings): number {
-  const words = parseAddress(settings.clusterDns);
-  if (!words || !isV4(words)) throw new SettingsError(`clusterDns: ${settings.clusterDns} is not an IPv4 address`);
-  return word4(words);
 }
 
 function buildPods(
@@ -174,6 +142,7 @@ function buildPods(
   const out = new Map<string, ClusterPod>();
   for (const key of [...addresses.keys()].sort()) {
     const object = living.get(key) as Pod;
+    const own = addresses.get(key) as readonly Words[];
     const { metadata, spec } = object;
     if (spec.containers.some((c) => c.ports?.some((p) => p.hostPort !== undefined && !spec.hostNetwork))) {
       problems.warning(
@@ -185,7 +154,8 @@ function buildPods(
       namespace: metadata.namespace,
       name: metadata.name,
       nodeName: spec.nodeName as string,
-      address: addresses.get(key) as Words,
+      address: own[0] as Words,
+      addresses: own,
       hostNetwork: spec.hostNetwork === true,
       hostname: spec.hostname || metadata.name,
       labels: metadata.labels ?? {},

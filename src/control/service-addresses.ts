@@ -4,8 +4,9 @@
  */
 import type { Service } from '../kube/objects.ts';
 import { formatAddress4, isV4, parseAddress, type Words, word4, wordsFrom4 } from '../wire/address.ts';
-import { type AddressBlock, blockHolds } from './address-block.ts';
+import { type AddressBlock, blockHolds, blockOfFamily } from './address-block.ts';
 import { allocate } from './address-pool.ts';
+import type { ClusterRanges } from './cluster-settings.ts';
 import type { ProblemList } from './problem-list.ts';
 
 /**
@@ -14,10 +15,12 @@ import type { ProblemList } from './problem-list.ts';
  */
 export function assignServiceAddresses(
   services: ReadonlyMap<string, Service>,
-  block: AddressBlock,
-  clusterDns4: number,
+  ranges: ClusterRanges,
   problems: ProblemList,
 ): Map<string, readonly Words[]> {
+  const block = blockOfFamily(ranges.service, true) as AddressBlock;
+  const first = word4(block.prefix.address);
+  const clusterDns4 = word4(ranges.dns[0] as Words);
   const out = new Map<string, readonly Words[]>();
   const owners = new Map<number, string>();
   const unaddressed: string[] = [];
@@ -46,7 +49,7 @@ export function assignServiceAddresses(
     out.set(key, written.map(wordsFrom4));
   }
   const given = allocate(
-    { first: block.first + 1, count: block.last - block.first - 1 },
+    { first: first + 1, count: block.size - 2 },
     unaddressed,
     new Set([...owners.keys(), clusterDns4]),
   );
@@ -78,6 +81,7 @@ function faultOf(
 ): string | undefined {
   const text = formatAddress4(address);
   if (owner !== undefined) return `${text} is already the address of ${problems.whereIs(owner)}`;
-  if (!blockHolds(block, address)) return `${text} is outside the services' ${block.text}`;
-  return address === block.first || address === block.last ? `${text} is reserved in ${block.text}` : undefined;
+  if (!blockHolds(block, wordsFrom4(address))) return `${text} is outside the services' ${block.text}`;
+  const offset = address - word4(block.prefix.address);
+  return offset === 0 || offset === block.size - 1 ? `${text} is reserved in ${block.text}` : undefined;
 }

@@ -9,7 +9,7 @@ import { doubles } from './rule-checks.ts';
 import { serviceRules } from './service-rules.ts';
 import type { Violation } from './validate.ts';
 
-/** The pod's address, where the writer fixes it. */
+/** The pod's address, where the writer fixes it; `10.244.1.9,fd00:10:244:1::9` for both families. */
 export const ADDRESS_ANNOTATION = 'weft.dev/ip';
 
 /** Share of connections that the weighted schedulers of ipvs give a pod. */
@@ -44,10 +44,11 @@ function podRules(pod: Pod): Violation[] {
   const out: Violation[] = [];
   const fixed = pod.metadata.annotations?.[ADDRESS_ANNOTATION];
   if (fixed !== undefined) {
-    const address = parseAddress(fixed);
-    if (!address || !isV4(address)) {
+    const addresses = fixed.split(',').map((text) => parseAddress(text.trim()));
+    const four = addresses.filter((address) => address && isV4(address)).length;
+    if (addresses.includes(undefined) || four > 1 || addresses.length - four > 1) {
       const path = ['metadata', 'annotations', ADDRESS_ANNOTATION];
-      out.push({ path, message: `must be an IPv4 address, not "${fixed}"` });
+      out.push({ path, message: `must be an IP address, or one of each family with a comma, not "${fixed}"` });
     }
   }
   const weight = pod.metadata.annotations?.[WEIGHT_ANNOTATION];

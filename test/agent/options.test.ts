@@ -9,9 +9,9 @@ t.test('defaults are those of the architecture', async (t) => {
     backend: 'vxlan',
     vni: 1,
     port: 4789,
-    clusterCidr: '10.244.0.0/16',
-    serviceCidr: '10.96.0.0/16',
-    clusterDns: '10.96.0.10',
+    clusterCidr: '10.244.0.0/16,fd00:10:244::/56',
+    serviceCidr: '10.96.0.0/16,fd00:10:96::/112',
+    clusterDns: '10.96.0.10,fd00:10:96::a',
     clusterDomain: 'cluster.local',
     stateDir: '/run/weft/hosta',
     socketPath: '/run/weft/hosta/agent.sock',
@@ -19,6 +19,8 @@ t.test('defaults are those of the architecture', async (t) => {
     keepPods: false,
   });
   t.equal(s.mtu, undefined, 'taken from the underlay');
+  const single = agentSettings({ node: 'hosta', manifests: ['/m'], clusterCidr: '10.50.0.0/16' });
+  t.match(single, { clusterCidr: '10.50.0.0/16', serviceCidr: '10.96.0.0/16', clusterDns: '10.96.0.10' });
   t.equal(agentSettings({ node: 'a', manifests: ['m'] }).manifests[0], `${process.cwd()}/m`);
 });
 
@@ -34,6 +36,8 @@ t.test('what cannot be right is refused with its name', async (t) => {
     [{ vni: 1 << 24 }, /--vni 16777216 is not between 0 and 16777215/],
     [{ port: 0 }, /--port 0/],
     [{ mtu: 500 }, /--mtu 500/],
+    [{ clusterCidr: '10.244.0.0/16,fd00::/129' }, /clusterCidr: fd00::\/129 is not a CIDR/],
+    [{ serviceCidr: '10.96.0.0/16,' }, /serviceCidr: entry 2 of "10.96.0.0\/16," is empty/],
     [{ workers: 0 }, /--workers 0/],
     [{ backend: 'ipip' as never }, /--backend ipip is not known: use one of vxlan, host-gw/],
     [{ offload: 'magic' as never }, /--offload magic/],

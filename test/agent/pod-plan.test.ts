@@ -16,11 +16,13 @@ const CONTEXT: PodPlanContext = {
 };
 
 function pod(spec: object, more: Partial<ClusterPod> = {}): ClusterPod {
+  const address = parseAddress('10.244.1.5') as ClusterPod['address'];
   return {
     namespace: 'default',
     name: 'web-0',
     nodeName: 'hosta',
-    address: parseAddress('10.244.1.5') as ClusterPod['address'],
+    address,
+    addresses: [address],
     hostNetwork: false,
     hostname: 'web-0',
     labels: {},

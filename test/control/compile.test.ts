@@ -1,16 +1,35 @@
 /** From the model to one host's tables: where each address leads, on both backends, and what stays from one to the next. */
 import fc from 'fast-check';
 import t from 'tap';
-import { type Compiled, compile } from '../../src/control/compile.ts';
+import { type Compiled, compile, OVERLAY_PORT_6 } from '../../src/control/compile.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { find, NO_VALUE } from '../../src/tables/address-map.ts';
 import { ADJACENCY, ADJACENCY_KIND, ADJACENCY_WORDS } from '../../src/tables/adjacency.ts';
 import { PORT, PORT_KIND, PORT_WORDS } from '../../src/tables/ports.ts';
-import { lookup4, NO_ROUTE } from '../../src/tables/routes.ts';
+import { lookup, lookup4, NO_ROUTE } from '../../src/tables/routes.ts';
 import { ENDPOINT, ENDPOINT_WORDS, SERVICE, SERVICE_WORDS, serviceKey } from '../../src/tables/services.ts';
 import type { Tables } from '../../src/tables/tables.ts';
-import { formatAddress4, parseAddress4, wordsFrom4 } from '../../src/wire/address.ts';
-import { compileFor, endpoints, HOST, hosta, hostb, modelOf, node, pod, service } from './sample-objects.ts';
+import {
+  formatAddress,
+  formatAddress4,
+  parseAddress,
+  parseAddress4,
+  type Words,
+  wordsFrom4,
+} from '../../src/wire/address.ts';
+import {
+  compileFor,
+  dualA,
+  dualB,
+  endpoints,
+  HOST,
+  hosta,
+  hostb,
+  modelOf,
+  node,
+  pod,
+  service,
+} from './sample-objects.ts';
 
 const KIND_NAMES = Object.fromEntries(Object.entries(ADJACENCY_KIND).map(([name, n]) => [n, name]));
 const ip = (text: string): number => parseAddress4(text) ?? Number.NaN;
@@ -28,6 +47,22 @@ function way(tables: Tables, address: string): string {
   return `${KIND_NAMES[kind]} ${word(tables, index, ADJACENCY.port)}${peer}`;
 }
 
+function indexOf(tables: Tables, address: string): number {
+  const [a, b, c, d] = parseAddress(address) as Words;
+  return lookup(tables.routes, a, b, c, d);
+}
+
+/** way() for either family. */
+function way6(tables: Tables, address: string): string {
+  const index = indexOf(tables, address);
+  if (index === NO_ROUTE) return 'none';
+  const kind = word(tables, index, ADJACENCY.kind);
+  const at = index * ADJACENCY_WORDS + ADJACENCY.peer;
+  const [a = 0, b = 0, c = 0, d = 0] = tables.adjacencies.subarray(at, at + 4);
+  const peer = kind === ADJACENCY_KIND.peer ? ` ${formatAddress([a, b, c, d])}` : '';
+  return `${KIND_NAMES[kind]} ${word(tables, index, ADJACENCY.port)}${peer}`;
+}
+
 function serviceAt(tables: Tables, address: string, protocol: number, port: number) {
   const [a, b, c, d] = wordsFrom4(ip(address));
   const index = find(tables.services.byKey, a, b, c, d, serviceKey(protocol, port));
@@ -42,7 +77,7 @@ function serviceAt(tables: Tables, address: string, protocol: number, port: numb
 }
 
 const isPeer = (tables: Tables, address: string): boolean => {
-  const [a, b, c, d] = wordsFrom4(ip(address));
+  const [a, b, c, d] = parseAddress(address) as Words;
   return find(tables.peers, a, b, c, d, 0) !== NO_VALUE;
 };
 
@@ -56,6 +91,93 @@ const cluster: KubeObject[] = [
   pod('net', { spec: { hostNetwork: true } }),
   service('web', { clusterIP: '10.96.0.80', selector: web, ports: [{ port: 80, targetPort: 8080 }] }),
 ];
+
+const dual: KubeObject[] = [
+  dualA,
+  dualB,
+  pod('a', { ip: '10.244.1.5' }),
+  pod('far', { ip: '10.244.2.5', node: 'hostb' }),
+];
+
+t.test('IPv6 leads where IPv4 leads', async (t) => {
+  const { tables, problems } = compileFor(modelOf(...dual));
+  t.same(problems, []);
+  for (const [address, wanted] of [
+    ['10.244.1.5', 'pod 16'],
+    ['fd00:10:244:1::105', 'pod 16'],
+    ['fd00:10:244:1::106', 'unreachable 0'],
+    ['fd00:10:244:1::1', 'gateway 0'],
+    ['fd00:10:244:1::', 'gateway 0'],
+    ['fd00:10:244:2::1', 'peer 1 172.31.0.12'],
+    ['fd00:10:244:3::1', 'unreachable 0'],
+    ['fd00:10:96::a', 'host 0'],
+    ['fd00:10:96::80', 'unreachable 0'],
+    ['2001:db8::1', 'host 0'],
+    ['192.0.2.1', 'host 0'],
+  ] as const) {
+    t.equal(way6(tables, address), wanted, address);
+  }
+  const { local, ports } = tables;
+  t.equal(formatAddress(local.gateway6), 'fd00:10:244:1::1');
+  t.equal(formatAddress(local.vtepAddress6), 'fd00:10:244:1::');
+  t.same(
+    [...ports.subarray(16 * PORT_WORDS + PORT.address6, 17 * PORT_WORDS)].map((each) => each >>> 0),
+    parseAddress('fd00:10:244:1::105'),
+  );
+  t.same(
+    parseAddress('fd00:10:244:2::')?.[3],
+    word(tables, indexOf(tables, 'fd00:10:244:2::9'), ADJACENCY.nextHop6 + 3),
+  );
+  t.equal(compileFor(modelOf(hosta, hostb)).tables.local.gateway6.join(), '0,0,0,0', 'a host without IPv6');
+});
+
+t.test('the underlay may be IPv6: first, alone, or for one peer', async (t) => {
+  const mtu = (tables: Tables, address: string) => word(tables, indexOf(tables, address), ADJACENCY.mtu);
+  const a6 = node('hosta', '10.244.1.0/24,fd00:10:244:1::/64', 'fd00:172:31::11,172.31.0.11');
+  const first = compileFor(modelOf(a6, dualB), { podMtu: 1430 }).tables;
+  t.equal(way6(first, '10.244.2.5'), 'peer 3 fd00:172:31::12', 'the family that this host names first');
+  t.equal(mtu(first, '10.244.2.5'), 1430);
+  t.equal(first.ports[OVERLAY_PORT_6 * PORT_WORDS + PORT.mtu], 1500);
+  t.equal(formatAddress(first.local.outer), '172.31.0.11', 'tunnel GSO is the IPv4 one');
+  const alone = [node('hosta', '10.244.1.0/24', 'fd00:172:31::11'), node('hostb', '10.244.2.0/24', 'fd00:172:31::12')];
+  t.equal(way6(compileFor(modelOf(...alone)).tables, '10.244.2.5'), 'peer 3 fd00:172:31::12');
+  const one = compileFor(modelOf(dualA, dualB, node('hostc', '10.244.3.0/24', 'fd00:172:31::13'))).tables;
+  t.equal(way6(one, '10.244.2.5'), 'peer 1 172.31.0.12');
+  t.equal(way6(one, '10.244.3.5'), 'peer 3 fd00:172:31::13', 'who has IPv6 alone is reached over it');
+  t.equal(mtu(one, '10.244.2.5'), 1450);
+  t.equal(mtu(one, '10.244.3.5'), 1430, 'whose outer header is larger');
+  t.ok(
+    ['172.31.0.12', 'fd00:172:31::12'].every((each) => isPeer(one, each)),
+    'a peer may send from any of its addresses',
+  );
+});
+
+t.test('nodes that share no family are named, and not reached', async (t) => {
+  const six = node('hostc', '10.244.3.0/24,fd00:10:244:3::/64', 'fd00:172:31::13');
+  const { tables, problems } = compileFor(modelOf(hosta, six));
+  t.same(
+    problems.map((p) => p.message),
+    [
+      'Node hostc: status.addresses: shares no family of InternalIPs with Node hosta, which has IPv4: ' +
+        '10.244.3.0/24 and fd00:10:244:3::/64 is not reached',
+    ],
+  );
+  t.equal(way6(tables, '10.244.3.5'), 'unreachable 0');
+  const plain = compileFor(modelOf(dualA, node('hostc', '10.244.3.0/24,fd00:10:244:3::/64', '172.31.0.13')), {
+    backend: 'host-gw',
+  });
+  t.same(plain.kernelRoutes, [{ destination: '10.244.3.0/24', via: '172.31.0.13' }]);
+  t.match(plain.problems[0]?.message, /fd00:10:244:3::\/64 is not reached/, 'a plain route has one family');
+  t.equal(way6(plain.tables, 'fd00:10:244:3::5'), 'unreachable 0');
+});
+
+t.test('host-gw has a route of each family', async (t) => {
+  const { kernelRoutes } = compileFor(modelOf(...dual), { backend: 'host-gw' });
+  t.same(kernelRoutes, [
+    { destination: '10.244.2.0/24', via: '172.31.0.12' },
+    { destination: 'fd00:10:244:2::/64', via: 'fd00:172:31::12' },
+  ]);
+});
 
 t.test('where each address leads over vxlan', async (t) => {
   const { tables, problems, kernelRoutes } = compileFor(modelOf(...cluster));

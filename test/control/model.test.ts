@@ -3,7 +3,20 @@ import t from 'tap';
 import { buildModel } from '../../src/control/model.ts';
 import { objectSet } from '../../src/kube/objects.ts';
 import { formatAddress, formatAddress4, formatMac } from '../../src/wire/address.ts';
-import { endpoints, hosta, hostb, messagesOf, modelOf, node, pod, SETTINGS, service } from './sample-objects.ts';
+import { formatPrefix } from '../../src/wire/prefix.ts';
+import {
+  dualA,
+  dualB,
+  endpoints,
+  hosta,
+  hostb,
+  messagesOf,
+  modelOf,
+  node,
+  pod,
+  SETTINGS,
+  service,
+} from './sample-objects.ts';
 
 const addressOf = (model: ReturnType<typeof modelOf>, key: string) => {
   const found = model.pods.get(key);
@@ -49,11 +62,10 @@ t.test('a node that cannot be used is left out and named; the others stay', asyn
     [['x', '10.244.0.0/16', '172.31.0.20'], /overlaps 10.244.1.0\/24 of Node hosta/],
     [['x', '10.99.1.0/24', '172.31.0.20'], /outside the cluster's 10.244.0.0\/16/],
     [['x', '10.244.9.0/31', '172.31.0.20'], /no room for a pod/],
-    [['x', 'fd00::/64', '172.31.0.20'], /fd00::\/64 is not IPv4/],
+    [['x', 'fd00:10:244:9::/64', '172.31.0.20'], /fd00:10:244:9::\/64 is not IPv4, which every node has/],
     [['x', '10.244.9.0/24', '172.31.0.11'], /has an InternalIP of Node hosta/],
     [['x', '10.244.9.0/24', '10.244.7.1'], /holds the InternalIP 10.244.7.1/],
     [['x', '10.244.9.0/24', '10.96.7.1'], /holds the InternalIP 10.96.7.1/],
-    [['x', '10.244.9.0/24', 'fd00::1'], /IPv6 InternalIPs only/],
   ];
   for (const [wish, wanted] of cases) {
     const model = modelOf(node(...wish), hosta, hostb, pod('a', { node: 'x' }));
@@ -218,12 +230,122 @@ t.test('what a Service asks for and does not get is said', async (t) => {
   );
 });
 
-t.test('settings that make no sense are refused', async (t) => {
+t.test('settings that make no sense are refused, each fault by its setting and entry', async (t) => {
   const refuse = (settings: Partial<typeof SETTINGS>, message: RegExp) =>
     t.throws(() => buildModel(objectSet([]), { ...SETTINGS, ...settings }), { code: 'WEFT_SETTINGS', message });
-  refuse({ clusterCidr: '10.244.0.0' }, /^clusterCidr: /);
-  refuse({ serviceCidr: 'fd00::/64' }, /^serviceCidr: /);
+  refuse({ clusterCidr: '10.244.0.0' }, /^clusterCidr: 10.244.0.0 is not a CIDR/);
+  refuse({ clusterCidr: '10.244.0.0/16,' }, /^clusterCidr: entry 2 of "10.244.0.0\/16," is empty/);
+  refuse(
+    { clusterCidr: '10.244.0.0/16,10.245.0.0/16' },
+    /^clusterCidr: 10.244.0.0\/16 and 10.245.0.0\/16 are both IPv4/,
+  );
+  refuse({ clusterCidr: 'fd00:10:244::/56' }, /^clusterCidr: fd00:10:244::\/56 has no IPv4 range: .* IPv6 alone/);
+  refuse({ clusterCidr: '10.244.0.0/16' }, /^clusterCidr: names no IPv6 range, serviceCidr does/);
+  refuse({ serviceCidr: '10.96.0.0/16' }, /^serviceCidr: names no IPv6 range, clusterCidr does/);
   refuse({ serviceCidr: '10.244.9.0/24' }, /^serviceCidr: 10.244.9.0\/24 overlaps/);
-  refuse({ clusterDns: 'x' }, /^clusterDns: /);
-  refuse({ clusterDns: '10.244.0.10' }, /^clusterDns: /);
+  refuse(
+    { serviceCidr: '10.96.0.0/16,fd00:10:244:9::/112' },
+    /^serviceCidr: fd00:10:244:9::\/112 overlaps the cluster's fd00:10:244::\/56/,
+  );
+  refuse({ clusterDns: 'x' }, /^clusterDns: x is not an IP address/);
+  refuse({ clusterDns: '10.244.0.10' }, /^clusterDns: 10.244.0.10 is inside the cluster's 10.244.0.0\/16/);
+  refuse({ clusterDns: 'fd00:10:96::a' }, /^clusterDns: fd00:10:96::a has no IPv4 address/);
+  const four = { clusterCidr: '10.244.0.0/16', serviceCidr: '10.96.0.0/16' };
+  refuse({ ...four, clusterDns: '10.96.0.10,fd00:10:96::a' }, /^clusterDns: fd00:10:96::a is IPv6, and clusterCidr/);
+  t.same(buildModel(objectSet([]), { ...four, clusterDns: '10.96.0.10', clusterDomain: 'x' }).problems, []);
+  const blanks = { ...SETTINGS, clusterCidr: 'fd00:10:244::/56, 10.244.0.0/16' };
+  t.same(buildModel(objectSet([]), blanks).problems, [], 'in any order, with blanks');
+});
+
+t.test('nodes of both families', async (t) => {
+  const model = modelOf(dualA, dualB);
+  t.same(messagesOf(model), []);
+  const a = model.nodes.get('hosta');
+  t.equal(a && formatPrefix(a.podCidr), '10.244.1.0/24');
+  t.equal(a?.podCidr6 && formatPrefix(a.podCidr6), 'fd00:10:244:1::/64');
+  t.equal(a?.gateway6 && formatAddress(a.gateway6), 'fd00:10:244:1::1');
+  t.equal(a?.vtepAddress6 && formatAddress(a.vtepAddress6), 'fd00:10:244:1::');
+  t.same(a?.addresses.map(formatAddress), ['172.31.0.11', 'fd00:172:31::11']);
+  t.equal(formatMac(a?.mac ?? new Uint8Array(6)), '0a:58:ac:1f:00:0b', 'of the IPv4 address, whatever comes first');
+  const turned = modelOf(node('n', 'fd00:10:244:3::/64,10.244.3.0/24', 'fd00:172:31::13,172.31.0.13')).nodes.get('n');
+  t.equal(turned && formatPrefix(turned.podCidr), '10.244.3.0/24');
+  t.equal(turned && formatAddress(turned.address), 'fd00:172:31::13', 'the first InternalIP is the underlay');
+  t.equal(formatMac(turned?.mac ?? new Uint8Array(6)), '0a:58:ac:1f:00:0d');
+  const six = modelOf(node('n', '10.244.3.0/24', 'fd00:172:31::13'));
+  t.same(messagesOf(six), [], 'an underlay of IPv6 alone');
+  t.equal(six.nodes.get('n')?.podCidr6, undefined);
+});
+
+t.test('an IPv6 podCIDR that cannot be used costs the pods their IPv6 address alone', async (t) => {
+  const cases: [string, string, RegExp][] = [
+    ['fd00:99::/64', 'fd00:172:31::13', /spec.podCIDRs: fd00:99::\/64 is outside the cluster's fd00:10:244::\/56/],
+    ['fd00:10:244::/55', 'fd00:172:31::13', /is outside the cluster's/],
+    ['fd00:10:244:3::/127', 'fd00:172:31::13', /has no room for a pod/],
+    ['fd00:10:244:1:8000::/65', 'fd00:172:31::13', /overlaps fd00:10:244:1::\/64 of Node hosta/],
+    ['fd00:10:244:3::/64', 'fd00:10:244:7::1', /fd00:10:244::\/56 of pods or services holds the InternalIP/],
+  ];
+  for (const [podCidr, address, wanted] of cases) {
+    const model = modelOf(
+      dualA,
+      node('x', `10.244.3.0/24,${podCidr}`, `172.31.0.13,${address}`),
+      pod('p', { node: 'x' }),
+    );
+    t.match(messagesOf(model), [wanted]);
+    t.match(messagesOf(model)[0], /: its pods get no IPv6 address$/);
+    t.equal(model.pods.get('default/p')?.addresses.length, 1);
+  }
+  const four = { ...SETTINGS, clusterCidr: '10.244.0.0/16', serviceCidr: '10.96.0.0/16', clusterDns: '10.96.0.10' };
+  const model = buildModel(objectSet([dualA, pod('p')]), four);
+  t.match(messagesOf(model), [
+    /Node hosta: spec.podCIDRs: fd00:10:244:1::\/64 is IPv6, and the cluster has no IPv6 range/,
+  ]);
+});
+
+t.test("pods' addresses of both families", async (t) => {
+  const all = (...objects: Parameters<typeof modelOf>) => {
+    const model = modelOf(dualA, dualB, node('four', '10.244.4.0/24', '172.31.0.14'), ...objects);
+    const found = [...model.pods].map(([key, p]) => [key.slice(8), p.addresses.map(formatAddress).join()]);
+    return { ...Object.fromEntries(found), problems: messagesOf(model).join() };
+  };
+  t.same(
+    all(
+      pod('both', { ip: '10.244.1.9, fd00:10:244:1::9' }),
+      pod('four', { ip: '10.244.1.8' }),
+      pod('free', { node: 'hostb' }),
+      pod('host', { spec: { hostNetwork: true } }),
+      pod('old', { node: 'four' }),
+      pod('seen', { status: { podIP: '10.244.1.7', podIPs: [{ ip: '10.244.1.7' }, { ip: 'fd00:10:244:1::77' }] } }),
+      pod('six', { node: 'hostb', ip: 'fd00:10:244:2::abcd' }),
+    ),
+    {
+      both: '10.244.1.9,fd00:10:244:1::9',
+      four: '10.244.1.8,fd00:10:244:1::108',
+      free: '10.244.2.120,fd00:10:244:2::278',
+      host: '172.31.0.11,fd00:172:31::11',
+      old: '10.244.4.128',
+      seen: '10.244.1.7,fd00:10:244:1::77',
+      six: '10.244.2.114,fd00:10:244:2::abcd',
+      problems: '',
+    },
+  );
+  const taken = all(pod('a', { ip: '10.244.1.9' }), pod('b', { ip: '10.244.1.8,fd00:10:244:1::109' }));
+  t.equal(taken.a, '10.244.1.9,fd00:10:244:1::10a', 'the next where somebody has been given that one');
+  const refused: [string, RegExp][] = [
+    ['fd00:10:244:1::1', /fd00:10:244:1::1 is the gateway of Node hosta/],
+    ['fd00:10:244:1::', /fd00:10:244:1:: is reserved in fd00:10:244:1::\/64/],
+    ['fd00:10:244:2::5', /fd00:10:244:2::5 is outside fd00:10:244:1::\/64 of Node hosta/],
+    ['fd00:10:244:1::9', /is already the address of Pod default\/a/],
+  ];
+  for (const [ip, wanted] of refused)
+    t.match(all(pod('a', { ip: 'fd00:10:244:1::9' }), pod('x', { ip })).problems, wanted);
+  const passed = all(pod('p', { node: 'four', ip: '10.244.4.9,fd00:10:244:4::9' }));
+  t.equal(passed.p, '10.244.4.9');
+  t.match(passed.problems, /fd00:10:244:4::9 is IPv6, and Node four has no IPv6 podCIDR: passed over/);
+});
+
+t.test('a small IPv6 podCIDR, and who finds no place in it', async (t) => {
+  const small = node('s', '10.244.3.0/24,fd00:10:244:3::/126', '172.31.0.13');
+  const model = modelOf(small, ...['a', 'b', 'c'].map((name) => pod(name, { node: 's' })));
+  const six = [...model.pods.values()].flatMap((p) => p.addresses.slice(1).map(formatAddress));
+  t.same(six.sort(), ['fd00:10:244:3::2', 'fd00:10:244:3::3']);
 });

@@ -1,14 +1,15 @@
 /** Objects for the tests of control, made from as little as the test wants to say. */
 
+import type { ClusterSettings } from '../../src/control/cluster-settings.ts';
 import { type CompileMemory, compile, emptyMemory, type HostContext } from '../../src/control/compile.ts';
-import { buildModel, type ClusterModel, type ClusterSettings } from '../../src/control/model.ts';
+import { buildModel, type ClusterModel } from '../../src/control/model.ts';
 import type { EndpointSlice, Endpoints, KubeObject, Node, Pod, Service } from '../../src/kube/objects.ts';
 import { objectSet } from '../../src/kube/objects.ts';
 
 export const SETTINGS: ClusterSettings = {
-  clusterCidr: '10.244.0.0/16',
-  serviceCidr: '10.96.0.0/16',
-  clusterDns: '10.96.0.10',
+  clusterCidr: '10.244.0.0/16,fd00:10:244::/56',
+  serviceCidr: '10.96.0.0/16,fd00:10:96::/112',
+  clusterDns: '10.96.0.10,fd00:10:96::a',
   clusterDomain: 'cluster.local',
 };
 
@@ -22,18 +23,23 @@ export const HOST: HostContext = {
   ports: [],
 };
 
+/** `podCIDR` and `address` may name several, with commas. */
 export function node(name: string, podCIDR: string, address: string, annotations: Record<string, string> = {}): Node {
+  const podCIDRs = podCIDR.split(',');
   return {
     apiVersion: 'v1',
     kind: 'Node',
     metadata: { name, annotations },
-    spec: { podCIDR },
-    status: { addresses: [{ type: 'InternalIP', address }] },
+    spec: { podCIDR: podCIDRs[0] as string, ...(podCIDRs.length > 1 ? { podCIDRs } : {}) },
+    status: { addresses: address.split(',').map((each) => ({ type: 'InternalIP', address: each })) },
   };
 }
 
 export const hosta = node('hosta', '10.244.1.0/24', '172.31.0.11');
 export const hostb = node('hostb', '10.244.2.0/24', '172.31.0.12');
+/** The same two with both families. */
+export const dualA = node('hosta', '10.244.1.0/24,fd00:10:244:1::/64', '172.31.0.11,fd00:172:31::11');
+export const dualB = node('hostb', '10.244.2.0/24,fd00:10:244:2::/64', '172.31.0.12,fd00:172:31::12');
 
 export interface PodWish {
   node?: string;

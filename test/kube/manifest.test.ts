@@ -207,8 +207,8 @@ t.test('every fault names its place', async (t) => {
     ],
     [
       'fixed address',
-      pod('{containers: [{name: c}]}', '{name: a, annotations: {weft.dev/ip: "fd00::1"}}'),
-      'f.yaml:3: Pod default/a: metadata.annotations[weft.dev/ip]: must be an IPv4 address, not "fd00::1"',
+      pod('{containers: [{name: c}]}', '{name: a, annotations: {weft.dev/ip: "10.0.0.1,10.0.0.2"}}'),
+      'f.yaml:3: Pod default/a: metadata.annotations[weft.dev/ip]: must be an IP address, or one of each family with a comma, not "10.0.0.1,10.0.0.2"',
     ],
     [
       'endpoint address',
