@@ -34,7 +34,7 @@ export function serviceOf(c: Context, forward: number): number {
  * From the VTEP's address, if another worker keeps the connections of the gateway's: they must not look alike.
  */
 export function pointAt(c: Context, forward: number, service: number, n: number): boolean {
-  const { services, local } = c.tables;
+  const { services } = c.tables;
   const w = c.flows.words;
   const o = forward * FLOW_WORDS;
   const s = service * SERVICE_WORDS;
@@ -45,12 +45,31 @@ export function pointAt(c: Context, forward: number, service: number, n: number)
   w[o + FLOW_WORDS + FLOW.endpoint] = chosen;
   w[o + FLOW.state] |= STATE.translated | STATE.balanced;
   const port = ends[e + ENDPOINT.port];
-  if (hairpin) {
-    const kept = c.crossing === undefined || !c.crossing.isForeign(c.tables, 0, 0, MAPPED, local.gateway4 | 0);
-    const near = kept ? local.gateway4 : local.vtepAddress4;
-    return setReply(c, forward, ends[e], ends[e + 1], ends[e + 2], ends[e + 3], port, 0, 0, MAPPED, near | 0);
-  }
+  if (hairpin) return masquerade(c, forward, ends[e], ends[e + 1], ends[e + 2], ends[e + 3], port);
   return setReply(c, forward, ends[e], ends[e + 1], ends[e + 2], ends[e + 3], port, w[o], w[o + 1], w[o + 2], w[o + 3]);
+}
+
+/** Gives a connection the reply key with an address of this host, of the endpoint's family, in its client's place. */
+function masquerade(
+  c: Context,
+  forward: number,
+  r0: number,
+  r1: number,
+  r2: number,
+  r3: number,
+  remotePort: number,
+): boolean {
+  const { crossing, tables } = c;
+  const { gateway4, vtepAddress4, gateway6, vtepAddress6 } = tables.local;
+  if ((r0 | r1) === 0) {
+    const kept = crossing === undefined || !crossing.isForeign(tables, 0, 0, MAPPED, gateway4 | 0);
+    return setReply(c, forward, r0, r1, r2, r3, remotePort, 0, 0, MAPPED, (kept ? gateway4 : vtepAddress4) | 0);
+  }
+  const kept =
+    crossing === undefined ||
+    !crossing.isForeign(tables, gateway6[0] | 0, gateway6[1] | 0, gateway6[2] | 0, gateway6[3] | 0);
+  const near = kept ? gateway6 : vtepAddress6;
+  return setReply(c, forward, r0, r1, r2, r3, remotePort, near[0] | 0, near[1] | 0, near[2] | 0, near[3] | 0);
 }
 
 /**
