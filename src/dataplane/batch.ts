@@ -28,6 +28,8 @@ export class Batch {
   readonly protocol = field();
   /** Source port in the upper half, destination port in the lower; ICMP echo: identifier in both; otherwise 0. */
   readonly ports = field();
+  /** What a fragment's datagram is known by where its source is rewritten; only where its ports are known. */
+  readonly fragmentId = field();
   /** TCP flags, or 0. */
   readonly tcpFlags = field();
   /** KIND of the packet beyond its protocol. */
@@ -48,7 +50,7 @@ export class Batch {
 
 export const KIND = {
   plain: 0,
-  /** A fragment: its ports are not looked at. */
+  /** A fragment: its ports are those of its datagram, 0 where they are not known; only the first one has them in it. */
   fragment: 1,
   /** ICMP echo request. */
   echoRequest: 2,

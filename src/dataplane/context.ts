@@ -10,6 +10,7 @@ import { Attempts } from './attempts.ts';
 import { Batch } from './batch.ts';
 import { Counters, GAUGE } from './counters.ts';
 import type { Crossing } from './crossing.ts';
+import { DatagramFragments } from './datagram-fragments.ts';
 import type { Allocate } from './flow-index.ts';
 import { FlowTable } from './flow-table.ts';
 
@@ -42,6 +43,7 @@ export class Context {
   readonly counters: Counters;
   readonly flows: FlowTable;
   readonly attempts: Attempts;
+  readonly fragments: DatagramFragments;
   tables: Tables = emptyTables();
   /** MAC of each adjacency's peer, two words each: from the tables, or learned where they name none. */
   macs = new Int32Array(0);
@@ -75,6 +77,7 @@ export class Context {
     this.crossing = options.crossing;
     // Each worker has its share: all of them together keep the limits.
     const workers = this.crossing?.workers ?? 1;
+    this.fragments = new DatagramFragments(this.crossing?.self ?? 0, workers);
     // IPv4 identifications of frames begin apart.
     this.outerId = Math.floor(((this.crossing?.self ?? 0) * 0x10000) / workers);
     this.#icmpAll = new Budgets(1, ICMP_PER_SECOND / workers);

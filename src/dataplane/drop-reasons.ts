@@ -27,6 +27,11 @@ const REASONS = [
   ['neighbour-discovery', 'A malformed neighbour solicitation, or one for an address that is not ours.'],
   ['peer-source', 'A host sent from an address that is routed to another host.'],
   ['peer-transit', 'A host sent to an address that is not on this host: nothing is forwarded onwards.'],
+  // gather
+  ['fragment-header', 'A fragment whose length or place is wrong, or a first one that ends before its own header.'],
+  ['fragment-overlap', 'A fragment that repeats or contradicts others of its datagram.'],
+  ['fragment-unfinished', 'A fragment whose first one did not come in time.'],
+  ['fragment-limit', 'A fragment to a service, with no room to wait for the first one of its datagram.'],
   // flow, home, service
   ['flow-table-full', 'The flow table is full of connections that are all in use.'],
   ['flow-invalid', 'An error or a reset that belongs to no connection of a service.'],
@@ -34,7 +39,7 @@ const REASONS = [
   ['service-no-endpoint', 'The service has no endpoint: refused.'],
   ['service-no-port', 'No service stands at this port of a service address: refused.'],
   ['service-no-connection', 'A packet in the middle of a connection that is not known (any more): reset.'],
-  ['service-protocol', 'Services carry whole TCP and UDP packets; this is something else.'],
+  ['service-protocol', 'Services carry TCP and UDP; this is something else.'],
   ['service-all-failed', 'No endpoint answered: the client was refused.'],
   // route
   ['no-route', 'No route leads to the destination.'],

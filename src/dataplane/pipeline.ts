@@ -1,8 +1,8 @@
 /**
  * The pipeline: every packet of a vector through the stages, one stage at a time.
  *
- *   parse → local → flow → service → route → translate → encap
- *                        ↘ home, where there are several workers: to the one that keeps the connection
+ *   parse → local → gather → flow → service → route → translate → encap
+ *                                 ↘ home, where there are several workers: to the one that keeps the connection
  *
  * Answers that stages make (errors, resets, fragments) are appended to the vector behind it. Packets that failover
  * sends again are appended too, and take the whole way like any other, until none are left.
@@ -19,6 +19,7 @@ import { FLOW, FLOW_WORDS } from './flow-record.ts';
 import { askMac } from './neighbours.ts';
 import { encap } from './stages/encap.ts';
 import { flow } from './stages/flow.ts';
+import { gather } from './stages/gather.ts';
 import { home } from './stages/home.ts';
 import { local } from './stages/local.ts';
 import { parse } from './stages/parse.ts';
@@ -60,9 +61,8 @@ export class Pipeline {
     // What has arrived first: it may be the answer that an attempt's time limit is about.
     this.#run(0, vector.count);
     this.#expireAttempts();
-    for (let done = vector.count; c.attempts.appendResends(vector) > 0; done = vector.count) {
-      this.#run(done, vector.count);
-    }
+    c.fragments.expire(c);
+    for (let done = vector.count; this.#appendOwn() > 0; done = vector.count) this.#run(done, vector.count);
     this.#askNeighbours();
     c.crossing?.publish();
     this.#count(vector.count);
@@ -74,6 +74,8 @@ export class Pipeline {
     const attempt = c.attempts.waitMs(nowMs);
     let wait = c.flows.sweepMs;
     if (attempt >= 0 && (wait < 0 || attempt < wait)) wait = attempt;
+    const fragment = c.fragments.waitMs(nowMs);
+    if (fragment >= 0 && (wait < 0 || fragment < wait)) wait = fragment;
     if (this.#asking && (wait < 0 || ASK_MS < wait)) wait = ASK_MS;
     return wait;
   }
@@ -87,10 +89,17 @@ export class Pipeline {
     }
   }
 
+  /** Packets that were kept and go on now; returns how many. */
+  #appendOwn(): number {
+    const c = this.context;
+    return c.attempts.appendResends(this.#vector) + c.fragments.waiting.appendReleased(this.#vector);
+  }
+
   #run(from: number, to: number): void {
     const c = this.context;
     parse(c, from, to);
     local(c, from, to);
+    gather(c, from, to);
     flow(c, from, to);
     if (c.crossing !== undefined) home(c, c.crossing, from, to);
     service(c, from, to);

@@ -161,6 +161,12 @@ export function decrementTtl(b: Uint8Array, o: number): void {
   b[o + TTL]--;
 }
 
+/** Stores another identification, checksum included. */
+export function adjustIdentification(b: Uint8Array, o: number, id: number): void {
+  setU16(b, o + CHECKSUM, adjust16(u16(b, o + CHECKSUM), identification(b, o), id));
+  setIdentification(b, o, id);
+}
+
 /** Computes the header's checksum anew. */
 export function fillChecksum(b: Uint8Array, o: number): void {
   setU16(b, o + CHECKSUM, 0);

@@ -14,7 +14,7 @@
  * Authentication, encryption, mobility and what else there is are taken for what the packet carries: nothing here looks
  * behind them.
  */
-import { u16, u32 } from './bytes.ts';
+import { setU32, u16, u32 } from './bytes.ts';
 import * as ipv6 from './ipv6.ts';
 
 export const NEXT = { hopByHop: 0, routing: 43, fragment: 44, destinationOptions: 60 } as const;
@@ -78,6 +78,10 @@ export function fragmentOffsetBytes(b: Uint8Array, o: number): number {
 
 export function moreFragments(b: Uint8Array, o: number): boolean {
   return (b[o + 3] & 1) !== 0;
+}
+
+export function setIdentification(b: Uint8Array, o: number, id: number): void {
+  setU32(b, o + IDENTIFICATION, id);
 }
 
 export function identification(b: Uint8Array, o: number): number {

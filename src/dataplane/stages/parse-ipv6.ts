@@ -4,7 +4,7 @@
  * detection: every pod's does, RFC 4861 and 3810) ends here without alarm; neighbour discovery of overlay peers goes on
  * to the local stage.
  */
-import { GSO_NONE, GSO_TCPV6 } from '../../io/vector.ts';
+import { GSO_NONE, GSO_TCPV6, PACKET_FLAG } from '../../io/vector.ts';
 import * as ethernet from '../../wire/ethernet.ts';
 import * as icmpv6 from '../../wire/icmpv6.ts';
 import * as ipv4 from '../../wire/ipv4.ts';
@@ -111,7 +111,10 @@ function parseUpper(c: Context, i: number, end: number): number {
       batch.kind[i] = KIND.fragment;
       batch.l4[i] = o + behind;
       batch.protocol[i] = next;
-      return next === 0 || !offloadsFit(c, i, GSO_TCPV6) ? DROP['l4-header'] : PENDING;
+      c.fragments.met = true;
+      // Whoever cuts a packet completes its checksum first.
+      const whole = (vector.flags[i] & PACKET_FLAG.checksumPartial) === 0;
+      return next === 0 || !whole ? DROP['l4-header'] : PENDING;
     }
     // A packet that is its only fragment (RFC 6946).
     found = extension.walkFrom(b, o, end, behind, next);

@@ -5,7 +5,7 @@
  * its own file beside this one (parse-ipv6.ts).
  */
 
-import { GSO_TCPV4 } from '../../io/vector.ts';
+import { GSO_TCPV4, PACKET_FLAG } from '../../io/vector.ts';
 import { find, NO_VALUE } from '../../tables/address-map.ts';
 import { ADJACENCY_KIND, ADJACENCY_WORDS } from '../../tables/adjacency.ts';
 import { PORT, PORT_KIND, PORT_WORDS } from '../../tables/ports.ts';
@@ -160,8 +160,10 @@ function parseL4(c: Context, i: number, end: number): number {
   const protocol = batch.protocol[i];
   if (protocol === 0 || !offloadsFit(c, i, GSO_TCPV4)) return DROP['l4-header'];
   if (ipv4.isFragment(vector.arena, batch.l3[i])) {
-    if (vector.gsoType[i] !== 0) return DROP['l4-header'];
+    // Whoever cuts a packet completes its checksum first.
+    if (vector.gsoType[i] !== 0 || vector.flags[i] & PACKET_FLAG.checksumPartial) return DROP['l4-header'];
     batch.kind[i] = KIND.fragment;
+    c.fragments.met = true;
     return PENDING;
   }
   if (protocol === ipv4.PROTOCOL.icmp) {

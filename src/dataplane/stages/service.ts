@@ -83,9 +83,10 @@ function direct(c: Context, i: number): void {
 function balance(c: Context, i: number): void {
   const { batch: b, tables } = c;
   const protocol = b.protocol[i];
-  const plain = b.kind[i] === KIND.plain;
-  if (!plain || (protocol !== PROTOCOL.tcp && protocol !== PROTOCOL.udp)) {
-    b.verdict[i] = DROP['service-protocol'];
+  const fragment = b.kind[i] === KIND.fragment;
+  const hasPorts = protocol === PROTOCOL.tcp || protocol === PROTOCOL.udp;
+  if (!hasPorts || (fragment ? b.ports[i] === 0 : b.kind[i] !== KIND.plain)) {
+    b.verdict[i] = fragment && hasPorts ? DROP['fragment-limit'] : DROP['service-protocol'];
     return;
   }
   const s = find(
@@ -109,7 +110,8 @@ function balance(c: Context, i: number): void {
   const turn = c.cursors[cursor];
   c.cursors[cursor] = turn + 1 >= count ? 0 : turn + 1;
   const made = pointAt(c, forward, s, turn);
-  if (made && count > 1 && c.attempts.hold(forward, c.vector, i)) c.attempts.setTimer(forward, 0, c.nowMs);
+  // The rest of a datagram in fragments would not follow the first one to another endpoint.
+  if (made && count > 1 && !fragment && c.attempts.hold(forward, c.vector, i)) c.attempts.setTimer(forward, 0, c.nowMs);
   adopt(c, i, forward, made);
 }
 

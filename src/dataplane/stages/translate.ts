@@ -8,9 +8,10 @@ import { setU16, setU32, u16, u32 } from '../../wire/bytes.ts';
 import { adjust32, partialAdjust32 } from '../../wire/checksum.ts';
 import * as ipv4 from '../../wire/ipv4.ts';
 import * as ipv6 from '../../wire/ipv6.ts';
+import * as extension from '../../wire/ipv6-extension.ts';
 import * as tcp from '../../wire/tcp.ts';
 import * as udp from '../../wire/udp.ts';
-import { isIpv6, PENDING } from '../batch.ts';
+import { isIpv6, KIND, PENDING } from '../batch.ts';
 import type { Context } from '../context.ts';
 import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from '../flow-record.ts';
 
@@ -48,6 +49,11 @@ function rewrite(c: Context, i: number, twin: number): void {
   );
   ipv4.setSource(b, l3, source);
   ipv4.setDestination(b, l3, destination);
+  if (batch.kind[i] === KIND.fragment) {
+    // From whom they now come, others come too, numbered by somebody else (RFC 6864, 4.1).
+    if (source !== oldSource) ipv4.adjustIdentification(b, l3, batch.fragmentId[i] & 0xffff);
+    if (ipv4.fragmentOffsetBytes(b, l3) !== 0) return;
+  }
   const isTcp = batch.protocol[i] === ipv4.PROTOCOL.tcp;
   const oldPorts = u32(b, l4);
   const ports = ((w[twin + FLOW.ports] << 16) | (w[twin + FLOW.ports] >>> 16)) >>> 0;
@@ -73,19 +79,25 @@ function rewrite6(c: Context, i: number, twin: number): void {
   const isTcp = batch.protocol[i] === ipv4.PROTOCOL.tcp;
   const partial = (vector.flags[i] & PACKET_FLAG.checksumPartial) !== 0;
   const at = l4 + (isTcp ? tcp.CHECKSUM_OFFSET : udp.CHECKSUM_OFFSET);
-  const field = u16(b, at);
+  const fragment = batch.kind[i] === KIND.fragment ? l4 - extension.FRAGMENT_BYTES : 0;
+  const headless = fragment > 0 && extension.fragmentOffsetBytes(b, fragment) !== 0;
+  const field = headless ? 0 : u16(b, at);
   let check = field;
+  let moved = 0;
   for (let k = 0; k < 4; k++) {
     const oldSource = ipv6.sourceWord(b, l3, k);
     const source = w[twin + 4 + k] >>> 0;
     const oldDestination = ipv6.destinationWord(b, l3, k);
     const destination = w[twin + k] >>> 0;
+    moved |= source ^ oldSource;
     ipv6.setSourceWord(b, l3, k, source);
     ipv6.setDestinationWord(b, l3, k, destination);
     check = partial
       ? partialAdjust32(partialAdjust32(check, oldSource, source), oldDestination, destination)
       : adjust32(adjust32(check, oldSource, source), oldDestination, destination);
   }
+  if (fragment > 0 && moved !== 0) extension.setIdentification(b, fragment, batch.fragmentId[i]);
+  if (headless) return;
   const oldPorts = u32(b, l4);
   const ports = ((w[twin + FLOW.ports] << 16) | (w[twin + FLOW.ports] >>> 16)) >>> 0;
   setU32(b, l4, ports);
