@@ -21,6 +21,7 @@ import type { Dataplane } from '../dataplane/handle.ts';
 import type { NativeAddon } from '../io/native-addon.ts';
 import { formatProblem, type Problem } from '../kube/problem.ts';
 import type { ObjectSource } from '../kube/source.ts';
+import type { NameTable } from '../tables/names.ts';
 import { formatAddress, formatAddress4 } from '../wire/address.ts';
 import { formatPrefix } from '../wire/prefix.ts';
 import { describeError } from './agent-error.ts';
@@ -95,7 +96,12 @@ export class HostAgent {
     const environment = { native, tools: findTools(), offloads: offload.tun, mergeBytes: offload.mergeBytes, report };
     const again = () => void this.#reconciler.request();
     this.pods = new LocalPods(environment, dataplane, settings.stateDir, log, again);
-    this.dns = new HostDns(settings, log, again);
+    const fast = {
+      // Where it fails the dataplane has ended, and the agent with it.
+      publish: (names: NameTable) => void dataplane.publishNames(names).catch(() => {}),
+      answered: () => dataplane.namesAnswered,
+    };
+    this.dns = new HostDns(settings, log, fast, again);
     this.peers = new PeerProbes(() => this.#noteProblems());
     this.#underlayWatch = new UnderlayWatch(
       {

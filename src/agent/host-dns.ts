@@ -7,7 +7,7 @@ import type { ClusterModel } from '../control/model.ts';
 import { type ClusterRecords, clusterRecords } from '../dns/cluster-records.ts';
 import { parseResolvConf } from '../dns/resolv-conf.ts';
 import { ResolvConfWatch } from '../dns/resolv-conf-watch.ts';
-import { DnsServer } from '../dns/server.ts';
+import { DnsServer, type FastAnswers } from '../dns/server.ts';
 import { formatAddress } from '../wire/address.ts';
 import { type Prefix, parsePrefix } from '../wire/prefix.ts';
 import type { Log } from './log.ts';
@@ -22,12 +22,14 @@ export class HostDns {
   readonly #watch: ResolvConfWatch;
   readonly #reverse: readonly Prefix[];
   readonly #addresses: readonly string[];
+  readonly #fast: FastAnswers;
   #records: ClusterRecords | undefined;
   #server: DnsServer | undefined;
 
   /** `onHostChange`: the host's resolv.conf changed, from which pods inherit. */
-  constructor(settings: AgentSettings, log: Log, onHostChange: () => void) {
+  constructor(settings: AgentSettings, log: Log, fast: FastAnswers, onHostChange: () => void) {
     this.#settings = settings;
+    this.#fast = fast;
     this.#log = log;
     const { cluster, service, dns } = clusterRanges(settings);
     this.#reverse = [...cluster, ...service].map((block) => block.prefix);
@@ -51,6 +53,7 @@ export class HostDns {
   /** Answers from this model from now on; starts the server where it does not run yet. @throws DnsServerError */
   async serve(model: ClusterModel): Promise<void> {
     this.#records = clusterRecords(model, this.#reverse);
+    this.#server?.recordsChanged();
     if (this.#server) return;
     const settings = this.#settings;
     this.#server = await DnsServer.start({
@@ -64,6 +67,7 @@ export class HostDns {
       autopath: settings.dnsAutopath,
       queryLogEntries: settings.dnsLog,
       transferTo: prefixes(settings.dnsTransfer),
+      fast: this.#fast,
       log: { warn: (fields, message) => this.#log.debug(message, fields) },
       onLoop: (upstream) => {
         const detail = 'it asks this server for what this server asks it';

@@ -4,6 +4,7 @@
  */
 import type { PacketVector } from '../io/vector.ts';
 import { ADJACENCY, ADJACENCY_KIND, ADJACENCY_WORDS } from '../tables/adjacency.ts';
+import type { NameTable } from '../tables/names.ts';
 import { SERVICE, SERVICE_WORDS } from '../tables/services.ts';
 import { emptyTables, type Tables } from '../tables/tables.ts';
 import { Attempts } from './attempts.ts';
@@ -45,6 +46,8 @@ export class Context {
   readonly attempts: Attempts;
   readonly fragments: DatagramFragments;
   tables: Tables = emptyTables();
+  /** DNS questions that are answered here; none while undefined. */
+  names: NameTable | undefined;
   /** MAC of each adjacency's peer, two words each: from the tables, or learned where they name none. */
   macs = new Int32Array(0);
   /** 1 for each adjacency whose peer's MAC is learned, not given. */

@@ -20,6 +20,7 @@ const GAUGES = [
   'icmpLimited',
   'vectors',
   'handedOver',
+  'namesAnswered',
 ] as const;
 
 export type Gauge = (typeof GAUGES)[number];

@@ -4,6 +4,7 @@
  * worker of its address, written by all of them; counters are their sums.
  */
 import { loadNativeAddon } from '../io/native-addon.ts';
+import type { NameTable } from '../tables/names.ts';
 import type { Tables } from '../tables/tables.ts';
 import { GAUGE, type Gauge, type PortCounters } from './counters.ts';
 import { type SharedMemory, shareMemory, workerOf } from './crossing.ts';
@@ -100,6 +101,16 @@ export class Dataplane {
   /** Resolves when packets are forwarded by these tables. */
   async publish(tables: Tables): Promise<void> {
     await this.#ask({ type: 'publish', tables });
+  }
+
+  /** Resolves when these DNS questions, and no others, are answered by the workers. */
+  async publishNames(names: NameTable | undefined): Promise<void> {
+    await this.#ask({ type: 'names', names });
+  }
+
+  /** DNS questions that the workers have answered. */
+  get namesAnswered(): number {
+    return this.#workers.reduce((sum, { counters }) => sum + counters.gauges[GAUGE.namesAnswered], 0);
   }
 
   counters(): DataplaneCounters {

@@ -1,8 +1,8 @@
 /**
  * The pipeline: every packet of a vector through the stages, one stage at a time.
  *
- *   parse → local → gather → flow → service → route → translate → encap
- *                                 ↘ home, where there are several workers: to the one that keeps the connection
+ *   parse → local → names → gather → flow → service → route → translate → encap
+ *                                         ↘ home, where there are several workers: to the one that keeps the connection
  *
  * Answers that stages make (errors, resets, fragments) are appended to the vector behind it. Packets that failover
  * sends again are appended too, and take the whole way like any other, until none are left.
@@ -22,6 +22,7 @@ import { flow } from './stages/flow.ts';
 import { gather } from './stages/gather.ts';
 import { home } from './stages/home.ts';
 import { local } from './stages/local.ts';
+import { names } from './stages/names.ts';
 import { parse } from './stages/parse.ts';
 import { route } from './stages/route.ts';
 import { service } from './stages/service.ts';
@@ -99,6 +100,7 @@ export class Pipeline {
     const c = this.context;
     parse(c, from, to);
     local(c, from, to);
+    if (c.names !== undefined) names(c, c.names, from, to);
     gather(c, from, to);
     flow(c, from, to);
     if (c.crossing !== undefined) home(c, c.crossing, from, to);

@@ -1,4 +1,5 @@
 /** What the control thread and the dataplane's workers say to each other. */
+import type { NameTable } from '../tables/names.ts';
 import type { Tables } from '../tables/tables.ts';
 import type { SharedMemory } from './crossing.ts';
 
@@ -45,6 +46,7 @@ export type ToWorker =
   | { type: 'attach'; ticket: number; port: PortAttachment; reader: number }
   | { type: 'detach'; ticket: number; id: number }
   | { type: 'publish'; ticket: number; tables: Tables }
+  | { type: 'names'; ticket: number; names: NameTable | undefined }
   | { type: 'stop'; ticket: number };
 
 /** The ticket was dealt with, or could not be. */

@@ -81,6 +81,7 @@ class Loop {
     if (message.type === 'attach') this.#attach(message.port, message.reader);
     else if (message.type === 'detach') this.#detach(message.id);
     else if (message.type === 'publish') this.#pipeline.swap(message.tables);
+    else if (message.type === 'names') this.#pipeline.context.names = message.names;
     else this.#running = false;
   }
 

@@ -7,6 +7,8 @@ export interface DnsCounters {
   queries: { udp: number; tcp: number };
   /** Answers sent, by rcode name (`NOERROR`, `NXDOMAIN`, ...), forwarded ones included. */
   answers: Record<string, number>;
+  /** Answered by the dataplane's workers, without this server: counted above, too. What they can answer now. */
+  ready: { hits: number; entries: number; bytes: number };
   /** Whole zones handed out. */
   transfers: number;
   /** Answers cut to the asker's size, TC set. */
@@ -70,6 +72,7 @@ export function newDnsCounters(): DnsCounters {
   return {
     queries: { udp: 0, tcp: 0 },
     answers: {},
+    ready: { hits: 0, entries: 0, bytes: 0 },
     transfers: 0,
     truncated: 0,
     malformed: {},

@@ -6,6 +6,8 @@
 export const LABEL_BYTES = 63;
 /** The whole name on the wire: length octets and the root's zero included (RFC 1035 section 2.3.4). */
 export const NAME_BYTES = 255;
+const DOT = 0x2e;
+const BACKSLASH = 0x5c;
 
 export interface WireName {
   /** In the case it came in. */
@@ -49,7 +51,17 @@ function labelText(bytes: Uint8Array, start: number, length: number): string {
 export function isWritableName(text: string): boolean {
   if (text === '') return true;
   if (text.length + 2 > NAME_BYTES) return false;
-  return text.split('.').every((label) => label.length <= LABEL_BYTES && /^[!-[\]-~]+$/.test(label));
+  let label = 0;
+  for (let i = 0; i < text.length; i++) {
+    const octet = text.charCodeAt(i);
+    if (octet === DOT) {
+      if (label === 0) return false;
+      label = 0;
+    } else if (octet < 0x21 || octet > 0x7e || octet === BACKSLASH || ++label > LABEL_BYTES) {
+      return false;
+    }
+  }
+  return label > 0;
 }
 
 /** The text without one final dot, in lower case: how the zone spells names that people wrote. */

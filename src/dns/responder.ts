@@ -20,10 +20,16 @@ import type { Forwarder } from './forwarder.ts';
 import { followAlias, isAddressType } from './lookup.ts';
 import { type Query, readQuery } from './query.ts';
 import { describeAnswer, type QueryLog } from './query-log.ts';
+import type { ReadyAnswers } from './ready-answers.ts';
 import type { AnswerSource, Resolver } from './resolver.ts';
 import { type PodPath, PodPaths, stepOf } from './search-path.ts';
 import { mayTransfer, transferZone } from './transfer.ts';
 import { buildZone, type Zone } from './zone.ts';
+import { zoneChange } from './zone-change.ts';
+
+const SYNC_WAIT_MS = 5000;
+const SYNC_LOOK_MS = 50;
+const MOST_WAITING = 256;
 
 export interface Client {
   transport: 'udp' | 'tcp';
@@ -50,6 +56,12 @@ export interface ResponderOptions {
   /** Whether names are completed along the pod's search path; true by default. */
   autopath?: boolean;
   queryLog?: QueryLog;
+  /** Learns the answers that need no server the next time. */
+  ready?: ReadyAnswers;
+  /** How long a question waits for the cluster to be known. */
+  syncWaitMs?: number;
+  /** Of the cluster's own records. */
+  ttlSeconds?: number;
   /** Who may fetch whole zones; nobody by default. */
   transferTo?: readonly Prefix[];
   log?: DnsLog;
@@ -70,6 +82,8 @@ export class Responder {
   #zone: Zone | undefined;
   #paths: PodPaths | undefined;
   #serial = Math.floor(Date.now() / 1000);
+  /** Questions that wait for the cluster to be known. */
+  #waiting = 0;
 
   /** @throws RangeError when the address is none. */
   constructor(options: ResponderOptions) {
@@ -78,6 +92,11 @@ export class Responder {
     this.#options = options;
     this.#counters = options.counters;
     this.#address = address;
+  }
+
+  /** The cluster's records may be other ones now. */
+  recordsChanged(): void {
+    this.#currentZone();
   }
 
   /** The host's resolv.conf is another one now. */
@@ -148,7 +167,7 @@ export class Responder {
   async #answer(query: Query, limit: number, trace: Trace): Promise<Buffer> {
     if (query.edns && query.edns.version !== 0) return this.#encode(query, failure(RCODE.badVers), limit);
     if (query.class !== CLASS_IN || isMetaType(query.type)) return this.#encode(query, failure(RCODE.refused), limit);
-    const zone = this.#currentZone();
+    const zone = this.#currentZone() ?? (await this.#awaitZone());
     if (!zone) return this.#encode(query, failure(RCODE.servFail), limit);
     const answer = answerQuestion(zone, query.name.key, query.type);
     if (!answer) return await this.#forward(query, limit, trace);
@@ -157,7 +176,13 @@ export class Responder {
       const completed = await this.#complete(zone, query, trace);
       if (completed) return this.#encode(query, completed, limit);
     }
-    if (answer.outside === undefined || !isAddressType(query.type)) return this.#encode(query, answer, limit);
+    if (answer.outside === undefined || !isAddressType(query.type)) {
+      const message = this.#encode(query, answer, limit);
+      // A denial says which state of the cluster it is of.
+      const source = answer.authorities.length > 0 ? '' : zone.sourceOf(query.name.key);
+      this.#options.ready?.learn(query, answer, message, source);
+      return message;
+    }
     const { reply, source } = await followAlias(this.#options.resolver, answer, query.type);
     trace.source = source;
     return this.#encode(query, reply, limit);
@@ -226,14 +251,41 @@ export class Responder {
   #currentZone(): Zone | undefined {
     const records = this.#options.records();
     if (records && records !== this.#indexed) {
-      const { domain, log } = this.#options;
-      this.#zone = buildZone(records, { domain, address: this.#address, serial: this.#serial++ });
+      const { domain, log, ready, ttlSeconds } = this.#options;
+      const before = this.#zone;
+      const zone = buildZone(records, {
+        domain,
+        address: this.#address,
+        serial: this.#serial,
+        ...(ttlSeconds === undefined ? {} : { ttlSeconds }),
+      });
       this.#indexed = records;
       this.#indexPaths(records);
-      const { unwritable } = this.#zone;
+      const change = before ? zoneChange(before, zone) : () => true;
+      // Secondary servers are told by the serial alone: it grows when there is something new, and only then.
+      if (!change) return before;
+      this.#serial++;
+      this.#zone = zone;
+      ready?.forget(change);
+      const { unwritable } = zone;
       if (unwritable.length > 0) log?.warn({ names: unwritable.slice(0, 10) }, 'not domain names, left out of DNS');
     }
     return this.#zone;
+  }
+
+  /** While an agent starts: an answer a moment later is better than a failure, which resolvers remember. */
+  async #awaitZone(): Promise<Zone | undefined> {
+    const { syncWaitMs = SYNC_WAIT_MS } = this.#options;
+    if (this.#waiting >= MOST_WAITING) return undefined;
+    this.#waiting++;
+    const deadline = performance.now() + syncWaitMs;
+    let zone: Zone | undefined;
+    while (!zone && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, SYNC_LOOK_MS));
+      zone = this.#currentZone();
+    }
+    this.#waiting--;
+    return zone;
   }
 
   #indexPaths(records: ClusterRecords): void {

@@ -30,6 +30,20 @@ export function reverseOrigin(key: string, prefix: Prefix): string | undefined {
   return address && prefixContains(prefix, address) ? [...high, suffix].join('.') : undefined;
 }
 
+/** The addresses whose reverse names are the name itself or lie under it: one, or a prefix of whole labels. */
+export function reversePrefix(key: string): Prefix | undefined {
+  const v4 = key.endsWith(`.${V4_SUFFIX}`);
+  const suffix = v4 ? V4_SUFFIX : V6_SUFFIX;
+  if (!key.endsWith(`.${suffix}`)) return undefined;
+  const labels = key.slice(0, -suffix.length - 1).split('.');
+  if (labels.length > (v4 ? 4 : 32)) return undefined;
+  const address = v4 ? addressOfOctets(labels) : addressOfNibbles(labels);
+  const lengthBits = v4 ? 96 + 8 * labels.length : 4 * labels.length;
+  // IPv4 addresses have no names under ip6.arpa.
+  if (!address || (!v4 && lengthBits >= 96 && isV4(address))) return undefined;
+  return { address, lengthBits };
+}
+
 /** Labels from the lowest octet up, the missing low ones taken as 0. */
 function addressOfOctets(labels: readonly string[]): Words | undefined {
   let address = 0;

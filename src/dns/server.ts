@@ -4,12 +4,16 @@
  */
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
 import { createServer, isIP, type Server, type Socket } from 'node:net';
+import type { NameTable } from '../tables/names.ts';
+import { parseAddress } from '../wire/address.ts';
 import type { Prefix } from '../wire/prefix.ts';
 import type { ClusterRecords } from './cluster-records.ts';
+import { RCODE, rcodeName } from './codes.ts';
 import { countReason, type DnsCounters, newDnsCounters } from './counters.ts';
 import type { Explanation } from './explain.ts';
 import { Forwarder, type StubDomain } from './forwarder.ts';
 import { QueryLog, type QueryLogEntry } from './query-log.ts';
+import { ReadyAnswers } from './ready-answers.ts';
 import { Resolver } from './resolver.ts';
 import { type DnsLog, Responder } from './responder.ts';
 import { serveTcpSession } from './tcp-session.ts';
@@ -38,6 +42,12 @@ export interface DnsServerOptions {
   detectLoops?: boolean;
   /** Who may fetch whole zones, `10.244.0.0/16`; nobody by default. */
   transferTo?: readonly Prefix[];
+  /** Whoever answers questions without this server; not used where questions are logged. */
+  fast?: FastAnswers;
+  /** How long a question waits for the cluster to be known; 5 s by default. */
+  syncWaitMs?: number;
+  /** TTL of the cluster's own records; 5 by default. */
+  ttlSeconds?: number;
   log?: DnsLog;
   /** An upstream leads back to us and is not asked any more. */
   onLoop?: (upstream: string) => void;
@@ -52,12 +62,21 @@ export interface DnsServerOptions {
   tcpConnectionsPerClient?: number;
 }
 
+/** The dataplane's workers, as this server knows them. */
+export interface FastAnswers {
+  /** From now on answer these questions, and no others. */
+  publish: (table: NameTable) => void;
+  /** How many have been answered. */
+  answered: () => number;
+}
+
 /** code: `DNS_BIND`. */
 export class DnsServerError extends Error {
   readonly code = 'DNS_BIND';
   override readonly name = 'DnsServerError';
 }
 
+const NO_ERROR = rcodeName(RCODE.noError);
 const CACHE_BYTES = 4 << 20;
 const TCP_IDLE_MS = 10_000;
 const TCP_CONNECTIONS = 128;
@@ -75,6 +94,7 @@ export class DnsServer {
   readonly #forwarder: Forwarder;
   readonly #options: DnsServerOptions;
   readonly #log: QueryLog;
+  readonly #ready: ReadyAnswers | undefined;
   #closed: Promise<void> | undefined;
 
   private constructor(options: DnsServerOptions, udp: UdpSocket, tcp: Server) {
@@ -100,6 +120,10 @@ export class DnsServer {
       }),
     });
     const forwarder = this.#forwarder;
+    // What is answered elsewhere would be missing from the log.
+    const fast = this.#log.isOn ? undefined : options.fast;
+    const servers = [parseAddress(address)].filter((server) => server !== undefined);
+    this.#ready = fast && new ReadyAnswers({ servers, publish: fast.publish });
     const cacheBytes = options.cacheBytes ?? CACHE_BYTES;
     this.#responder = new Responder({
       domain,
@@ -113,6 +137,9 @@ export class DnsServer {
         transferTo: options.transferTo,
         hostResolvConf: options.hostResolvConf,
         autopath: options.autopath,
+        ready: this.#ready,
+        syncWaitMs: options.syncWaitMs,
+        ttlSeconds: options.ttlSeconds,
         log,
       }),
     });
@@ -155,6 +182,11 @@ export class DnsServer {
     return this.#forwarder.upstreams;
   }
 
+  /** The cluster's records may be other ones now: what is answered elsewhere must not be out of date. */
+  recordsChanged(): void {
+    this.#responder.recordsChanged();
+  }
+
   /** The host's resolv.conf is another one now. */
   hostChanged(upstreams: readonly string[]): void {
     this.#forwarder.setUpstreams(upstreams);
@@ -173,7 +205,16 @@ export class DnsServer {
 
   /** A copy. */
   counters(): DnsCounters {
-    return structuredClone({ ...this.#counters, tcp: { ...this.#counters.tcp, open: this.#sessions.size } });
+    const { queries, answers, tcp } = this.#counters;
+    const hits = this.#options.fast?.answered() ?? 0;
+    const noError = (answers[NO_ERROR] ?? 0) + hits;
+    return structuredClone({
+      ...this.#counters,
+      queries: { ...queries, udp: queries.udp + hits },
+      answers: noError > 0 ? { ...answers, [NO_ERROR]: noError } : answers,
+      ready: { hits, entries: this.#ready?.entries ?? 0, bytes: this.#ready?.bytes ?? 0 },
+      tcp: { ...tcp, open: this.#sessions.size },
+    });
   }
 
   /** Resolves when both sockets are closed and nothing is under way. */
@@ -184,6 +225,7 @@ export class DnsServer {
 
   async #close(): Promise<void> {
     this.#forwarder.close();
+    this.#ready?.close();
     const tcpClosed = new Promise<void>((resolve) => this.#tcp.close(() => resolve()));
     const udpClosed = new Promise<void>((resolve) => this.#udp.close(resolve));
     for (const socket of this.#sessions) socket.destroy();

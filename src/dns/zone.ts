@@ -1,7 +1,8 @@
 /**
- * The cluster's zone, written out: every name that exists, with its records, by the rules of the Kubernetes DNS
- * specification 1.1.0. Whether a name exists (NODATA) or not (NXDOMAIN) is then a look-up, empty non-terminals
- * (`svc.`, `_tcp.web.default.svc.`) included. Pure; built once per state of the cluster.
+ * The cluster's zone: every name that exists, with its records, by the rules of the Kubernetes DNS specification 1.1.0.
+ * Whether a name exists (NODATA) or not (NXDOMAIN) is a look-up, empty non-terminals (`svc.`,
+ * `_tcp.web.default.svc.`) included. Pure; made once per state of the cluster, and cheap to make: a service's names
+ * are written out when one of them is asked for, so that a change among ten thousand services holds nobody up.
  *
  *   web.default.svc.Z              A, AAAA, SRV     service; headless: one per endpoint; ExternalName: CNAME
  *   _http._tcp.web.default.svc.Z   SRV              named ports
@@ -10,19 +11,22 @@
  *   5.1.244.10.in-addr.arpa        PTR              services, else endpoints, else pods
  *   dns-version.Z TXT, Z SOA and NS, ns.dns.Z A     the zone itself
  */
-import { formatAddress, isV4, type Words } from '../wire/address.ts';
-import type { ClusterRecords, EndpointEntry, PodEntry, PortEntry, ServiceEntry } from './cluster-records.ts';
+import type { Words } from '../wire/address.ts';
+import type { ClusterRecords, PodEntry, ServiceEntry } from './cluster-records.ts';
 import { TYPE } from './codes.ts';
 import { canonicalName, isWithin, isWritableName } from './name.ts';
+import { type Pointed, Pointers } from './pointers.ts';
 import type { AuthorityRecord, DnsRecord } from './record.ts';
-import { reverseName, reverseOrigin } from './reverse.ts';
+import { reverseOrigin } from './reverse.ts';
+import { dashed, endpointLabel, serviceRecords } from './service-records.ts';
+import { ZoneDraft } from './zone-draft.ts';
 
 /** As kube-dns and CoreDNS have it: short, because endpoints come and go. */
 export const TTL_SECONDS = 5;
 
 const SPECIFICATION_VERSION = '1.1.0';
-/** An RRset's targets share this; the specification leaves weights to the server, CoreDNS does the same. */
-const TOTAL_WEIGHT = 100;
+/** Services whose names are kept written out; more are written out again when they are asked for. */
+const WRITTEN_OUT = 2048;
 
 export interface ZoneOptions {
   /** `cluster.local`. */
@@ -31,51 +35,57 @@ export interface ZoneOptions {
   address: Words;
   /** Grows with every state of the cluster. */
   serial: number;
+  /** Of the cluster's own records; 5 by default. */
+  ttlSeconds?: number;
+}
+
+/** Names with their records; present with no record: an empty non-terminal. */
+export interface ZoneNames extends Iterable<readonly [string, readonly DnsRecord[]]> {
+  get(key: string): readonly DnsRecord[] | undefined;
 }
 
 export interface Zone {
   readonly domain: string;
-  /** Name by name; present with no record: an empty non-terminal. */
-  readonly names: ReadonlyMap<string, readonly DnsRecord[]>;
+  readonly ttlSeconds: number;
+  readonly names: ZoneNames;
+  /** By `NAME.NAMESPACE`. */
+  readonly services: ReadonlyMap<string, ServiceEntry>;
+  readonly records: ClusterRecords;
   /** Names of services, hostnames or ExternalNames that cannot be written as domain names, left out. */
   readonly unwritable: readonly string[];
   /** The zone of ours that the name lies in, or nothing: then others are to be asked. */
   originOf(key: string): string | undefined;
   authorityOf(origin: string): AuthorityRecord;
+  /** `NAME.NAMESPACE` of the service that alone says what this name's records are; '' where others do, too. */
+  sourceOf(key: string): string;
 }
 
 export function buildZone(records: ClusterRecords, options: ZoneOptions): Zone {
   const domain = canonicalName(options.domain);
+  const ttlSeconds = options.ttlSeconds ?? TTL_SECONDS;
   const server = `ns.dns.${domain}`;
   const authorityOf = (owner: string): AuthorityRecord => ({
     type: TYPE.soa,
     owner,
-    ttlSeconds: TTL_SECONDS,
+    ttlSeconds,
     server,
     mailbox: `hostmaster.${domain}`,
     serial: options.serial >>> 0,
-    negativeTtlSeconds: TTL_SECONDS,
+    negativeTtlSeconds: ttlSeconds,
   });
-  const draft = new ZoneDraft(domain);
-  draft.add(authorityOf(domain));
-  draft.add({ type: TYPE.ns, owner: domain, ttlSeconds: TTL_SECONDS, target: server });
-  draft.address(server, options.address);
-  draft.add({
-    type: TYPE.txt,
-    owner: `dns-version.${domain}`,
-    ttlSeconds: TTL_SECONDS,
-    text: SPECIFICATION_VERSION,
-  });
+  const own = new ZoneDraft(domain, ttlSeconds);
+  own.add(authorityOf(domain));
+  own.server(domain, server);
+  own.address(server, options.address);
+  own.text(`dns-version.${domain}`, SPECIFICATION_VERSION);
   for (const branch of ['svc', 'pod']) {
-    draft.exists(`${branch}.${domain}`);
-    for (const namespace of records.namespaces) draft.exists(`${canonicalName(namespace)}.${branch}.${domain}`);
+    own.exists(`${branch}.${domain}`);
+    for (const namespace of records.namespaces) own.exists(`${canonicalName(namespace)}.${branch}.${domain}`);
   }
-  for (const pod of records.pods) {
-    draft.address(draft.podName(pod), pod.address);
-  }
-  for (const service of records.services) draft.service(service);
-  addPointers(draft, records);
-
+  const services = new Map(
+    records.services.map((service) => [`${canonicalName(service.name)}.${canonicalName(service.namespace)}`, service]),
+  );
+  const names = new ClusterNames(records, services, own, { domain, ttlSeconds });
   const originOf = (key: string): string | undefined => {
     if (isWithin(key, domain)) return domain;
     for (const prefix of records.reverse) {
@@ -84,127 +94,143 @@ export function buildZone(records: ClusterRecords, options: ZoneOptions): Zone {
     }
     return undefined;
   };
-  return { domain, names: draft.names, unwritable: draft.unwritable, originOf, authorityOf };
-}
-
-/** `10-244-1-5`, `2001-db8--1`. */
-function dashed(address: Words): string {
-  return formatAddress(address).replaceAll(/[.:]/g, '-');
-}
-
-function endpointLabel(endpoint: EndpointEntry): string {
-  return endpoint.hostname ? canonicalName(endpoint.hostname) : dashed(endpoint.address);
-}
-
-/**
- * One address, one meaning: a service's own name before those of endpoints, and among these the headless services'
- * before names that merely happen to exist for pods behind a virtual address; a pod behind no service has its own.
- */
-function addPointers(draft: ZoneDraft, records: ClusterRecords): void {
-  const owned = new Set<string>();
-  const pass = (pairs: Iterable<readonly [Words, string]>): void => {
-    const added = new Set<string>();
-    for (const [address, target] of pairs) {
-      const owner = reverseName(address);
-      if (owned.has(owner)) continue;
-      if (draft.add({ type: TYPE.ptr, owner, ttlSeconds: TTL_SECONDS, target })) added.add(owner);
-    }
-    for (const owner of added) owned.add(owner);
+  return {
+    domain,
+    ttlSeconds,
+    names,
+    services,
+    records,
+    unwritable: unwritableNames(services, domain),
+    originOf,
+    authorityOf,
+    sourceOf: (key) => names.serviceOf(key) ?? '',
   };
-  const endpointsOf = (services: readonly ServiceEntry[]) =>
-    services.flatMap((service) =>
-      service.endpoints.map((endpoint) => {
-        return [endpoint.address, `${endpointLabel(endpoint)}.${draft.nameOf(service)}`] as const;
-      }),
-    );
-  pass(records.services.flatMap((service) => service.clusterIps.map((ip) => [ip, draft.nameOf(service)] as const)));
-  pass(endpointsOf(records.services.filter((service) => service.headless)));
-  pass(endpointsOf(records.services.filter((service) => !service.headless)));
-  const own = records.pods.filter((pod) => !pod.hostNetwork);
-  pass(own.map((pod) => [pod.address, draft.podName(pod)] as const));
 }
 
-class ZoneDraft {
-  readonly names = new Map<string, DnsRecord[]>();
-  readonly unwritable: string[] = [];
-  readonly #domain: string;
-  readonly #seen = new Set<string>();
+/** Only what people write freely: other names are checked when objects are read. */
+function unwritableNames(services: ReadonlyMap<string, ServiceEntry>, domain: string): string[] {
+  const unwritable: string[] = [];
+  const check = (name: string): void => {
+    if (!isWritableName(name)) unwritable.push(name);
+  };
+  for (const [key, { externalName, endpoints }] of services) {
+    if (externalName !== undefined) check(canonicalName(externalName));
+    for (const endpoint of endpoints) if (endpoint.hostname) check(`${endpointLabel(endpoint)}.${key}.svc.${domain}`);
+  }
+  return unwritable;
+}
 
-  constructor(domain: string) {
-    this.#domain = domain;
+class ClusterNames implements ZoneNames {
+  readonly #records: ClusterRecords;
+  readonly #services: ReadonlyMap<string, ServiceEntry>;
+  readonly #own: ZoneDraft;
+  readonly #ttlSeconds: number;
+  /** With the dot in front. */
+  readonly #servicesEnd: string;
+  readonly #podsEnd: string;
+  readonly #written = new Map<string, ZoneDraft>();
+  #pods: ZoneDraft | undefined;
+  #pointers: Pointers | undefined;
+
+  constructor(
+    records: ClusterRecords,
+    services: ReadonlyMap<string, ServiceEntry>,
+    own: ZoneDraft,
+    { domain, ttlSeconds }: { domain: string; ttlSeconds: number },
+  ) {
+    this.#records = records;
+    this.#services = services;
+    this.#own = own;
+    this.#ttlSeconds = ttlSeconds;
+    this.#servicesEnd = `.svc.${domain}`;
+    this.#podsEnd = `.pod.${domain}`;
   }
 
-  nameOf(service: ServiceEntry): string {
-    return `${canonicalName(service.name)}.${canonicalName(service.namespace)}.svc.${this.#domain}`;
+  get(key: string): readonly DnsRecord[] | undefined {
+    const own = this.#own.names.get(key);
+    if (own) return own;
+    const service = this.serviceOf(key);
+    if (service !== undefined) return this.#service(service)?.names.get(key);
+    if (key.endsWith(this.#podsEnd)) return this.#podNames().names.get(key);
+    return key.endsWith('.arpa') ? this.#pointed().get(key) : undefined;
   }
 
-  podName(pod: PodEntry): string {
-    return `${dashed(pod.address)}.${canonicalName(pod.namespace)}.pod.${this.#domain}`;
-  }
-
-  service(service: ServiceEntry): void {
-    const name = this.nameOf(service);
-    if (service.externalName !== undefined) {
-      const target = canonicalName(service.externalName);
-      this.add({ type: TYPE.cname, owner: name, ttlSeconds: TTL_SECONDS, target });
-      return;
+  *[Symbol.iterator](): Generator<readonly [string, readonly DnsRecord[]]> {
+    yield* this.#own.names;
+    for (const [key, service] of this.#services) {
+      yield* serviceRecords(service, key + this.#servicesEnd, this.#ttlSeconds).names;
     }
-    if (!service.headless) {
-      this.exists(name);
-      for (const address of service.clusterIps) this.address(name, address);
-      this.#ports(service.clusterIps.length > 0 ? service.ports : [], name, name, TOTAL_WEIGHT);
-    }
-    // A headless service without an endpoint adds nothing, so that its name does not exist.
-    const weight = Math.max(1, Math.floor(TOTAL_WEIGHT / service.endpoints.length));
-    for (const endpoint of service.endpoints) {
-      const target = `${endpointLabel(endpoint)}.${name}`;
-      this.address(target, endpoint.address);
-      for (const port of endpoint.ports) this.#srv(target, port, target, TOTAL_WEIGHT);
-      if (!service.headless) continue;
-      this.address(name, endpoint.address);
-      this.#ports(endpoint.ports, name, target, weight);
+    const { names } = this.#podNames();
+    for (const entry of names) if (!this.#own.names.has(entry[0])) yield entry;
+    yield* this.#pointed().entries();
+  }
+
+  /** `web.default` of `_http._tcp.web.default.svc.Z`; undefined where no service can lie. */
+  serviceOf(key: string): string | undefined {
+    if (!key.endsWith(this.#servicesEnd)) return undefined;
+    const path = key.slice(0, -this.#servicesEnd.length);
+    const namespaceAt = path.lastIndexOf('.');
+    if (namespaceAt < 0) return undefined;
+    return path.slice(path.lastIndexOf('.', namespaceAt - 1) + 1);
+  }
+
+  #service(key: string): ZoneDraft | undefined {
+    const known = this.#written.get(key);
+    if (known) return known;
+    const service = this.#services.get(key);
+    if (!service) return undefined;
+    const written = serviceRecords(service, key + this.#servicesEnd, this.#ttlSeconds);
+    if (this.#written.size >= WRITTEN_OUT) this.#written.clear();
+    this.#written.set(key, written);
+    return written;
+  }
+
+  #podNames(): ZoneDraft {
+    if (this.#pods) return this.#pods;
+    this.#pods = new ZoneDraft(this.#podsEnd.slice(1), this.#ttlSeconds);
+    for (const pod of this.#records.pods) this.#pods.address(this.#podName(pod), pod.address);
+    return this.#pods;
+  }
+
+  #podName(pod: PodEntry): string {
+    return `${dashed(pod.address)}.${canonicalName(pod.namespace)}${this.#podsEnd}`;
+  }
+
+  #pointed(): Pointers {
+    const { services } = this.#records;
+    this.#pointers ??= new Pointers(
+      [
+        this.#serviceAddresses(),
+        this.#endpointAddresses(services.filter((service) => service.headless)),
+        this.#endpointAddresses(services.filter((service) => !service.headless)),
+        this.#podAddresses(),
+      ],
+      this.#ttlSeconds,
+    );
+    return this.#pointers;
+  }
+
+  *#serviceAddresses(): Generator<Pointed> {
+    for (const service of this.#records.services) {
+      for (const address of service.clusterIps) yield { address, target: () => this.#nameOf(service) };
     }
   }
 
-  #ports(ports: readonly PortEntry[], name: string, target: string, weight: number): void {
-    for (const port of ports) {
-      this.#srv(name, port, target, weight);
-      if (port.name) this.#srv(`_${port.name}._${port.protocol}.${name}`.toLowerCase(), port, target, weight);
+  *#endpointAddresses(services: readonly ServiceEntry[]): Generator<Pointed> {
+    for (const service of services) {
+      for (const endpoint of service.endpoints) {
+        yield { address: endpoint.address, target: () => `${endpointLabel(endpoint)}.${this.#nameOf(service)}` };
+      }
     }
   }
 
-  #srv(owner: string, port: PortEntry, target: string, weight: number): void {
-    this.add({ type: TYPE.srv, owner, ttlSeconds: TTL_SECONDS, weight, port: port.port, target });
-  }
-
-  address(owner: string, address: Words): void {
-    this.add({ type: isV4(address) ? TYPE.a : TYPE.aaaa, owner, ttlSeconds: TTL_SECONDS, address });
-  }
-
-  /** False when a name of the record is no domain name. A record that is there already is not added again. */
-  add(record: DnsRecord): boolean {
-    const target = 'target' in record ? record.target : '';
-    for (const name of [record.owner, target]) {
-      if (isWritableName(name)) continue;
-      this.unwritable.push(name);
-      return false;
+  *#podAddresses(): Generator<Pointed> {
+    for (const pod of this.#records.pods) {
+      if (!pod.hostNetwork) yield { address: pod.address, target: () => this.#podName(pod) };
     }
-    const data = 'address' in record ? record.address.join() : 'port' in record ? `${record.port} ${target}` : target;
-    const identity = `${record.owner} ${record.type} ${data}`;
-    if (this.#seen.has(identity)) return true;
-    this.#seen.add(identity);
-    this.exists(record.owner);
-    this.names.get(record.owner)?.push(record);
-    return true;
   }
 
-  /** The name exists, and with it every name above it (RFC 8020). */
-  exists(name: string): void {
-    let key = name;
-    while (key !== '' && !this.names.has(key) && isWritableName(key)) {
-      this.names.set(key, []);
-      const dot = key.indexOf('.');
-      key = dot < 0 || key === this.#domain ? '' : key.slice(dot + 1);
-    }
+  #nameOf(service: ServiceEntry): string {
+    return `${canonicalName(service.name)}.${canonicalName(service.namespace)}${this.#servicesEnd}`;
   }
 }

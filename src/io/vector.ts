@@ -141,11 +141,24 @@ export class PacketVector {
    * Returns its index, or -1 when the vector or the spare region is full.
    */
   append(lengthBytes: number): number {
-    const next = (this.#spare + HEADROOM_BYTES + lengthBytes + 63) & ~63;
-    if (next > ARENA_BYTES) return -1;
-    const i = this.place(this.#spare + HEADROOM_BYTES, lengthBytes);
-    if (i >= 0) this.#spare = next;
+    const before = this.#spare;
+    const offset = this.reserve(lengthBytes);
+    if (offset < 0) return -1;
+    const i = this.place(offset, lengthBytes);
+    if (i < 0) this.#spare = before;
     return i;
+  }
+
+  /**
+   * Room in the spare region, with headroom in front, for a packet of the vector that is to have other bytes. Returns
+   * its offset, or -1 when the region is full.
+   */
+  reserve(lengthBytes: number): number {
+    const offset = this.#spare + HEADROOM_BYTES;
+    const next = (offset + lengthBytes + 63) & ~63;
+    if (next > ARENA_BYTES) return -1;
+    this.#spare = next;
+    return offset;
   }
 
   /**

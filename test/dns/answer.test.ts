@@ -151,6 +151,6 @@ t.test('what cannot be a domain name is left out and named', async (t) => {
     { ...sampleRecords, pods: [bad, ...sampleRecords.pods] },
     { domain: 'Example.', address: ip('10.96.0.10'), serial: 1 },
   );
-  t.equal(zone.unwritable.length, 3, 'its name twice, forward and reverse, and the service of before');
+  t.strictSame(ask('1.1.244.10.in-addr.arpa.', TYPE.ptr, zone).answers, []);
   t.strictSame(data(ask('10-244-1-5.default.pod', TYPE.a, zone).answers), ['10.244.1.5'], 'the good ones stand');
 });

@@ -151,15 +151,20 @@ t.test('responses and scraps are not answered', async (t) => {
 
 t.test('SERVFAIL until the cluster is known, then follows it', async (t) => {
   let records: typeof sampleRecords | undefined;
-  const server = await startServer(t, { records: () => records });
-  t.equal(read(await udpAsk(server.port, web)).rcode, 2);
-  records = sampleRecords;
-  t.equal(read(await udpAsk(server.port, web)).rcode, 0);
+  const server = await startServer(t, { records: () => records, syncWaitMs: 300 });
+  t.equal(read(await udpAsk(server.port, web)).rcode, 2, 'not known in time');
+  const waiting = udpAsk(server.port, web);
+  setTimeout(() => {
+    records = sampleRecords;
+  }, 100);
+  t.equal(read(await waiting).rcode, 0, 'known while the question waited');
   const soa = async () => (read(await udpAsk(server.port, queryBytes('cluster.local', TYPE.soa))).answers ?? [])[0];
   const before = (await soa()) as { data: { serial: number } };
   records = { ...sampleRecords, pods: [{ namespace: 'default', name: 'new', address: ip('10.244.7.7') }] };
   t.equal(read(await udpAsk(server.port, queryBytes('10-244-7-7.default.pod.cluster.local', 1))).rcode, 0);
   t.equal(((await soa()) as { data: { serial: number } }).data.serial, before.data.serial + 1);
+  records = structuredClone(records);
+  t.equal(((await soa()) as { data: { serial: number } }).data.serial, before.data.serial + 1, 'nothing new');
 });
 
 t.test('a fault of ours is SERVFAIL, told, and not the end', async (t) => {
