@@ -236,6 +236,7 @@ export class HostAgent {
       serviceCidr: settings.serviceCidr,
       clusterDns: settings.clusterDns,
       clusterDomain: settings.clusterDomain,
+      proxy: settings.proxy,
     };
     const compiled = compile(model, host, this.#memory);
     await this.dataplane.publish(compiled.tables);

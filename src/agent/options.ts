@@ -5,9 +5,12 @@
 import { availableParallelism, hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type ClusterSettings, clusterRanges } from '../control/cluster-settings.ts';
+import { DEFAULT_PROXY, type ProxyDefaults } from '../control/service-mode.ts';
 import type { StubDomain } from '../dns/forwarder.ts';
 import { canonicalName, isWritableName } from '../dns/name.ts';
 import { parseUpstream } from '../dns/upstream.ts';
+import { IPVS_SCHEDULERS, type IpvsScheduler, PROXY_MODES, parseProxyMode } from '../kube/proxy-mode.ts';
+import { type PortRange, parsePortRange } from '../relay/port-range.ts';
 import { parsePrefix } from '../wire/prefix.ts';
 import { AgentError } from './agent-error.ts';
 import type { LogFormat, LogLevel } from './log.ts';
@@ -55,9 +58,21 @@ export interface AgentOptions {
   dnsAutopath?: boolean;
   /** Microseconds after traffic in which a worker looks for more before it sleeps. */
   busyPoll?: number;
+  /** How services are served that do not say it: failover (the default), userspace, iptables, ipvs, ipvs:SCHEDULER. */
+  proxyMode?: string;
+  /** Of mode ipvs; rr by default. */
+  ipvsScheduler?: string;
+  /** Ports of the host for services in userspace mode, `40000-40999`; any that are free by default. */
+  proxyPortRange?: string;
 }
 
-export interface AgentSettings extends Required<Omit<AgentOptions, 'mtu' | 'maxFlows'>> {
+type Parsed = 'mtu' | 'maxFlows' | 'proxyMode' | 'ipvsScheduler' | 'proxyPortRange';
+
+export interface AgentSettings extends Required<Omit<AgentOptions, Parsed>> {
+  /** How services are served that do not say it themselves. */
+  proxy: ProxyDefaults;
+  /** undefined: any port that is free. */
+  proxyPortRange: PortRange | undefined;
   mtu: number | undefined;
   maxFlows: number | undefined;
 }
@@ -119,6 +134,8 @@ export function agentSettings(options: AgentOptions): AgentSettings {
     logFormat: options.logFormat ?? 'plain',
     workers: inRange('--workers', options.workers ?? defaultWorkers(availableParallelism()), 1, MOST_WORKERS),
     busyPoll: inRange('--busy-poll', options.busyPoll ?? BUSY_POLL_MICROS, 0, 10_000),
+    proxy: proxyDefaults(options),
+    proxyPortRange: options.proxyPortRange === undefined ? undefined : checkedRange(options.proxyPortRange),
     maxFlows: options.maxFlows === undefined ? undefined : inRange('--max-flows', options.maxFlows, 1024, 1 << 24),
   };
 }
@@ -168,6 +185,22 @@ export function parseStubDomain(text: string): StubDomain {
 function checkedPrefix(text: string): string {
   if (parsePrefix(text)) return text;
   throw new AgentError('bad-option', `--dns-transfer ${text} is not a prefix`, 'write one as in 10.244.0.0/16');
+}
+
+function proxyDefaults({ proxyMode = 'failover', ipvsScheduler }: AgentOptions): ProxyDefaults {
+  const wish = parseProxyMode(proxyMode);
+  if (!wish) {
+    const remedy = `use one of ${PROXY_MODES.join(', ')}, ipvs:SCHEDULER`;
+    throw new AgentError('bad-option', `--proxy-mode ${proxyMode} is not known`, remedy);
+  }
+  const scheduler = ipvsScheduler ?? wish.scheduler ?? DEFAULT_PROXY.scheduler;
+  return { mode: wish.mode, scheduler: oneOf('--ipvs-scheduler', scheduler as IpvsScheduler, IPVS_SCHEDULERS) };
+}
+
+function checkedRange(text: string): PortRange {
+  const range = parsePortRange(text);
+  if (range) return range;
+  throw new AgentError('bad-option', `--proxy-port-range ${text} is no range of ports`, 'write one as in 40000-40999');
 }
 
 function inRange(name: string, value: number, min: number, max: number): number {

@@ -81,6 +81,13 @@ function addAgent(program: Command): void {
       'after traffic look for more for so long before sleeping (default: 200)',
       integer(0, 10_000),
     )
+    .addOption(
+      new Option('--proxy-mode <mode>', 'of services: failover, userspace, iptables, ipvs[:SCHEDULER]')
+        .default('failover')
+        .env('WEFT_PROXY_MODE'),
+    )
+    .option('--ipvs-scheduler <name>', 'of mode ipvs: rr, wrr, lc, wlc, sh, dh, sed, nq, mh (default: rr)')
+    .option('--proxy-port-range <first-last>', 'for services in userspace mode (default: any free port)')
     .option('--dns-stub <domain=servers...>', 'a domain with name servers of its own, separated by commas')
     .option('--dns-transfer <prefix...>', 'who may fetch whole DNS zones (default: nobody)')
     .addOption(

@@ -8,6 +8,7 @@ import { buildBackends, carriedProtocol, portTargets, slicesByService } from './
 import type { ClusterEndpoint, ClusterPod, ClusterService, ClusterServicePort } from './model.ts';
 import { PodIndex } from './pod-index.ts';
 import type { ProblemList } from './problem-list.ts';
+import { writtenProxy } from './service-mode.ts';
 
 /** `addresses`: the virtual addresses of those services that can be had. */
 export function buildServices(
@@ -51,6 +52,8 @@ export function buildServices(
       headless: spec.clusterIP === 'None',
       ports,
       endpoints: backends.ready,
+      proxy: writtenProxy(metadata.annotations),
+      ...affinityOf(object),
       ...(type === 'ExternalName' ? { externalName: spec.externalName as string } : {}),
     });
   }
@@ -60,6 +63,12 @@ export function buildServices(
     }
   }
   return out;
+}
+
+/** Three hours by default (core/v1, DefaultClientIPServiceAffinitySeconds). */
+function affinityOf({ spec }: Service): { affinitySeconds?: number } {
+  if (spec.sessionAffinity !== 'ClientIP') return {};
+  return { affinitySeconds: spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? 10_800 };
 }
 
 /** Endpoints that no address of the service can lead to. */

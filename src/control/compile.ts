@@ -14,14 +14,14 @@ import { isV4, type Words, word4, wordsFrom4 } from '../wire/address.ts';
 import { formatPrefix, type Prefix } from '../wire/prefix.ts';
 import { defaultMac } from './cluster-nodes.ts';
 import { type ClusterSettings, clusterRanges } from './cluster-settings.ts';
-import { compileServices, type ServiceMemory } from './compile-services.ts';
+import { compileServices, type ServiceMemory, type ServingHost } from './compile-services.ts';
 import { hostGwBackend } from './host-gw-backend.ts';
 import type { ClusterModel, ClusterNode } from './model.ts';
 import { type KernelRoute, type OverlayBackend, podCidrs } from './overlay-backend.ts';
 import { ProblemList } from './problem-list.ts';
 import { overlayBytes, vxlanBackend } from './vxlan-backend.ts';
 
-export interface HostContext extends ClusterSettings {
+export interface HostContext extends ClusterSettings, Omit<ServingHost, 'relayAddresses'> {
   nodeName: string;
   backend: 'vxlan' | 'host-gw';
   vni: number;
@@ -137,7 +137,11 @@ export function compile(model: ClusterModel, host: HostContext, previous: Compil
     }
   }
 
-  const { ports: servicePorts, services, nextEpoch } = compileServices(model, host.nodeName, ranges.dns, previous);
+  const {
+    ports: servicePorts,
+    services,
+    nextEpoch,
+  } = compileServices(model, { ...host, relayAddresses: relayAddresses(self) }, ranges.dns, previous);
   return {
     tables: {
       generation,
@@ -185,6 +189,11 @@ function localPorts(
     for (const address of pod.addresses) onPod(address, entry);
   }
   return ports;
+}
+
+/** The gateway's: host processes' and pods' way to them is the same, and nobody outside has one. */
+export function relayAddresses(self: ClusterNode): readonly Words[] {
+  return [wordsFrom4(self.gateway4), ...(self.gateway6 ? [self.gateway6] : [])];
 }
 
 function localHost(self: ClusterNode, host: HostContext): LocalHost {

@@ -5,6 +5,7 @@
  */
 import type { ObjectSet, Pod } from '../kube/objects.ts';
 import type { Problem } from '../kube/problem.ts';
+import type { ProxyWish } from '../kube/proxy-mode.ts';
 import type { Words } from '../wire/address.ts';
 import type { Prefix } from '../wire/prefix.ts';
 import { buildNodes } from './cluster-nodes.ts';
@@ -63,6 +64,10 @@ export interface ClusterService {
   /** clusterIP None. */
   headless: boolean;
   externalName?: string;
+  /** What its annotations say of how it is served; the rest is the agent's to say. */
+  proxy: Partial<ProxyWish>;
+  /** sessionAffinity ClientIP: for so long a client keeps its endpoint, from its last connection on. */
+  affinitySeconds?: number;
   ports: readonly ClusterServicePort[];
   /**
    * Who stands behind the service, one entry per address and hostname, in that order; the

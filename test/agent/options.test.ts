@@ -29,6 +29,15 @@ t.test('workers are half of the processors, one at least and four at most', asyn
   t.equal(agentSettings({ node: 'hosta', manifests: ['/m'], workers: 3 }).workers, 3);
 });
 
+t.test('proxy modes', async (t) => {
+  const of = (change: Partial<AgentOptions>) => agentSettings({ node: 'hosta', manifests: ['/m'], ...change });
+  t.same(of({}).proxy, { mode: 'failover', scheduler: 'rr' });
+  t.same(of({ proxyMode: 'ipvs:wlc' }).proxy, { mode: 'ipvs', scheduler: 'wlc' });
+  t.same(of({ proxyMode: 'ipvs', ipvsScheduler: 'sh' }).proxy, { mode: 'ipvs', scheduler: 'sh' });
+  t.equal(of({}).proxyPortRange, undefined);
+  t.same(of({ proxyPortRange: '40000-40010' }).proxyPortRange, { first: 40_000, last: 40_010 });
+});
+
 t.test('what cannot be right is refused with its name', async (t) => {
   const bad: [Partial<AgentOptions>, RegExp][] = [
     [{ node: 'Host_A' }, /--node Host_A/],
@@ -41,6 +50,9 @@ t.test('what cannot be right is refused with its name', async (t) => {
     [{ workers: 0 }, /--workers 0/],
     [{ backend: 'ipip' as never }, /--backend ipip is not known: use one of vxlan, host-gw/],
     [{ offload: 'magic' as never }, /--offload magic/],
+    [{ proxyMode: 'nginx' }, /--proxy-mode nginx is not known: use one of failover, userspace, iptables, ipvs/],
+    [{ ipvsScheduler: 'best' }, /--ipvs-scheduler best is not known: use one of rr, wrr/],
+    [{ proxyPortRange: '5-1' }, /--proxy-port-range 5-1 is no range of ports: write one as in 40000-40999/],
     [{ socketPath: `/${'x'.repeat(107)}` }, /longer than 107 bytes/],
   ];
   for (const [change, message] of bad) {
