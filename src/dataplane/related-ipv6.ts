@@ -6,7 +6,8 @@
 
 import { ADJACENCY, ADJACENCY_WORDS } from '../tables/adjacency.ts';
 import { PORT, PORT_KIND, PORT_WORDS } from '../tables/ports.ts';
-import { setU32, u16 } from '../wire/bytes.ts';
+import { setU16, setU32, u16, u32 } from '../wire/bytes.ts';
+import { adjust32 } from '../wire/checksum.ts';
 import * as icmpv6 from '../wire/icmpv6.ts';
 import { PROTOCOL } from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
@@ -15,6 +16,7 @@ import { moveOn, renew } from './connection.ts';
 import type { Context } from './context.ts';
 import { DROP } from './drop-reasons.ts';
 import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from './flow-record.ts';
+import { quotedChecksumAt } from './related.ts';
 
 /** True when error `i` was dealt with here; false when it goes on as an ordinary packet. */
 export function relate6(c: Context, i: number): boolean {
@@ -53,13 +55,29 @@ export function relate6(c: Context, i: number): boolean {
   // Seen from the client, an error that the endpoint sent comes from the service.
   if (isFrom(c, i, quote)) ipv6.setSource(b, l3, w[twin + 4], w[twin + 5], w[twin + 6], w[twin + 7]);
   ipv6.setDestination(b, l3, w[twin], w[twin + 1], w[twin + 2], w[twin + 3]);
+  const at = quotedChecksumAt(b, l4, end, found & 0xff);
+  if (at > 0) setU16(b, at, quotedChecksum(c, u16(b, at), quote, l4, twin));
   ipv6.setSource(b, quote, w[twin], w[twin + 1], w[twin + 2], w[twin + 3]);
   ipv6.setDestination(b, quote, w[twin + 4], w[twin + 5], w[twin + 6], w[twin + 7]);
   setU32(b, l4, w[twin + FLOW.ports]);
   icmpv6.fillChecksum(b, l3, error, end - error);
   batch.adjacency[i] = w[record * FLOW_WORDS + FLOW.adjacency];
+  // A probe of the way (traceroute): it is not tried again, and says nothing about its endpoint.
+  if (icmpv6.type(b, error) === icmpv6.TYPE.timeExceeded && (state & STATE.trying) !== 0) c.flows.remove(record);
   // The error itself is not part of the connection: it is not translated again.
   return true;
+}
+
+/** The quoted packet's checksum as it was before its translation. */
+function quotedChecksum(c: Context, field: number, quote: number, l4: number, twin: number): number {
+  const b = c.vector.arena;
+  const w = c.flows.words;
+  let check = adjust32(field, u32(b, l4), w[twin + FLOW.ports]);
+  for (let k = 0; k < 4; k++) {
+    check = adjust32(check, ipv6.sourceWord(b, quote, k), w[twin + k]);
+    check = adjust32(check, ipv6.destinationWord(b, quote, k), w[twin + 4 + k]);
+  }
+  return check || 0xffff;
 }
 
 /** Where the quote's TCP or UDP header stands, as `walk` says it, if 8 bytes of it are there; -1 otherwise. */

@@ -6,10 +6,12 @@
 
 import { ADJACENCY, ADJACENCY_WORDS } from '../tables/adjacency.ts';
 import { PORT, PORT_KIND, PORT_WORDS } from '../tables/ports.ts';
-import { setU16, setU32, u16 } from '../wire/bytes.ts';
-import { finish, sum } from '../wire/checksum.ts';
+import { setU16, setU32, u16, u32 } from '../wire/bytes.ts';
+import { adjust32, finish, sum } from '../wire/checksum.ts';
 import * as icmp from '../wire/icmp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
+import * as tcp from '../wire/tcp.ts';
+import * as udp from '../wire/udp.ts';
 import { moveOn, renew } from './connection.ts';
 import type { Context } from './context.ts';
 import { DROP } from './drop-reasons.ts';
@@ -61,13 +63,15 @@ export function relate(c: Context, i: number): boolean {
     batch.verdict[i] = DROP['l4-header'];
     return true;
   }
-  rewriteQuote(b, quote, l4, w, twin);
+  rewriteQuote(b, quote, l4, end, w, twin);
   // Seen from the client, an error that the endpoint sent comes from the service.
   if (ipv4.source(b, batch.l3[i]) === remote >>> 0) ipv4.setSource(b, batch.l3[i], w[twin + 7] >>> 0);
   ipv4.setDestination(b, batch.l3[i], w[twin + 3] >>> 0);
   ipv4.fillChecksum(b, batch.l3[i]);
   icmp.fillChecksum(b, error, end - error);
   batch.adjacency[i] = w[record * FLOW_WORDS + FLOW.adjacency];
+  // A probe of the way (traceroute): it is not tried again, and says nothing about its endpoint.
+  if (type === icmp.TYPE.timeExceeded && (state & STATE.trying) !== 0) flows.remove(record);
   // The error itself is not part of the connection: it is not translated again.
   return true;
 }
@@ -86,12 +90,30 @@ function maySpeakFor(c: Context, i: number, endpoint: number): boolean {
   return source === vtep || source === ((vtep + 1) | 0);
 }
 
-/** Puts the quoted packet's addresses and ports back to those of the direction it was sent in. */
-function rewriteQuote(b: Uint8Array, quote: number, l4: number, w: Int32Array, twin: number): void {
-  ipv4.setSource(b, quote, w[twin + 3] >>> 0);
-  ipv4.setDestination(b, quote, w[twin + 7] >>> 0);
+/** Puts the quoted packet's addresses and ports back to those of the direction it was sent in, checksums included. */
+function rewriteQuote(b: Uint8Array, quote: number, l4: number, end: number, w: Int32Array, twin: number): void {
+  const source = w[twin + 3] >>> 0;
+  const destination = w[twin + 7] >>> 0;
+  const ports = w[twin + FLOW.ports] >>> 0;
+  const at = quotedChecksumAt(b, l4, end, ipv4.protocol(b, quote));
+  if (at > 0) {
+    const addresses = adjust32(
+      adjust32(u16(b, at), ipv4.source(b, quote), source),
+      ipv4.destination(b, quote),
+      destination,
+    );
+    setU16(b, at, adjust32(addresses, u32(b, l4), ports) || 0xffff);
+  }
+  ipv4.setSource(b, quote, source);
+  ipv4.setDestination(b, quote, destination);
   const header = l4 - quote;
   setU16(b, quote + 10, 0);
   setU16(b, quote + 10, finish(sum(b, quote, header)));
-  setU32(b, l4, w[twin + FLOW.ports] >>> 0);
+  setU32(b, l4, ports);
+}
+
+/** Where a quoted TCP or UDP header at `l4` has its checksum, 0 if it has none or is cut short before it. */
+export function quotedChecksumAt(b: Uint8Array, l4: number, end: number, protocol: number): number {
+  if (protocol === ipv4.PROTOCOL.udp) return udp.checksum(b, l4) === 0 ? 0 : l4 + udp.CHECKSUM_OFFSET;
+  return l4 + tcp.CHECKSUM_OFFSET + 2 <= end ? l4 + tcp.CHECKSUM_OFFSET : 0;
 }

@@ -45,8 +45,7 @@ export function route(c: Context, from: number, to: number): void {
     const l3 = batch.l3[i];
     const six = b[l3] >> 4 === 6;
     if ((six ? ipv6.hopLimit(b, l3) : ipv4.ttl(b, l3)) <= 1) {
-      batch.verdict[i] = DROP['ttl-expired'];
-      sendIcmpError(c, i, icmp.TYPE.timeExceeded, icmp.EXCEEDED.ttl, 0);
+      expired(c, i);
       continue;
     }
     const mtu = c.tables.adjacencies[a + ADJACENCY.mtu];
@@ -55,6 +54,16 @@ export function route(c: Context, from: number, to: number): void {
     if (six) ipv6.setHopLimit(b, l3, ipv6.hopLimit(b, l3) - 1);
     else ipv4.decrementTtl(b, l3);
   }
+}
+
+function expired(c: Context, i: number): void {
+  const { batch, flows } = c;
+  batch.verdict[i] = DROP['ttl-expired'];
+  sendIcmpError(c, i, icmp.TYPE.timeExceeded, icmp.EXCEEDED.ttl, 0);
+  const record = batch.flow[i];
+  // A probe of the way (traceroute): it is not tried again, and says nothing about its endpoint.
+  if (record === NO_FLOW || (flows.words[(record & ~1) * FLOW_WORDS + FLOW.state] & STATE.trying) === 0) return;
+  flows.remove(record);
 }
 
 function unreachable(c: Context, i: number, noRoute: boolean): void {
