@@ -41,7 +41,6 @@ export class Attempts {
   constructor(flows: FlowTable) {
     this.#flows = flows;
     this.#addSlots(SMALLEST_SLOTS);
-    flows.onRemove = (forward) => this.release(forward);
   }
 
   /** Keeps a copy of packet `i`, which is contiguous from `l3`, for a connection; false when there is no room. */

@@ -3,13 +3,24 @@
  * on, the routes both directions take. Used by the stages that meet its packets.
  */
 import { find, NO_VALUE } from '../tables/address-map.ts';
+import { ADJACENCY_KIND, ADJACENCY_WORDS } from '../tables/adjacency.ts';
 import { lookup } from '../tables/routes.ts';
-import { ENDPOINT, ENDPOINT_WORDS, SERVICE, SERVICE_WORDS, serviceKey } from '../tables/services.ts';
+import {
+  ADDRESS,
+  ENDPOINT,
+  ENDPOINT_WORDS,
+  SERVICE,
+  SERVICE_FLAG,
+  SERVICE_WORDS,
+  serviceKey,
+} from '../tables/services.ts';
 import { PROTOCOL } from '../wire/ipv4.ts';
 import { ATTEMPT_MS } from './attempts.ts';
 import type { Context } from './context.ts';
 import { GAUGE } from './counters.ts';
-import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from './flow-record.ts';
+import { attemptsOf } from './endpoint-states.ts';
+import { FLOW, FLOW_WORDS, NO_FLOW, STATE, TICK_MS } from './flow-record.ts';
+import { chooseNext, countOf, firstOf, hasAnother, NO_ENDPOINT, stick } from './schedulers.ts';
 
 /** Endpoints that answer at once with a refusal are passed over up to this many times, silent ones up to four. */
 const MOST_ATTEMPTS = 16;
@@ -19,6 +30,8 @@ const EPHEMERAL_FIRST = 32_768;
 const EPHEMERAL_COUNT = 28_232;
 const FIRST_USER_PORT = 1024;
 const MAPPED = 0xffff;
+/** For so long a connection may go on whose endpoint has left the service. */
+export const DRAIN_MS = 15 * 60_000;
 
 /** Index of the service that a connection was made to, or -1 when it is none (any more). */
 export function serviceOf(c: Context, forward: number): number {
@@ -29,47 +42,58 @@ export function serviceOf(c: Context, forward: number): number {
 }
 
 /**
- * Points a service's connection at the endpoint with number `n` (modulo their count). The client keeps its address,
- * unless it is the endpoint itself (hairpin): then it comes from the gateway, or the pod would not answer through us.
- * From the VTEP's address, if another worker keeps the connections of the gateway's: they must not look alike.
+ * Points a service's connection at an endpoint, given by its index. The client keeps its address, unless the endpoint
+ * would not answer through us, being the client itself (hairpin), or is not to see who is outside the cluster: then
+ * it comes from this host.
  */
-export function pointAt(c: Context, forward: number, service: number, n: number): boolean {
-  const { services } = c.tables;
+export function pointAt(c: Context, forward: number, service: number, endpoint: number): boolean {
+  const { services, endpoints: ends } = c.tables.services;
   const w = c.flows.words;
   const o = forward * FLOW_WORDS;
-  const s = service * SERVICE_WORDS;
-  const chosen = n % services.services[s + SERVICE.count];
-  const e = (services.services[s + SERVICE.first] + chosen) * ENDPOINT_WORDS;
-  const ends = services.endpoints;
-  const hairpin = ends[e] === w[o] && ends[e + 1] === w[o + 1] && ends[e + 2] === w[o + 2] && ends[e + 3] === w[o + 3];
-  w[o + FLOW_WORDS + FLOW.endpoint] = chosen;
-  w[o + FLOW.state] |= STATE.translated | STATE.balanced;
+  const e = endpoint * ENDPOINT_WORDS;
   const port = ends[e + ENDPOINT.port];
-  if (hairpin) return masquerade(c, forward, ends[e], ends[e + 1], ends[e + 2], ends[e + 3], port);
+  const hairpin = ends[e] === w[o] && ends[e + 1] === w[o + 1] && ends[e + 2] === w[o + 2] && ends[e + 3] === w[o + 3];
+  const flags = services[service * SERVICE_WORDS + SERVICE.flags];
+  const masked = (w[o + FLOW.state] & STATE.outside) !== 0 && (flags & SERVICE_FLAG.masquerade) !== 0;
+  w[o + FLOW.state] |= STATE.translated | STATE.balanced;
+  c.endpoints.begin(w, forward, ends[e + ENDPOINT.id]);
+  if (hairpin || masked) return masquerade(c, forward, e, port);
   return setReply(c, forward, ends[e], ends[e + 1], ends[e + 2], ends[e + 3], port, w[o], w[o + 1], w[o + 2], w[o + 3]);
 }
 
-/** Gives a connection the reply key with an address of this host, of the endpoint's family, in its client's place. */
-function masquerade(
-  c: Context,
-  forward: number,
-  r0: number,
-  r1: number,
-  r2: number,
-  r3: number,
-  remotePort: number,
-): boolean {
-  const { crossing, tables } = c;
-  const { gateway4, vtepAddress4, gateway6, vtepAddress6 } = tables.local;
-  if ((r0 | r1) === 0) {
-    const kept = crossing === undefined || !crossing.isForeign(tables, 0, 0, MAPPED, gateway4 | 0);
-    return setReply(c, forward, r0, r1, r2, r3, remotePort, 0, 0, MAPPED, (kept ? gateway4 : vtepAddress4) | 0);
+/**
+ * The endpoint at `e` sees the gateway's address as the client's. Or the VTEP's, where the gateway's will not do: what
+ * goes into the host's own stack may not come from an address of it; and where another worker keeps the connections of
+ * the gateway's, two must not look alike.
+ */
+function masquerade(c: Context, forward: number, e: number, port: number): boolean {
+  const { tables } = c;
+  const { local } = tables;
+  const ends = tables.services.endpoints;
+  const way = lookup(tables.routes, ends[e], ends[e + 1], ends[e + 2], ends[e + 3]);
+  const kind = way < 0 ? 0 : tables.adjacencies[way * ADJACENCY_WORDS];
+  const inside = kind === ADJACENCY_KIND.host || kind === ADJACENCY_KIND.gateway;
+  if (ends[e] !== 0 || ends[e + 1] !== 0 || ends[e + 2] !== MAPPED) {
+    const g = local.gateway6;
+    const foreign = c.crossing?.isForeign(tables, g[0], g[1], g[2], g[3]) ?? false;
+    const near = inside || foreign ? local.vtepAddress6 : g;
+    return setReply(
+      c,
+      forward,
+      ends[e],
+      ends[e + 1],
+      ends[e + 2],
+      ends[e + 3],
+      port,
+      near[0] | 0,
+      near[1] | 0,
+      near[2] | 0,
+      near[3] | 0,
+    );
   }
-  const kept =
-    crossing === undefined ||
-    !crossing.isForeign(tables, gateway6[0] | 0, gateway6[1] | 0, gateway6[2] | 0, gateway6[3] | 0);
-  const near = kept ? gateway6 : vtepAddress6;
-  return setReply(c, forward, r0, r1, r2, r3, remotePort, near[0] | 0, near[1] | 0, near[2] | 0, near[3] | 0);
+  const foreign = c.crossing?.isForeign(tables, 0, 0, MAPPED, local.gateway4 | 0) ?? false;
+  const near = inside || foreign ? local.vtepAddress4 : local.gateway4;
+  return setReply(c, forward, ends[e], ends[e + 1], ends[e + 2], ends[e + 3], port, 0, 0, MAPPED, near | 0);
 }
 
 /**
@@ -152,15 +176,17 @@ export function renew(c: Context, record: number): boolean {
   const o = forward * FLOW_WORDS;
   const before = w[o + FLOW.generation];
   if (before === tables.generation) return true;
-  const state = w[o + FLOW.state];
   let stays = true;
-  if ((state & STATE.balanced) !== 0) {
+  if ((w[o + FLOW.state] & STATE.balanced) !== 0) {
+    const listed = endpointListed(c, forward);
     // Established TCP drains; everything else follows the service's endpoints.
-    const established = w[o + FLOW.protocol] === PROTOCOL.tcp && (state & STATE.answered) !== 0;
-    stays = established || endpointListed(c, forward);
+    stays = listed || isEstablished(w, o);
+    if (listed) w[o + FLOW.state] &= ~STATE.draining;
+    else if (stays) drain(c, forward);
   } else {
     // A service has come to stand at the address since.
-    stays = find(tables.services.byAddress, w[o + 4], w[o + 5], w[o + 6], w[o + 7], 0) === NO_VALUE;
+    const virtual = find(tables.services.byAddress, w[o + 4], w[o + 5], w[o + 6], w[o + 7], 0);
+    stays = virtual === NO_VALUE || (virtual === ADDRESS.shared && serviceOf(c, forward) === NO_VALUE);
   }
   if (!stays && record === forward) {
     flows.remove(forward);
@@ -172,16 +198,33 @@ export function renew(c: Context, record: number): boolean {
   return true;
 }
 
+/** TCP, and the other side has answered. `o`: first word of the forward record. */
+export function isEstablished(w: Int32Array, o: number): boolean {
+  return w[o + FLOW.protocol] === PROTOCOL.tcp && (w[o + FLOW.state] & STATE.answered) !== 0;
+}
+
+/** Its endpoint has left: the connection's time begins to run, if it does not yet. */
+function drain(c: Context, forward: number): void {
+  const w = c.flows.words;
+  const o = forward * FLOW_WORDS;
+  if ((w[o + FLOW.state] & (STATE.draining | STATE.trying)) !== 0) return;
+  w[o + FLOW.state] |= STATE.draining;
+  w[o + FLOW_WORDS + FLOW.drainEnds] = c.flows.nowTicks + DRAIN_MS / TICK_MS;
+}
+
 /** True when the endpoint of a service's connection is still one of the service's. */
 export function endpointListed(c: Context, forward: number): boolean {
   const w = c.flows.words;
-  const o = forward * FLOW_WORDS;
   const service = serviceOf(c, forward);
   if (service === NO_VALUE) return false;
-  const { services, endpoints } = c.tables.services;
-  const first = services[service * SERVICE_WORDS + SERVICE.first];
-  const end = first + services[service * SERVICE_WORDS + SERVICE.count];
-  const r = o + FLOW_WORDS;
+  const { endpoints, endpointAt } = c.tables.services;
+  const r = (forward + 1) * FLOW_WORDS;
+  const id = w[r + FLOW.endpoint];
+  if (id < endpointAt.length && c.endpoints.isCurrent(w, forward) && endpointAt[id] >= 0) return true;
+  // It has left and come back since: by another id.
+  const outside = (w[forward * FLOW_WORDS + FLOW.state] & STATE.outside) !== 0;
+  const first = firstOf(c, service, outside);
+  const end = first + countOf(c, service, outside);
   for (let n = first; n < end; n++) {
     const e = n * ENDPOINT_WORDS;
     if (
@@ -191,6 +234,7 @@ export function endpointListed(c: Context, forward: number): boolean {
       endpoints[e + 1] === w[r + 1] &&
       endpoints[e] === w[r]
     ) {
+      c.endpoints.rename(w, forward, endpoints[e + ENDPOINT.id]);
       return true;
     }
   }
@@ -198,21 +242,30 @@ export function endpointListed(c: Context, forward: number): boolean {
 }
 
 /**
- * The endpoint that a connection is tried on refused, is unreachable or stayed silent: the next one is tried, with
- * the packet that was held. When all were, the client is refused.
+ * The endpoint that a connection is tried on refused, is unreachable or stayed silent: another one is tried, with the
+ * packet that was held. When all were, the client is refused.
  */
 export function moveOn(c: Context, forward: number, silent: boolean): void {
   const { flows, attempts, counters } = c;
+  const w = flows.words;
   const o = forward * FLOW_WORDS;
-  if ((flows.words[o + FLOW.state] & STATE.moving) !== 0) return;
-  const made = ++flows.words[o + FLOW_WORDS + FLOW.attempts];
+  if ((w[o + FLOW.state] & STATE.moving) !== 0) return;
+  const made = attemptsOf(w, forward) + 1;
+  w[o + FLOW_WORDS + FLOW.attempts]++;
+  const outside = (w[o + FLOW.state] & STATE.outside) !== 0;
   const service = serviceOf(c, forward);
-  const count = service === NO_VALUE ? 0 : c.tables.services.services[service * SERVICE_WORDS + SERVICE.count];
+  const count = service === NO_VALUE ? 0 : countOf(c, service, outside);
   const most = silent ? ATTEMPT_MS.length : Math.min(MOST_ATTEMPTS, Math.max(count, ATTEMPT_MS.length));
+  const failed = c.endpoints.isCurrent(w, forward) ? w[o + FLOW_WORDS + FLOW.endpoint] : NO_ENDPOINT;
+  if (failed !== NO_ENDPOINT) {
+    const another = count > 0 && hasAnother(c, service, outside, failed);
+    if (c.endpoints.failed(failed, c.nowMs, another)) counters.gauges[GAUGE.endpointsEjected]++;
+  }
   flows.newSerial(forward);
-  const next = flows.words[o + FLOW_WORDS + FLOW.endpoint] + 1;
-  if (count > 0 && made < most && pointAt(c, forward, service, next)) {
+  const next = count > 0 && made < most ? chooseNext(c, service, outside, failed) : NO_ENDPOINT;
+  if (next !== NO_ENDPOINT && pointAt(c, forward, service, next)) {
     counters.gauges[GAUGE.attemptsMoved]++;
+    stick(c, service, w[o], w[o + 1], w[o + 2], w[o + 3], next);
     attempts.setTimer(forward, made, c.nowMs);
   } else {
     counters.gauges[GAUGE.attemptsFailed]++;

@@ -7,11 +7,13 @@ import { ADJACENCY, ADJACENCY_KIND, ADJACENCY_WORDS } from '../tables/adjacency.
 import type { NameTable } from '../tables/names.ts';
 import { SERVICE, SERVICE_WORDS } from '../tables/services.ts';
 import { emptyTables, type Tables } from '../tables/tables.ts';
+import { Affinity } from './affinity.ts';
 import { Attempts } from './attempts.ts';
 import { Batch } from './batch.ts';
 import { Counters, GAUGE } from './counters.ts';
 import type { Crossing } from './crossing.ts';
 import { DatagramFragments } from './datagram-fragments.ts';
+import { EndpointStates } from './endpoint-states.ts';
 import type { Allocate } from './flow-index.ts';
 import { FlowTable } from './flow-table.ts';
 
@@ -31,6 +33,7 @@ export interface ContextOptions {
   allocate?: Allocate | undefined;
   /** The worker's way to the others, where there are any. */
   crossing?: Crossing | undefined;
+  endpoints?: EndpointStates | undefined;
 }
 
 /** ICMP errors sent at most in a second; more are counted and not sent (RFC 1812, 4.3.2.8). */
@@ -45,6 +48,8 @@ export class Context {
   readonly flows: FlowTable;
   readonly attempts: Attempts;
   readonly fragments: DatagramFragments;
+  readonly endpoints: EndpointStates;
+  readonly affinity = new Affinity();
   tables: Tables = emptyTables();
   /** DNS questions that are answered here; none while undefined. */
   names: NameTable | undefined;
@@ -67,6 +72,7 @@ export class Context {
   /** Packets of the vector that came from ports; behind them stand those from other workers, then our own. */
   received = 0;
   readonly crossing: Crossing | undefined;
+  #random: number;
   readonly #icmpAll: Budgets;
   readonly #icmpByPort: Budgets;
 
@@ -76,6 +82,12 @@ export class Context {
     this.counters = options.counters ?? new Counters();
     this.flows = new FlowTable(options.maxFlows, options.seed, options.allocate);
     this.attempts = new Attempts(this.flows);
+    this.endpoints = options.endpoints ?? new EndpointStates();
+    this.flows.onRemove = (forward) => {
+      this.attempts.release(forward);
+      this.endpoints.end(this.flows.words, forward);
+    };
+    this.#random = (options.seed ?? Math.random() * 0x7fffffff) | 1;
     this.attached = new Uint8Array(portLimit);
     this.crossing = options.crossing;
     // Each worker has its share: all of them together keep the limits.
@@ -113,12 +125,23 @@ export class Context {
       cursors[id * 2] = 0;
       cursors[id * 2 + 1] = services[s + SERVICE.epoch];
     }
+    this.endpoints.swap(before.services, tables.services);
     this.tables = tables;
     this.macs = macs;
     this.learns = learns;
     this.cursors = cursors;
     this.askedAtMs = new Float64Array(count).fill(-Infinity);
     this.counters.gauges[GAUGE.generation] = tables.generation;
+  }
+
+  /** 0 or more, below `limit` (xorshift32: Marsaglia, Xorshift RNGs, 2003). */
+  random(limit: number): number {
+    let x = this.#random;
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    this.#random = x;
+    return (x >>> 0) % limit;
   }
 
   /** True when one more ICMP error may be sent now about a packet of this port. */

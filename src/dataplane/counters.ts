@@ -16,6 +16,7 @@ const GAUGES = [
   'attemptsPending',
   'attemptsMoved',
   'attemptsFailed',
+  'endpointsEjected',
   'icmpSent',
   'icmpLimited',
   'vectors',

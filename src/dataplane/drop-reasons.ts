@@ -37,10 +37,12 @@ const REASONS = [
   ['flow-invalid', 'An error or a reset that belongs to no connection of a service.'],
   ['worker-busy', 'The worker that keeps its connection had no room for it.'],
   ['service-no-endpoint', 'The service has no endpoint: refused.'],
+  ['service-no-local-endpoint', 'Its traffic policy wants an endpoint on this host, and there is none.'],
   ['service-no-port', 'No service stands at this port of a service address: refused.'],
   ['service-no-connection', 'A packet in the middle of a connection that is not known (any more): reset.'],
   ['service-protocol', 'Services carry TCP and UDP; this is something else.'],
   ['service-all-failed', 'No endpoint answered: the client was refused.'],
+  ['service-endpoint-gone', 'Its endpoint left the service: reset, at once if its pod is gone, or after 15 minutes.'],
   // route
   ['no-route', 'No route leads to the destination.'],
   ['host-unreachable', "The address belongs to this host's range, but no pod has it."],

@@ -6,7 +6,8 @@
  *   record   word 0..3 source   4..7 destination   8 ports (source << 16 | destination)   9 protocol (0: unused)
  *                 10 adjacency   11 generation it was decided in   12 hash of the key
  *   forward       13 STATE bits  14 last seen (ticks of 100 ms)    15 serial of the attempt
- *   reply         13 held packet + 1   14 endpoint tried last      15 attempts made
+ *   reply         13 held packet + 1, or when a drain ends (ticks)     14 id of its endpoint, or -1
+ *                 15 attempts made, and the incarnation of that id (endpoint-states.ts)
  */
 export const FLOW = {
   ports: 8,
@@ -18,6 +19,7 @@ export const FLOW = {
   lastSeen: 14,
   serial: 15,
   held: 13,
+  drainEnds: 13,
   endpoint: 14,
   attempts: 15,
 } as const;
@@ -40,6 +42,12 @@ export const STATE = {
   balanced: 128,
   /** It was moved to another endpoint, and its held packet is about to go there: others change nothing until then. */
   moving: 256,
+  /** Its endpoint counts it among the connections that it has now. */
+  counted: 512,
+  /** Of a service, from a source outside the cluster. */
+  outside: 1024,
+  /** Its endpoint is no longer the service's: it goes on for a time. */
+  draining: 2048,
 } as const;
 
 /** The clock of flows. */

@@ -1,5 +1,11 @@
 /** Hosts of a test: the whole pipeline over ports in memory, with tables as control would compile them. */
 
+import {
+  ENDPOINT_AREA_BYTES,
+  type EndpointCounters,
+  EndpointStates,
+  readEndpoints,
+} from '../../src/dataplane/endpoint-states.ts';
 import type { Allocate } from '../../src/dataplane/flow-index.ts';
 import { Pipeline } from '../../src/dataplane/pipeline.ts';
 import { MemoryIo } from '../../src/io/memory-io.ts';
@@ -159,13 +165,16 @@ export function tablesOf(o: HostOptions, generation: number): Tables {
 export class TestHost {
   readonly io = new MemoryIo({ overlayPorts: [OVERLAY_PORT] });
   readonly vector = new PacketVector();
+  readonly area = new SharedArrayBuffer(ENDPOINT_AREA_BYTES);
   readonly pipeline: Pipeline;
   options: HostOptions;
   #generation = 0;
 
   constructor(options: HostOptions) {
     this.options = options;
-    this.pipeline = new Pipeline(this.vector, { maxFlows: options.maxFlows, seed: 1, allocate: options.allocate });
+    const { maxFlows, allocate } = options;
+    const endpoints = new EndpointStates([this.area]);
+    this.pipeline = new Pipeline(this.vector, { maxFlows, seed: 1, allocate, endpoints });
     this.pipeline.context.attached.fill(1, 0, 64);
     this.publish({});
   }
@@ -197,6 +206,11 @@ export class TestHost {
   /** What arrived at a pod since the last time. */
   at(pod: number): Seen[] {
     return this.io.sent(16 + pod).map((p) => read(p.bytes));
+  }
+
+  /** What control reads of the endpoints, by id. */
+  get endpoints(): Record<number, EndpointCounters> {
+    return readEndpoints([this.area], endpointIds.size, this.io.nowMs);
   }
 
   get drops(): Record<string, number> {

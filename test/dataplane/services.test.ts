@@ -313,6 +313,8 @@ t.test('10,000 connections with a dead endpoint: none fails, the living share th
   }
   t.equal(answered, 10_000);
   t.same(spread[1]! + spread[2]!, 10_000);
-  t.equal(host.pipeline.context.counters.gauges[GAUGE.attemptsMoved], Math.ceil(10_000 / 3));
+  t.ok(Math.abs(spread[1]! - spread[2]!) < 100, `${spread[1]} and ${spread[2]}`);
+  const moved = host.pipeline.context.counters.gauges[GAUGE.attemptsMoved];
+  t.ok(moved! <= 34, `${moved} met it: those of the first vector, before it was left out`);
   t.equal(host.pipeline.context.attempts.held, 0);
 });

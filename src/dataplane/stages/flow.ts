@@ -9,8 +9,8 @@ import { isIpv6, KIND, PENDING } from '../batch.ts';
 import { endpointListed, moveOn, renew } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { DROP } from '../drop-reasons.ts';
-import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from '../flow-record.ts';
-import { refuse } from '../refuse.ts';
+import { drained, fail } from '../ending.ts';
+import { FLOW, FLOW_WORDS, isClosed, NO_FLOW, STATE } from '../flow-record.ts';
 import { relate } from '../related.ts';
 import { relate6 } from '../related-ipv6.ts';
 
@@ -103,26 +103,16 @@ export function hit(c: Context, i: number, record: number): void {
     return;
   }
   const state = w[f + FLOW.state];
-  if ((state & STATE.failed) !== 0) {
-    refuse(c, i, DROP['service-all-failed']);
-    flows.remove(record);
-    return;
-  }
+  if ((state & STATE.failed) !== 0) return fail(c, i, record);
   if (w[f + FLOW.generation] !== c.tables.generation && !renew(c, record)) return;
+  if ((w[f + FLOW.state] & STATE.draining) !== 0 && drained(c, i, record)) return;
   // A host may send only what is routed to it.
   if (batch.fromPeer[i] >= 0 && w[(record ^ 1) * FLOW_WORDS + FLOW.adjacency] !== batch.fromPeer[i]) {
     batch.verdict[i] = DROP['peer-source'];
     return;
   }
-  if (reply && (state & STATE.trying) !== 0) {
-    if (batch.protocol[i] === PROTOCOL.tcp && (flags & FLAG.rst) !== 0) {
-      moveOn(c, forward, false);
-      batch.verdict[i] = DROP.consumed;
-      return;
-    }
-    c.attempts.release(forward);
-  }
-  track(w, f, reply, flags);
+  if (reply && (state & (STATE.balanced | STATE.answered)) === STATE.balanced && !answer(c, i, forward)) return;
+  track(c, f, reply, flags);
   w[f + FLOW.lastSeen] = flows.nowTicks;
   batch.flow[i] = record;
 }
@@ -134,11 +124,36 @@ function forgotten(c: Context, record: number): boolean {
   return c.flows.stale(record) || !endpointListed(c, record);
 }
 
+/** The first answer to a service's connection. False when it was a refusal, which moved the connection on. */
+function answer(c: Context, i: number, forward: number): boolean {
+  const w = c.flows.words;
+  const id = c.endpoints.isCurrent(w, forward) ? w[(forward + 1) * FLOW_WORDS + FLOW.endpoint] : -1;
+  const trying = (w[forward * FLOW_WORDS + FLOW.state] & STATE.trying) !== 0;
+  if (c.batch.protocol[i] === PROTOCOL.tcp && (c.batch.tcpFlags[i] & FLAG.rst) !== 0) {
+    if (!trying) {
+      c.endpoints.refused(id);
+      return true;
+    }
+    moveOn(c, forward, false);
+    c.batch.verdict[i] = DROP.consumed;
+    return false;
+  }
+  if (trying) c.attempts.release(forward);
+  if (id >= 0 && c.endpoints.someFail) c.endpoints.succeeded(id, c.nowMs);
+  return true;
+}
+
 /** The connection's state after a packet in one direction with these TCP flags. */
-function track(w: Int32Array, f: number, reply: boolean, flags: number): void {
+function track(c: Context, f: number, reply: boolean, flags: number): void {
+  const w = c.flows.words;
   if (reply) w[f + FLOW.state] |= STATE.answered;
   if ((flags & FLAG.fin) !== 0) w[f + FLOW.state] |= reply ? STATE.finReply : STATE.finForward;
   if ((flags & FLAG.rst) !== 0) w[f + FLOW.state] |= STATE.reset;
   // A reset that its receiver did not believe (RFC 5961, 3.2): the connection goes on.
   else if ((flags & FLAG.ack) !== 0) w[f + FLOW.state] &= ~STATE.reset;
+  const state = w[f + FLOW.state];
+  if ((state & STATE.balanced) !== 0 && ((state & STATE.counted) !== 0) === isClosed(state)) {
+    if (isClosed(state)) c.endpoints.end(w, f / FLOW_WORDS);
+    else c.endpoints.resume(w, f / FLOW_WORDS);
+  }
 }

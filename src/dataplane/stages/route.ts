@@ -15,6 +15,7 @@ import { isIpv6, PENDING } from '../batch.ts';
 import { moveOn } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { DROP } from '../drop-reasons.ts';
+import { endpointGone } from '../ending.ts';
 import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from '../flow-record.ts';
 import { fragment } from '../fragment.ts';
 import { clampSegmentSize } from '../segment-size.ts';
@@ -75,6 +76,7 @@ function unreachable(c: Context, i: number, noRoute: boolean): void {
       batch.verdict[i] = DROP.consumed;
       return;
     }
+    if (endpointGone(c, i, record)) return;
   }
   const code = noRoute ? icmp.UNREACHABLE.network : icmp.UNREACHABLE.host;
   batch.verdict[i] = noRoute ? DROP['no-route'] : DROP['host-unreachable'];

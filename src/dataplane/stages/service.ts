@@ -1,21 +1,23 @@
 /**
  * Fourth stage, for packets that belong to no connection yet: is it allowed to begin one, and is it to a service? A
- * service's connection is given an endpoint, round robin, and its first packet is held until the endpoint answers.
- * Every connection gets its two records here.
+ * service's connection is given an endpoint by the service's scheduler; with failover its first packet is held until
+ * the endpoint answers. Every connection gets its two records here.
  */
 
 import { find, NO_VALUE } from '../../tables/address-map.ts';
 import { ADJACENCY_KIND, ADJACENCY_WORDS } from '../../tables/adjacency.ts';
+import { PORT, PORT_KIND, PORT_WORDS } from '../../tables/ports.ts';
 import { lookup } from '../../tables/routes.ts';
-import { SERVICE, SERVICE_WORDS, serviceKey } from '../../tables/services.ts';
+import { ADDRESS, SCHEDULER, SERVICE, SERVICE_FLAG, SERVICE_WORDS, serviceKey } from '../../tables/services.ts';
 import { PROTOCOL } from '../../wire/ipv4.ts';
 import { FLAG } from '../../wire/tcp.ts';
 import { KIND, PENDING } from '../batch.ts';
 import { pointAt, setReply } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { DROP } from '../drop-reasons.ts';
-import { NO_FLOW } from '../flow-record.ts';
+import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from '../flow-record.ts';
 import { refuse } from '../refuse.ts';
+import { choose, countOf, hasOutside, NO_ENDPOINT } from '../schedulers.ts';
 import { findFlow, hit } from './flow.ts';
 
 export function service(c: Context, from: number, to: number): void {
@@ -42,7 +44,7 @@ export function service(c: Context, from: number, to: number): void {
       if (batch.verdict[i] !== PENDING) continue;
     }
     if (virtual === NO_VALUE) direct(c, i);
-    else balance(c, i);
+    else balance(c, i, virtual);
   }
 }
 
@@ -79,13 +81,14 @@ function direct(c: Context, i: number): void {
   adopt(c, i, forward, made);
 }
 
-/** A connection to a service's address. */
-function balance(c: Context, i: number): void {
+/** A connection to an address of services; `virtual`: of nothing else (ADDRESS). */
+function balance(c: Context, i: number, virtual: number): void {
   const { batch: b, tables } = c;
   const protocol = b.protocol[i];
   const fragment = b.kind[i] === KIND.fragment;
   const hasPorts = protocol === PROTOCOL.tcp || protocol === PROTOCOL.udp;
-  if (!hasPorts || (fragment ? b.ports[i] === 0 : b.kind[i] !== KIND.plain)) {
+  const carried = hasPorts && (fragment ? b.ports[i] !== 0 : b.kind[i] === KIND.plain);
+  if (!carried && virtual !== ADDRESS.shared) {
     b.verdict[i] = fragment && hasPorts ? DROP['fragment-limit'] : DROP['service-protocol'];
     return;
   }
@@ -97,22 +100,49 @@ function balance(c: Context, i: number): void {
     b.destination3[i],
     serviceKey(protocol, b.ports[i] & 0xffff),
   );
-  if (s === NO_VALUE) return refuse(c, i, DROP['service-no-port']);
+  if (!carried || s === NO_VALUE) {
+    if (virtual === ADDRESS.shared) direct(c, i);
+    else refuse(c, i, DROP['service-no-port']);
+    return;
+  }
   if (protocol === PROTOCOL.tcp && (b.tcpFlags[i] & (FLAG.syn | FLAG.ack)) !== FLAG.syn) {
     return refuse(c, i, DROP['service-no-connection']);
   }
-  const o = s * SERVICE_WORDS;
-  const count = tables.services.services[o + SERVICE.count];
-  if (count === 0) return refuse(c, i, DROP['service-no-endpoint']);
+  const outside = hasOutside(c, s) && isOutside(c, i);
+  const count = countOf(c, s, outside);
+  const chosen = count === 0 ? NO_ENDPOINT : choose(c, i, s, outside);
+  if (chosen === NO_ENDPOINT) return nobody(c, i, s);
   const forward = begin(c, i);
   if (forward === NO_FLOW) return;
-  const cursor = tables.services.services[o + SERVICE.id] * 2;
-  const turn = c.cursors[cursor];
-  c.cursors[cursor] = turn + 1 >= count ? 0 : turn + 1;
-  const made = pointAt(c, forward, s, turn);
+  if (outside) c.flows.words[forward * FLOW_WORDS + FLOW.state] |= STATE.outside;
+  const made = pointAt(c, forward, s, chosen);
+  const failover = tables.services.services[s * SERVICE_WORDS + SERVICE.scheduler] === SCHEDULER.failover;
   // The rest of a datagram in fragments would not follow the first one to another endpoint.
-  if (made && count > 1 && !fragment && c.attempts.hold(forward, c.vector, i)) c.attempts.setTimer(forward, 0, c.nowMs);
+  const holds = made && failover && count > 1 && !fragment;
+  if (holds && c.attempts.hold(forward, c.vector, i)) c.attempts.setTimer(forward, 0, c.nowMs);
   adopt(c, i, forward, made);
+}
+
+/** Packet `i` is for a service that has no endpoint for it. */
+function nobody(c: Context, i: number, s: number): void {
+  const flags = c.tables.services.services[s * SERVICE_WORDS + SERVICE.flags];
+  if ((flags & SERVICE_FLAG.dropWhenEmpty) === 0) return refuse(c, i, DROP['service-no-endpoint']);
+  c.batch.verdict[i] = DROP['service-no-local-endpoint'];
+}
+
+/** True when packet `i` comes from outside the cluster: through this host, and not from one of its own addresses. */
+function isOutside(c: Context, i: number): boolean {
+  const { batch: b, tables } = c;
+  if (b.fromPeer[i] >= 0 || tables.ports[c.vector.inPort[i] * PORT_WORDS + PORT.kind] !== PORT_KIND.host) return false;
+  const s0 = b.source0[i];
+  const s1 = b.source1[i];
+  const s2 = b.source2[i];
+  const s3 = b.source3[i];
+  const way = lookup(tables.routes, s0, s1, s2, s3);
+  if (way < 0 || tables.adjacencies[way * ADJACENCY_WORDS] !== ADJACENCY_KIND.host) return false;
+  const own = tables.local.outer;
+  if (s3 === (own[3] | 0) && s2 === (own[2] | 0) && s1 === (own[1] | 0) && s0 === (own[0] | 0)) return false;
+  return find(tables.services.byAddress, s0, s1, s2, s3, 0) !== ADDRESS.shared;
 }
 
 /** The forward record of a new connection of packet `i`, or NO_FLOW with the packet dropped. */
