@@ -8,6 +8,7 @@ import type { NameTable } from '../tables/names.ts';
 import type { Tables } from '../tables/tables.ts';
 import { GAUGE, type Gauge, type PortCounters } from './counters.ts';
 import { type SharedMemory, shareMemory, workerOf } from './crossing.ts';
+import { ENDPOINT_AREA_BYTES, type EndpointCounters, readEndpoints } from './endpoint-states.ts';
 import type { PortAttachment } from './worker-messages.ts';
 import { type Request, WorkerThread } from './worker-thread.ts';
 
@@ -27,6 +28,8 @@ export interface DataplaneCounters {
   /** Packets dropped, by the reason's identifier. */
   drops: Record<string, number>;
   ports: Record<number, PortCounters>;
+  /** By endpoint id (tables/services.ts): those that have had a connection. */
+  endpoints: Record<number, EndpointCounters>;
   /** The addon's own counters. */
   native: Record<string, number>;
   /** Each worker's part. */
@@ -47,6 +50,8 @@ export class Dataplane {
   readonly #addon = loadNativeAddon();
   readonly #workers: WorkerThread[];
   readonly #attached = new Set<number>();
+  readonly #endpointAreas: readonly SharedArrayBuffer[];
+  #endpointLimit = 0;
   readonly #ended: Promise<unknown>;
   #stopping = false;
 
@@ -55,10 +60,12 @@ export class Dataplane {
     const wakers = Array.from({ length: count }, () => this.#addon.openWaker());
     const memory: SharedMemory | undefined = count > 1 ? shareMemory(count) : undefined;
     const maxFlows = count > 1 ? Math.ceil((options.maxFlows ?? MOST_FLOWS) / count) : options.maxFlows;
+    const endpointAreas = wakers.map(() => new SharedArrayBuffer(ENDPOINT_AREA_BYTES));
+    this.#endpointAreas = endpointAreas;
     const { busyPollMicros } = options;
     this.#workers = wakers.map(
       (_, self) =>
-        new WorkerThread(this.#addon, { self, wakers, memory, maxFlows, busyPollMicros }, (error) =>
+        new WorkerThread(this.#addon, { self, wakers, memory, endpointAreas, maxFlows, busyPollMicros }, (error) =>
           this.#end(error, options.onEnd),
         ),
     );
@@ -100,6 +107,7 @@ export class Dataplane {
 
   /** Resolves when packets are forwarded by these tables. */
   async publish(tables: Tables): Promise<void> {
+    this.#endpointLimit = tables.services.endpointAt.length;
     await this.#ask({ type: 'publish', tables });
   }
 
@@ -128,6 +136,7 @@ export class Dataplane {
       ports: Object.fromEntries(
         ids.map((id) => [id, sumUp(each.map((one) => ({ ...one.ports[id] }))) as unknown as PortCounters]),
       ),
+      endpoints: readEndpoints(this.#endpointAreas, this.#endpointLimit, monotonicMs()),
       native: Object.fromEntries(
         this.#addon.statNames.map((name, i) => [name, this.#workers.reduce((sum, { native }) => sum + native[i], 0)]),
       ),
@@ -167,6 +176,11 @@ export class Dataplane {
     this.#stopAll();
     onEnd?.(error);
   }
+}
+
+/** The workers' clock: CLOCK_MONOTONIC, as process.hrtime reads it too. */
+function monotonicMs(): number {
+  return Number(process.hrtime.bigint() / 1_000_000n);
 }
 
 /** The sum of counts, name by name. */

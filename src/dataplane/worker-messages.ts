@@ -32,6 +32,8 @@ export interface PortAttachment {
 export interface WorkerStart {
   counters: SharedArrayBuffer;
   native: SharedArrayBuffer;
+  /** What each worker knows of endpoints, by worker, and which this one is (endpoint-states.ts). */
+  endpoints: { areas: readonly SharedArrayBuffer[]; self: number };
   /** One Int32: how many messages control has sent. The worker reads its mail when it has changed. */
   mail: SharedArrayBuffer;
   waker: number;

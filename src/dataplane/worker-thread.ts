@@ -28,6 +28,8 @@ export interface WorkerPlace {
   wakers: readonly number[];
   /** Undefined for a worker that is alone. */
   memory: SharedMemory | undefined;
+  /** What each worker knows of endpoints, by worker. */
+  endpointAreas: readonly SharedArrayBuffer[];
   maxFlows: number | undefined;
   busyPollMicros: number | undefined;
 }
@@ -48,13 +50,14 @@ export class WorkerThread {
 
   /** `onEnd` is called when the worker ends, with why; more than once perhaps. */
   constructor(addon: NativeAddon, place: WorkerPlace, onEnd: (error: Error) => void) {
-    const { self, wakers, memory, maxFlows, busyPollMicros } = place;
+    const { self, wakers, memory, endpointAreas, maxFlows, busyPollMicros } = place;
     this.#addon = addon;
     this.#waker = wakers[self];
     this.native = new Float64Array(new SharedArrayBuffer(addon.statNames.length * 8));
     const start: WorkerStart = {
       counters: this.counters.buffer,
       native: this.native.buffer as SharedArrayBuffer,
+      endpoints: { areas: endpointAreas, self },
       mail: this.#mail.buffer,
       waker: this.#waker,
       maxFlows,

@@ -11,6 +11,7 @@ import { allocateWords } from '../io/table-memory.ts';
 import { PacketVector } from '../io/vector.ts';
 import { Counters } from './counters.ts';
 import { Crossing } from './crossing.ts';
+import { EndpointStates } from './endpoint-states.ts';
 import { Pipeline } from './pipeline.ts';
 import type { FromWorker, PortAttachment, ToWorker, WorkerStart } from './worker-messages.ts';
 
@@ -41,6 +42,7 @@ class Loop {
       counters: new Counters(start.counters),
       maxFlows: start.maxFlows,
       crossing: this.#crossing,
+      endpoints: new EndpointStates(start.endpoints.areas, start.endpoints.self),
       allocate: allocateWords,
     });
   }

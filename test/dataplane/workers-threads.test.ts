@@ -9,7 +9,7 @@ import { findTool } from '../../src/agent/command.ts';
 import { Dataplane } from '../../src/dataplane/handle.ts';
 import { loadNativeAddon } from '../../src/io/native-addon.ts';
 import { missingDevices } from '../io/missing-devices.ts';
-import { MTU, tablesOf } from './host.ts';
+import { endpointId, MTU, tablesOf } from './host.ts';
 import { address } from './packets.ts';
 
 const addon = loadNativeAddon();
@@ -74,6 +74,37 @@ t.test('two threads carry what crosses from one to the other', { skip }, async (
   await t.rejects(dataplane.attach({ id: 17, fd: 1 << 20, kind: 'tun' }), { code: 'EBADF' });
   await dataplane.stop();
   await t.rejects(dataplane.publish(tables(2)), { code: 'WEFT_DATAPLANE_ENDED' });
+  for (const { fd } of both) addon.closeFd(fd);
+});
+
+t.test('what the threads saw of endpoints is read from outside', { skip }, async (t) => {
+  const both = pods(t);
+  const [a, b] = both as [Pod, Pod];
+  const dataplane = await Dataplane.start({ workers: 2, maxFlows: 10_000 });
+  await attachAll(dataplane, both);
+  const web = { address: '10.96.0.80', port: 80, endpoints: ['10.244.1.10:80', '10.244.1.11:80'] };
+  await dataplane.publish(tablesOf({ number: 1, pods: 2, services: [web] }, 1));
+  t.same(dataplane.counters().endpoints, {});
+  const connect = ['timeout', '5', 'bash', '-c', '</dev/tcp/10.96.0.80/80'];
+  for (const pod of [a, b, a, b, a, b]) {
+    await t.rejects(run('ip', ['netns', 'exec', pod.netns, ...connect]), { message: /refused/i });
+  }
+  const seen = web.endpoints.map((e) => dataplane.counters().endpoints[endpointId('10.96.0.80 6 80', e)]);
+  for (const one of seen) t.match(one, { active: 0 });
+  // Each connection tried one after the other, four times in all.
+  t.equal(
+    seen.reduce((sum, one) => sum + (one?.failures ?? 0), 0),
+    24,
+  );
+  t.ok(
+    seen.some((one) => (one?.ejections ?? 0) > 0 && (one?.ejectedForMs ?? 0) > 0),
+    JSON.stringify(seen),
+  );
+  t.ok(
+    seen.some((one) => one?.ejectedForMs === 0),
+    'and never the last one',
+  );
+  await dataplane.stop();
   for (const { fd } of both) addon.closeFd(fd);
 });
 
