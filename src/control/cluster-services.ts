@@ -4,55 +4,76 @@
  */
 import type { ObjectSet, Service } from '../kube/objects.ts';
 import { formatAddress, isV4, type Words } from '../wire/address.ts';
-import { buildBackends, carriedProtocol, portTargets, slicesByService } from './endpoints.ts';
-import type { ClusterEndpoint, ClusterPod, ClusterService, ClusterServicePort } from './model.ts';
+import type { ClusterRanges } from './cluster-settings.ts';
+import { type Backends, buildBackends, carriedProtocol, portTargets, slicesByService } from './endpoints.ts';
+import { assignExternalAddresses, type ExternalAddresses } from './external-addresses.ts';
+import type { ClusterEndpoint, ClusterNode, ClusterPod, ClusterService, ClusterServicePort } from './model.ts';
+import { assignNodePorts, type NodePorts, portKey } from './node-ports.ts';
 import { PodIndex } from './pod-index.ts';
 import type { ProblemList } from './problem-list.ts';
+import { assignServiceAddresses } from './service-addresses.ts';
 import { writtenProxy } from './service-mode.ts';
 
-/** `addresses`: the virtual addresses of those services that can be had. */
+/** core/v1 DefaultClientIPServiceAffinitySeconds: three hours. */
+const AFFINITY_SECONDS = 10_800;
+const NO_BACKENDS: Backends = { ready: [], leaving: [] };
+const NOWHERE: ExternalAddresses = { externalIps: [], loadBalancerIps: [], loadBalancerSources: [] };
+
+export interface ServiceSurroundings {
+  nodes: ReadonlyMap<string, ClusterNode>;
+  pods: ReadonlyMap<string, ClusterPod>;
+  ranges: ClusterRanges;
+}
+
+/** By `namespace/name`, in order of name. A service that can have no address is missing and named. */
 export function buildServices(
   objects: ObjectSet,
-  pods: ReadonlyMap<string, ClusterPod>,
-  addresses: ReadonlyMap<string, readonly Words[]>,
+  { nodes, pods, ranges }: ServiceSurroundings,
   problems: ProblemList,
 ): Map<string, ClusterService> {
+  const addresses = assignServiceAddresses(objects.services, ranges, problems);
+  const keys = [...addresses.keys()].sort();
+  const nodePorts = assignNodePorts(objects.services, keys, ranges.nodePorts, problems);
+  const families = new Map(
+    keys.map((key) => {
+      const own = addresses.get(key)?.families ?? [];
+      return [key, { v4: own.includes('IPv4'), v6: own.includes('IPv6') }] as const;
+    }),
+  );
+  const around = {
+    pool: ranges.pool,
+    inner: [...ranges.cluster, ...ranges.service],
+    nodes: [...nodes.values()].flatMap((node) => node.addresses),
+  };
+  const external = assignExternalAddresses(objects.services, families, around, problems);
   const index = new PodIndex(pods.values());
   const slices = slicesByService(objects.endpointSlices);
   const out = new Map<string, ClusterService>();
-  for (const key of [...addresses.keys()].sort()) {
+  for (const key of keys) {
     const object = objects.services.get(key) as Service;
     const { metadata, spec } = object;
-    const written = { endpoints: objects.endpoints.get(key), slices: slices.get(key) };
+    const title = `Service ${key}`;
+    const own = addresses.get(key) ?? { families: [], addresses: [] };
     const type = (spec.type ?? 'ClusterIP') as ClusterService['type'];
-    const backends = type === 'ExternalName' ? { ready: [], leaving: [] } : buildBackends(object, written, index);
-    nameWhatIsNotApplied(object, `Service ${key}`, problems);
-    const own = addresses.get(key) as readonly Words[];
-    nameStrangers(`Service ${key}`, own, backends.ready, problems);
-    const ports: ClusterServicePort[] = [];
-    (spec.ports ?? []).forEach((p, i) => {
-      const name = p.name ?? '';
-      const protocol = carriedProtocol(p.protocol);
-      if (protocol === undefined) {
-        const message = `spec.ports[${i}].protocol: ${p.protocol} is not carried: port ${p.port} is not served`;
-        problems.warning(`Service ${key}`, message);
-        return;
-      }
-      const ready = portTargets(backends.ready, name, protocol);
-      const leaving = backends.leaving.length > 0 ? portTargets(backends.leaving, name, protocol) : [];
-      // Better an endpoint that is ending than none (KEP-1669).
-      const [targets, standby] = ready.length > 0 ? [ready, leaving] : [leaving, []];
-      ports.push({ name, protocol, port: p.port, targets, standby });
-    });
+    const written = { endpoints: objects.endpoints.get(key), slices: slices.get(key) };
+    const backends = type === 'ExternalName' ? NO_BACKENDS : buildBackends(object, own.families, written, index);
+    nameStrangers(title, own.addresses, backends.ready, problems);
+    const outside = external.get(key) ?? NOWHERE;
+    const healthCheckNodePort = nodePorts.healthChecks.get(key);
     out.set(key, {
       namespace: metadata.namespace,
       name: metadata.name,
       type,
-      clusterIps: own,
+      families: own.families,
+      clusterIps: own.addresses,
       headless: spec.clusterIP === 'None',
-      ports,
-      endpoints: backends.ready,
+      ...outside,
+      internalLocal: spec.internalTrafficPolicy === 'Local',
+      externalLocal: spec.externalTrafficPolicy === 'Local',
       proxy: writtenProxy(metadata.annotations),
+      ports: portsOf(object, key, backends, nodePorts, problems),
+      endpoints: backends.ready,
+      ...(healthCheckNodePort === undefined ? {} : { healthCheckNodePort }),
       ...affinityOf(object),
       ...(type === 'ExternalName' ? { externalName: spec.externalName as string } : {}),
     });
@@ -65,10 +86,35 @@ export function buildServices(
   return out;
 }
 
-/** Three hours by default (core/v1, DefaultClientIPServiceAffinitySeconds). */
+function portsOf(
+  { spec }: Service,
+  key: string,
+  backends: Backends,
+  nodePorts: NodePorts,
+  problems: ProblemList,
+): ClusterServicePort[] {
+  const out: ClusterServicePort[] = [];
+  (spec.ports ?? []).forEach((p, i) => {
+    const name = p.name ?? '';
+    const protocol = carriedProtocol(p.protocol);
+    if (protocol === undefined) {
+      const message = `spec.ports[${i}].protocol: ${p.protocol} is not carried: port ${p.port} is not served`;
+      problems.warning(`Service ${key}`, message);
+      return;
+    }
+    const ready = portTargets(backends.ready, name, protocol);
+    const leaving = backends.leaving.length > 0 ? portTargets(backends.leaving, name, protocol) : [];
+    // Better an endpoint that is ending than none (KEP-1669).
+    const [targets, standby] = ready.length > 0 ? [ready, leaving] : [leaving, []];
+    const nodePort = nodePorts.ports.get(portKey(key, protocol, p.port));
+    out.push({ name, protocol, port: p.port, ...(nodePort === undefined ? {} : { nodePort }), targets, standby });
+  });
+  return out;
+}
+
 function affinityOf({ spec }: Service): { affinitySeconds?: number } {
   if (spec.sessionAffinity !== 'ClientIP') return {};
-  return { affinitySeconds: spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? 10_800 };
+  return { affinitySeconds: spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? AFFINITY_SECONDS };
 }
 
 /** Endpoints that no address of the service can lead to. */
@@ -84,19 +130,4 @@ function nameStrangers(
   const family = isV4(stranger.address) ? 'IPv4' : 'IPv6';
   const message = `endpoint ${formatAddress(stranger.address)} is ${family}, the service has no address of that family`;
   problems.warning(title, `${message}: passed over`);
-}
-
-/** What a Service asks for and does not get is never passed over in silence. */
-function nameWhatIsNotApplied(service: Service, title: string, problems: ProblemList): void {
-  const { type, sessionAffinity, externalIPs, internalTrafficPolicy } = service.spec;
-  if (type === 'NodePort' || type === 'LoadBalancer') {
-    problems.warning(title, `spec.type: ${type} is served at its cluster address only: no port is opened on nodes`);
-  }
-  if (sessionAffinity === 'ClientIP') {
-    problems.warning(title, 'spec.sessionAffinity: ClientIP is not applied: each connection takes the next endpoint');
-  }
-  if (externalIPs && externalIPs.length > 0) problems.warning(title, 'spec.externalIPs: are not served');
-  if (internalTrafficPolicy === 'Local') {
-    problems.warning(title, 'spec.internalTrafficPolicy: Local is not applied: endpoints of all nodes are used');
-  }
 }

@@ -4,6 +4,8 @@
  */
 import { formatAddress, isV4, parseAddress, type Words } from '../wire/address.ts';
 import { type AddressBlock, blockHolds, blocksOverlap, parseBlock } from './address-block.ts';
+import { type LoadBalancerPool, parsePool } from './load-balancer-pool.ts';
+import { DEFAULT_NODE_PORTS, type PortRange, parsePortRange } from './node-ports.ts';
 
 export interface ClusterSettings {
   /** Where pods' addresses come from: `10.244.0.0/16,fd00:10:244::/56`. */
@@ -14,6 +16,10 @@ export interface ClusterSettings {
   clusterDns: string;
   /** `cluster.local`. */
   clusterDomain: string;
+  /** Where node ports come from: `30000-32767`, which is the default. */
+  nodePortRange?: string;
+  /** Where LoadBalancer services get addresses: `192.0.2.0/24,198.51.100.5-198.51.100.9`; nowhere by default. */
+  loadBalancerPool?: string;
 }
 
 export interface ClusterRanges {
@@ -22,6 +28,8 @@ export interface ClusterRanges {
   service: readonly AddressBlock[];
   /** Addresses of the cluster's DNS, IPv4 first. */
   dns: readonly Words[];
+  nodePorts: PortRange;
+  pool: LoadBalancerPool;
 }
 
 /** Settings that make no sense are the caller's to refuse: `code` WEFT_SETTINGS, the setting named in the message. */
@@ -52,7 +60,24 @@ export function clusterRanges(settings: ClusterSettings): ClusterRanges {
       `clusterDns: ${formatAddress(dns[1] as Words)} is IPv6, and clusterCidr names no IPv6 range`,
     );
   }
-  return { cluster, service, dns };
+  const nodePorts = parsePortRange(settings.nodePortRange ?? DEFAULT_NODE_PORTS);
+  if (!nodePorts) throw new SettingsError(`nodePortRange: ${settings.nodePortRange} is no range such as 30000-32767`);
+  const pool = readPool(settings.loadBalancerPool ?? '', [...cluster, ...service]);
+  return { cluster, service, dns, nodePorts, pool };
+}
+
+function readPool(text: string, inner: readonly AddressBlock[]): LoadBalancerPool {
+  const pool = parsePool(text);
+  if (typeof pool === 'string') {
+    throw new SettingsError(`loadBalancerPool: ${pool} is neither a CIDR nor a range such as 192.0.2.10-192.0.2.20`);
+  }
+  for (const { first, count } of [...pool.v4, ...pool.v6]) {
+    const last: Words = [first[0], first[1], first[2], (first[3] + count - 1) >>> 0];
+    const span = { text: `${formatAddress(first)}-${formatAddress(last)}`, ends: [first, last] };
+    const other = inner.find((block) => span.ends.some((end) => blockHolds(block, end)));
+    if (other) throw new SettingsError(`loadBalancerPool: ${span.text} overlaps ${other.text} of pods or services`);
+  }
+  return pool;
 }
 
 function readBlocks(setting: string, text: string): AddressBlock[] {

@@ -137,11 +137,8 @@ export function compile(model: ClusterModel, host: HostContext, previous: Compil
     }
   }
 
-  const {
-    ports: servicePorts,
-    services,
-    nextEpoch,
-  } = compileServices(model, { ...host, relayAddresses: relayAddresses(self) }, ranges.dns, previous);
+  const serving = { ...host, relayAddresses: relayAddresses(self) };
+  const { ports: servicePorts, services, nextEpoch } = compileServices(model, self, serving, ranges.dns, previous);
   return {
     tables: {
       generation,

@@ -5,9 +5,10 @@
  */
 import { WEIGHT_ANNOTATION } from '../kube/object-rules.ts';
 import type { EndpointSlice, Endpoints, Pod, Service } from '../kube/objects.ts';
-import { parseAddress, type Words } from '../wire/address.ts';
+import { parseAddress } from '../wire/address.ts';
 import type { ClusterEndpoint, EndpointPort, PortTarget } from './model.ts';
 import type { PodIndex } from './pod-index.ts';
+import { type AddressFamily, familyOf } from './service-addresses.ts';
 import { compareWords } from './target-order.ts';
 
 export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
@@ -40,11 +41,17 @@ export function slicesByService(slices: ReadonlyMap<string, EndpointSlice>): Map
   return out;
 }
 
-export function buildBackends(service: Service, written: WrittenEndpoints, pods: PodIndex): Backends {
+/** `families`: those of which pods' addresses are wanted. */
+export function buildBackends(
+  service: Service,
+  families: readonly AddressFamily[],
+  written: WrittenEndpoints,
+  pods: PodIndex,
+): Backends {
   const found: { ready: ClusterEndpoint[]; leaving: ClusterEndpoint[] } = { ready: [], leaving: [] };
   if (written.slices) fromSlices(service, written.slices, found);
   else if (written.endpoints) fromObject(service, written.endpoints, found);
-  else fromSelector(service, pods, found);
+  else fromSelector(service, families, pods, found);
   if (written.slices ?? written.endpoints) {
     found.ready = found.ready.map((e) => placed(e, pods));
     found.leaving = found.leaving.map((e) => placed(e, pods));
@@ -83,7 +90,7 @@ interface Found {
   leaving: ClusterEndpoint[];
 }
 
-function fromSelector(service: Service, index: PodIndex, found: Found): void {
+function fromSelector(service: Service, families: readonly AddressFamily[], index: PodIndex, found: Found): void {
   const { selector, ports = [], publishNotReadyAddresses } = service.spec;
   if (!selector) return;
   for (const pod of index.select(service.metadata.namespace, selector)) {
@@ -100,7 +107,8 @@ function fromSelector(service: Service, index: PodIndex, found: Found): void {
     const named = pod.object.spec.hostname && pod.subdomain === service.metadata.name;
     const weight = pod.object.metadata.annotations?.[WEIGHT_ANNOTATION];
     const list = isReady ? found.ready : found.leaving;
-    for (const address of addressesOf(pod)) {
+    for (const address of pod.addresses) {
+      if (!families.includes(familyOf(address))) continue;
       list.push({
         address,
         nodeName: pod.nodeName,
@@ -111,10 +119,6 @@ function fromSelector(service: Service, index: PodIndex, found: Found): void {
       });
     }
   }
-}
-
-function addressesOf(pod: { address: Words; addresses?: readonly Words[] }): readonly Words[] {
-  return pod.addresses ?? [pod.address];
 }
 
 /** Is being deleted, and nothing says that it does not serve any more. */

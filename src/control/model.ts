@@ -13,7 +13,7 @@ import { buildServices } from './cluster-services.ts';
 import { type ClusterSettings, clusterRanges } from './cluster-settings.ts';
 import { assignPodAddresses } from './pod-addresses.ts';
 import { ProblemList } from './problem-list.ts';
-import { assignServiceAddresses } from './service-addresses.ts';
+import type { AddressFamily } from './service-addresses.ts';
 
 export interface ClusterNode {
   name: string;
@@ -35,6 +35,8 @@ export interface ClusterNode {
   mac?: Uint8Array;
   /** The VNI it says it uses, where it says so. */
   vni?: number;
+  /** False where its status says so. */
+  ready: boolean;
 }
 
 export interface ClusterPod {
@@ -59,11 +61,24 @@ export interface ClusterService {
   namespace: string;
   name: string;
   type: 'ClusterIP' | 'NodePort' | 'LoadBalancer' | 'ExternalName';
-  /** Virtual addresses, allocated ones too; empty for headless and ExternalName services. */
+  families: readonly AddressFamily[];
+  /** Virtual addresses, allocated ones too, one of each family; empty for headless and ExternalName services. */
   clusterIps: readonly Words[];
   /** clusterIP None. */
   headless: boolean;
   externalName?: string;
+  /** Addresses outside the cluster that somebody leads to its hosts. */
+  externalIps: readonly Words[];
+  /** Addresses of its own on the hosts' network, allocated ones too. */
+  loadBalancerIps: readonly Words[];
+  /** Who may come to those from outside; empty: everybody. */
+  loadBalancerSources: readonly Prefix[];
+  /** Pods and hosts are led to endpoints of their own host alone (internalTrafficPolicy Local). */
+  internalLocal: boolean;
+  /** So are sources outside the cluster, whose address is kept (externalTrafficPolicy Local). */
+  externalLocal: boolean;
+  /** Where a load balancer asks a host whether it has endpoints. */
+  healthCheckNodePort?: number;
   /** What its annotations say of how it is served; the rest is the agent's to say. */
   proxy: Partial<ProxyWish>;
   /** sessionAffinity ClientIP: for so long a client keeps its endpoint, from its last connection on. */
@@ -81,6 +96,8 @@ export interface ClusterServicePort {
   name: string;
   protocol: 'TCP' | 'UDP';
   port: number;
+  /** On every host's own addresses. */
+  nodePort?: number;
   /** Who takes its new connections, in (address, port) order: those that are ready, else those that still serve. */
   targets: readonly PortTarget[];
   /** Those that still serve while they are ending, where others are ready. */
@@ -129,8 +146,7 @@ export function buildModel(objects: ObjectSet, settings: ClusterSettings): Clust
   const problems = new ProblemList(objects.places);
   const nodes = buildNodes(objects.nodes, ranges, problems);
   const pods = buildPods(objects, nodes, problems);
-  const addresses = assignServiceAddresses(objects.services, ranges, problems);
-  const services = buildServices(objects, pods, addresses, problems);
+  const services = buildServices(objects, { nodes, pods, ranges }, problems);
   return { nodes, pods, services, problems: problems.sorted() };
 }
 

@@ -33,15 +33,9 @@ export class PodIndex {
 
   /** The pod of an address; of several in a host's network any, for they are on one node. */
   at(address: Words): ClusterPod | undefined {
-    this.#byAddress ??= new Map(
-      this.#pods.flatMap((pod) => podAddresses(pod).map((own) => [own.join(), pod] as const)),
-    );
+    this.#byAddress ??= new Map(this.#pods.flatMap((pod) => pod.addresses.map((own) => [own.join(), pod] as const)));
     return this.#byAddress.get(address.join());
   }
-}
-
-function podAddresses(pod: { address: Words; addresses?: readonly Words[] }): readonly Words[] {
-  return pod.addresses ?? [pod.address];
 }
 
 function labelId(namespace: string, key: string, value: string): string {

@@ -1,87 +1,149 @@
 /**
- * Every service's virtual address: the one written down, else one out of the services' CIDR by hash of the service's
- * name, so that every host comes to the same without asking anybody.
+ * Every service's address families and virtual addresses: the ones written down, the others out of the services' ranges
+ * by hash of the service's name, so that every host comes to the same without asking anybody (k8s.io/kubernetes
+ * pkg/registry/core/service/storage/alloc.go).
  */
 import type { Service } from '../kube/objects.ts';
-import { formatAddress4, isV4, parseAddress, type Words, word4, wordsFrom4 } from '../wire/address.ts';
-import { type AddressBlock, blockHolds, blockOfFamily } from './address-block.ts';
+import { formatAddress, isV4, parseAddress, type Words } from '../wire/address.ts';
+import { type AddressBlock, addressAt, blockHolds, blockOfFamily, offsetIn } from './address-block.ts';
 import { allocate } from './address-pool.ts';
 import type { ClusterRanges } from './cluster-settings.ts';
 import type { ProblemList } from './problem-list.ts';
 
-/**
- * By `namespace/name`; an empty list for services that have none by intent (headless, ExternalName). A service that
- * can have no address is missing and named among the problems.
- */
+export type AddressFamily = 'IPv4' | 'IPv6';
+
+export interface ServiceAddresses {
+  /** In the order of the spec: the first is the one that counts where there can be only one. */
+  families: readonly AddressFamily[];
+  /** One of each family; empty for services that have none by intent (headless, ExternalName). */
+  addresses: readonly Words[];
+}
+
+/** By `namespace/name`, in order of name. A service that can have no address is missing and named among the problems. */
 export function assignServiceAddresses(
   services: ReadonlyMap<string, Service>,
   ranges: ClusterRanges,
   problems: ProblemList,
-): Map<string, readonly Words[]> {
-  const block = blockOfFamily(ranges.service, true) as AddressBlock;
-  const first = word4(block.prefix.address);
-  const clusterDns4 = word4(ranges.dns[0] as Words);
-  const out = new Map<string, readonly Words[]>();
-  const owners = new Map<number, string>();
-  const unaddressed: string[] = [];
+): Map<string, ServiceAddresses> {
+  const known = ranges.service.map((block) => familyOf(block.prefix.address));
+  const found = new Map<string, ServiceAddresses>();
+  const owners = new Map<string, string>();
+  const wanting: Record<AddressFamily, string[]> = { IPv4: [], IPv6: [] };
   for (const key of [...services.keys()].sort()) {
     const service = services.get(key) as Service;
     const title = `Service ${key}`;
+    const families = familiesOf(service, known);
+    if (typeof families === 'string') {
+      problems.error(title, `${families}: left out`);
+      continue;
+    }
     if (service.spec.clusterIP === 'None' || service.spec.type === 'ExternalName') {
-      out.set(key, []);
+      found.set(key, { families, addresses: [] });
       continue;
     }
-    const written = writtenAddresses(service, title, problems);
-    if (written.length === 0) {
-      unaddressed.push(key);
-      continue;
-    }
-    const fault = written.map((a) => faultOf(a, block, owners.get(a), problems)).find((f) => f !== undefined);
+    const written = writtenAddresses(service, known, title, problems);
+    const fault = written.map((a) => faultOf(a, ranges, owners.get(a.join()), problems)).find((f) => f !== undefined);
     if (fault) {
       problems.error(title, `spec.clusterIP: ${fault}: left out`);
       continue;
     }
-    if (written.includes(clusterDns4)) {
-      const address = formatAddress4(clusterDns4);
-      problems.warning(title, `spec.clusterIP: ${address} is the cluster DNS, which every host answers itself`);
+    for (const address of written) {
+      if (isOneOf(address, ranges.dns)) {
+        const message = `${formatAddress(address)} is the cluster DNS, which every host answers itself`;
+        problems.warning(title, `spec.clusterIP: ${message}`);
+      }
+      owners.set(address.join(), title);
     }
-    for (const a of written) owners.set(a, title);
-    out.set(key, written.map(wordsFrom4));
+    for (const family of families) {
+      if (!written.some((address) => familyOf(address) === family)) wanting[family].push(key);
+    }
+    found.set(key, { families, addresses: written });
   }
-  const given = allocate(
-    { first: first + 1, count: block.size - 2 },
-    unaddressed,
-    new Set([...owners.keys(), clusterDns4]),
-  );
-  for (const key of unaddressed) {
-    const address = given.get(key);
-    if (address !== undefined) out.set(key, [wordsFrom4(address)]);
-    else problems.error(`Service ${key}`, `spec.clusterIP: no address is free in ${block.text}: left out`);
+  for (const family of known) give(family);
+  return found;
+
+  function give(family: AddressFamily): void {
+    const block = blockOfFamily(ranges.service, family === 'IPv4') as AddressBlock;
+    const taken = [...found.values()].flatMap(({ addresses }) => addresses);
+    // IPv6 has no broadcast address, but the one for any router is its network address too (RFC 4291 2.6.1).
+    const given = allocate(
+      { first: 1, count: block.size - (block.isV4 ? 2 : 1) },
+      wanting[family],
+      new Set([...taken, ...ranges.dns].map((address) => offsetIn(block, address))),
+    );
+    for (const key of wanting[family]) {
+      const offset = given.get(key);
+      const { families, addresses } = found.get(key) as ServiceAddresses;
+      if (offset === undefined) {
+        problems.error(`Service ${key}`, `spec.clusterIP: no address is free in ${block.text}: left out`);
+        found.delete(key);
+      } else {
+        const both = [...addresses, addressAt(block, offset)];
+        both.sort((a, b) => families.indexOf(familyOf(a)) - families.indexOf(familyOf(b)));
+        found.set(key, { families, addresses: both });
+      }
+    }
+  }
+}
+
+/** The families that a service has here, or what is wrong with its wish. */
+function familiesOf({ spec }: Service, known: readonly AddressFamily[]): readonly AddressFamily[] | string {
+  if (spec.type === 'ExternalName') return known;
+  const addresses = (spec.clusterIPs ?? [spec.clusterIP ?? '']).map(parseAddress).filter((a) => a !== undefined);
+  const wished = (spec.ipFamilies as AddressFamily[] | undefined) ?? addresses.map(familyOf);
+  const strange = wished.find((family) => !known.includes(family));
+  // Whoever writes two families, or endpoints by hand behind no address, takes what there is.
+  const open = spec.clusterIP === 'None' && !spec.selector;
+  const policy = spec.ipFamilyPolicy ?? (wished.length > 1 || open ? 'PreferDualStack' : 'SingleStack');
+  if (strange && (policy === 'RequireDualStack' || wished.length === 1)) {
+    return `spec.ipFamilies: ${strange} has no range of services here (--service-cidr)`;
+  }
+  if (policy === 'RequireDualStack' && known.length < 2) {
+    return 'spec.ipFamilyPolicy: RequireDualStack needs ranges of both families (--service-cidr)';
+  }
+  const usable = [...new Set([...wished.filter((family) => known.includes(family)), ...known])];
+  return policy === 'SingleStack' ? usable.slice(0, 1) : usable;
+}
+
+function writtenAddresses(
+  service: Service,
+  known: readonly AddressFamily[],
+  title: string,
+  problems: ProblemList,
+): Words[] {
+  const { clusterIP, clusterIPs } = service.spec;
+  const texts = clusterIPs && clusterIPs.length > 0 ? clusterIPs : [clusterIP ?? ''];
+  const out: Words[] = [];
+  for (const text of texts) {
+    const words = text ? parseAddress(text) : undefined;
+    if (words && known.includes(familyOf(words))) out.push(words);
+    else if (words) {
+      const message = `${text} is ${familyOf(words)}, of which services have no range here (--service-cidr)`;
+      problems.warning(title, `spec.clusterIP: ${message}: passed over`);
+    }
   }
   return out;
 }
 
-function writtenAddresses(service: Service, title: string, problems: ProblemList): number[] {
-  const { clusterIP, clusterIPs } = service.spec;
-  const texts = clusterIPs && clusterIPs.length > 0 ? clusterIPs : [clusterIP ?? ''];
-  const out: number[] = [];
-  for (const text of texts) {
-    const words = text ? parseAddress(text) : undefined;
-    if (words && isV4(words)) out.push(word4(words));
-    else if (words) problems.warning(title, `spec.clusterIP: ${text} is IPv6, which is not carried yet: passed over`);
-  }
-  return [...new Set(out)];
-}
-
 function faultOf(
-  address: number,
-  block: AddressBlock,
+  address: Words,
+  ranges: ClusterRanges,
   owner: string | undefined,
   problems: ProblemList,
 ): string | undefined {
-  const text = formatAddress4(address);
+  const text = formatAddress(address);
+  const block = blockOfFamily(ranges.service, isV4(address)) as AddressBlock;
   if (owner !== undefined) return `${text} is already the address of ${problems.whereIs(owner)}`;
-  if (!blockHolds(block, wordsFrom4(address))) return `${text} is outside the services' ${block.text}`;
-  const offset = address - word4(block.prefix.address);
-  return offset === 0 || offset === block.size - 1 ? `${text} is reserved in ${block.text}` : undefined;
+  if (!blockHolds(block, address)) return `${text} is outside the services' ${block.text}`;
+  const offset = offsetIn(block, address);
+  const reserved = offset === 0 || (block.isV4 && offset === block.size - 1);
+  return reserved ? `${text} is reserved in ${block.text}` : undefined;
+}
+
+export function familyOf(address: Words): AddressFamily {
+  return isV4(address) ? 'IPv4' : 'IPv6';
+}
+
+function isOneOf(address: Words, list: readonly Words[]): boolean {
+  return list.some((other) => other.every((word, i) => word === address[i]));
 }

@@ -48,7 +48,10 @@ const node = object(
   {
     metadata: metadata('dns-name'),
     spec: object({ podCIDR: text('cidr'), podCIDRs: list(text('cidr')) }),
-    status: object({ addresses: list(object({ type: string, address: string }, ['type', 'address'])) }),
+    status: object({
+      addresses: list(object({ type: string, address: string }, ['type', 'address'])),
+      conditions: list(object({ type: string, status: oneOf('True', 'False', 'Unknown') }, ['type', 'status'])),
+    }),
   },
   ['metadata'],
 );

@@ -83,6 +83,11 @@ export function endpointSlice(name: string, serviceName: string, wish: Partial<E
   };
 }
 
+/** As modelOf, with settings of its own. */
+export function modelWith(settings: Partial<ClusterSettings>, ...objects: KubeObject[]): ClusterModel {
+  return buildModel(objectSet(objects), { ...SETTINGS, ...settings });
+}
+
 export function modelOf(...objects: KubeObject[]): ClusterModel {
   return buildModel(objectSet(objects), SETTINGS);
 }
