@@ -6,6 +6,7 @@
  *                              ├─ this node ─▶ HostPorts (weft0, UDP socket, TAP, routes, nftables)
  *                              ├─ its pods ──▶ LocalPods (namespaces, TUN devices, processes)
  *                              ├─ records ───▶ HostDns
+ *                              ├─ userspace ─▶ HostRelay (proxy ports)
  *                              └─ the others ▶ PeerProbes
  *
  * Every change of the objects, and every pod that went, runs the whole of it again, one at a time. What cannot be
@@ -19,6 +20,7 @@ import type { KernelRoute } from '../control/overlay-backend.ts';
 import { overlayBytes } from '../control/vxlan-backend.ts';
 import type { Dataplane } from '../dataplane/handle.ts';
 import type { NativeAddon } from '../io/native-addon.ts';
+import type { ObjectSet } from '../kube/objects.ts';
 import { formatProblem, type Problem } from '../kube/problem.ts';
 import type { ObjectSource } from '../kube/source.ts';
 import type { NameTable } from '../tables/names.ts';
@@ -30,6 +32,7 @@ import { boundLogs } from './container-logs.ts';
 import { HostDns } from './host-dns.ts';
 import { changeKernelRoutes, type HostNetwork, removeHostNetwork } from './host-network.ts';
 import { HostPorts } from './host-ports.ts';
+import { HostRelay } from './host-relay.ts';
 import { LocalPods } from './local-pods.ts';
 import { type Log, OnceLog } from './log.ts';
 import type { Offload, OffloadMode } from './offload.ts';
@@ -58,7 +61,10 @@ export class HostAgent {
   readonly pods: LocalPods;
   readonly peers: PeerProbes;
   readonly dns: HostDns;
+  readonly relay: HostRelay;
   readonly startedAt = new Date();
+  /** What the model was made of. */
+  objects: ObjectSet | undefined;
   model: ClusterModel | undefined;
   node: ClusterNode | undefined;
   underlay: Underlay | undefined;
@@ -102,6 +108,7 @@ export class HostAgent {
       answered: () => dataplane.namesAnswered,
     };
     this.dns = new HostDns(settings, log, fast, again);
+    this.relay = new HostRelay(settings);
     this.peers = new PeerProbes(() => this.#noteProblems());
     this.#underlayWatch = new UnderlayWatch(
       {
@@ -147,8 +154,10 @@ export class HostAgent {
 
   async #bringAbout(): Promise<boolean> {
     const { settings } = this;
-    const model = buildModel(this.#source.current(), settings);
+    const objects = this.#source.current();
+    const model = buildModel(objects, settings);
     this.model = model;
+    this.objects = objects;
     const node = model.nodes.get(settings.node);
     if (!node) throw new Error(`no valid Node ${settings.node} in ${settings.manifests.join(', ')}: it is waited for`);
     const underlay = await this.#findUnderlay(node);
@@ -157,7 +166,8 @@ export class HostAgent {
     const [placed, opened] = await Promise.allSettled([this.#placeHost(node, underlay), this.pods.open(plans)]);
     if (placed.status === 'rejected') throw placed.reason;
     if (opened.status === 'rejected') throw opened.reason;
-    await this.#publish(model);
+    await this.#publish(model, await this.relay.open(model, node, objects));
+    this.relay.retire();
     this.pods.start();
     this.#watchPeers(model, node);
     // Last, so that a host whose port 53 is taken still forwards; it is not ready until names are answered.
@@ -167,7 +177,7 @@ export class HostAgent {
       this.#log.info(`ready after ${this.readyAfterMs} ms, ${plans.size} pods`);
     }
     this.notReady = '';
-    return opened.value;
+    return opened.value && this.relay.problems.length === 0;
   }
 
   /** How packets reach the underlay now. */
@@ -223,7 +233,7 @@ export class HostAgent {
     return plans;
   }
 
-  async #publish(model: ClusterModel): Promise<void> {
+  async #publish(model: ClusterModel, proxyPorts: ReadonlyMap<string, number>): Promise<void> {
     const { settings } = this;
     const host = {
       nodeName: settings.node,
@@ -237,6 +247,7 @@ export class HostAgent {
       clusterDns: settings.clusterDns,
       clusterDomain: settings.clusterDomain,
       proxy: settings.proxy,
+      proxyPorts,
     };
     const compiled = compile(model, host, this.#memory);
     await this.dataplane.publish(compiled.tables);
@@ -268,6 +279,7 @@ export class HostAgent {
       ...this.#source.problems(),
       ...(this.model?.problems ?? []),
       ...this.#compileProblems,
+      ...this.relay.problems,
       ...own('error', this.#underlayWatch.problem() ? [this.#underlayWatch.problem()] : []),
       ...own('warning', this.#hostPorts.problems),
       ...own('error', this.pods.problems),
@@ -287,6 +299,7 @@ export class HostAgent {
     if (keepPods) this.pods.release();
     else await this.pods.stop();
     await this.dns.close();
+    this.relay.close();
     if (!keepPods) await this.#hostPorts.close();
     await this.dataplane.stop();
     if (!keepPods) await removeHostNetwork(this.#routes);

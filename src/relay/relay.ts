@@ -15,11 +15,13 @@ import { TcpProxy } from './tcp-proxy.ts';
 import { UdpProxy } from './udp-proxy.ts';
 
 /** A service port that wants to be proxied. */
-export interface ProxyWish {
+export interface ProxyRequest {
   /** Stable name of the service port. */
   key: string;
-  /** For problems: `Service default/web: spec.ports: 80/TCP`. */
+  /** For problems: `Service default/web`. */
   title: string;
+  /** Of it, for problems: `80/TCP`. */
+  name: string;
   protocol: 'TCP' | 'UDP';
   /** Address that the proxy listens on. */
   listen: string;
@@ -32,9 +34,15 @@ export interface ProxyWish {
 
 export interface ProxyStatus {
   key: string;
+  address: string;
   port: number;
   counts: ProxyCounts;
   endpoints: readonly { target: Target; counts: EndpointCounts }[];
+}
+
+export interface RelayProblem {
+  title: string;
+  message: string;
 }
 
 export interface RelayOptions {
@@ -51,6 +59,7 @@ const MOST_CONVERSATIONS = 8192;
 
 interface Opened {
   shape: string;
+  listen: string;
   port: number;
   proxy: ProxyPort;
 }
@@ -64,7 +73,9 @@ export class Relay {
   #leaving: ProxyPort[] = [];
   /** Closed, but for connections that go on. */
   #draining = new Set<ProxyPort>();
-  #problems: readonly string[] = [];
+  #problems: readonly RelayProblem[] = [];
+  /** Of ports that are gone. */
+  readonly #past: ProxyCounts = { accepted: 0, active: 0, moved: 0, failed: 0, limited: 0 };
 
   constructor(options: RelayOptions) {
     this.#range = options.range;
@@ -72,8 +83,8 @@ export class Relay {
     this.#conversations = new Bound(options.conversations ?? MOST_CONVERSATIONS);
   }
 
-  /** Service ports that could not be opened, as sentences. */
-  get problems(): readonly string[] {
+  /** Service ports that could not be opened. */
+  get problems(): readonly RelayProblem[] {
     return this.#problems;
   }
 
@@ -83,20 +94,20 @@ export class Relay {
   }
 
   /** Opens what is new, tells all others their endpoints. What is not wanted any more goes with retire(). */
-  async apply(wishes: readonly ProxyWish[]): Promise<void> {
-    const wanted = new Map(wishes.map((wish) => [wish.key, wish]));
+  async apply(requests: readonly ProxyRequest[]): Promise<void> {
+    const wanted = new Map(requests.map((request) => [request.key, request]));
     for (const [key, { shape, proxy }] of this.#opened) {
-      if (wanted.get(key) && shapeOf(wanted.get(key) as ProxyWish) === shape) continue;
+      if (wanted.get(key) && shapeOf(wanted.get(key) as ProxyRequest) === shape) continue;
       this.#opened.delete(key);
       this.#leaving.push(proxy);
     }
-    const problems: string[] = [];
-    for (const wish of wishes) {
-      const known = this.#opened.get(wish.key);
-      if (known) known.proxy.update(wish.targets);
+    const problems: RelayProblem[] = [];
+    for (const request of requests) {
+      const known = this.#opened.get(request.key);
+      if (known) known.proxy.update(request.targets);
       else {
-        const problem = await this.#open(wish);
-        if (problem) problems.push(problem);
+        const message = await this.#open(request);
+        if (message) problems.push({ title: request.title, message });
       }
     }
     this.#problems = problems;
@@ -109,16 +120,30 @@ export class Relay {
       this.#draining.add(proxy);
     }
     this.#leaving = [];
-    for (const proxy of this.#draining) if (proxy.counts().active === 0) this.#draining.delete(proxy);
+    for (const proxy of this.#draining) {
+      const counts = proxy.counts();
+      if (counts.active > 0) continue;
+      this.#draining.delete(proxy);
+      add(this.#past, counts);
+    }
   }
 
   status(): ProxyStatus[] {
-    return [...this.#opened].map(([key, { port, proxy }]) => ({
+    return [...this.#opened].map(([key, { listen, port, proxy }]) => ({
       key,
+      address: listen,
       port,
       counts: proxy.counts(),
       endpoints: proxy.picker.counts(),
     }));
+  }
+
+  /** Of all ports together, those that are closed included. */
+  counts(): ProxyCounts & { ports: number } {
+    const sum = { ...this.#past, ports: this.#opened.size };
+    const open = [...this.#opened.values()].map(({ proxy }) => proxy);
+    for (const proxy of [...open, ...this.#leaving, ...this.#draining]) add(sum, proxy.counts());
+    return sum;
   }
 
   /** Ends everything. */
@@ -131,18 +156,18 @@ export class Relay {
   }
 
   /** What went wrong, or ''. */
-  async #open(wish: ProxyWish): Promise<string> {
-    const { affinitySeconds, listen, protocol, title } = wish;
+  async #open(request: ProxyRequest): Promise<string> {
+    const { affinitySeconds, listen, name, protocol } = request;
     let refusal: NodeJS.ErrnoException | undefined;
     for (const candidate of candidates(this.#range)) {
       const proxy =
         protocol === 'TCP'
           ? new TcpProxy({ affinitySeconds }, this.#connections)
           : new UdpProxy({ affinitySeconds }, this.#conversations);
-      proxy.update(wish.targets);
+      proxy.update(request.targets);
       try {
         const port = await proxy.listen(listen, candidate);
-        this.#opened.set(wish.key, { shape: shapeOf(wish), port, proxy });
+        this.#opened.set(request.key, { shape: shapeOf(request), listen, port, proxy });
         return '';
       } catch (error) {
         refusal = error as NodeJS.ErrnoException;
@@ -151,12 +176,20 @@ export class Relay {
     }
     if (refusal?.code === 'EADDRINUSE' && this.#range) {
       const { first, last } = this.#range;
-      return `${title} is not served: no proxy port of ${first}-${last} is free on ${listen}: give a larger range with --proxy-port-range`;
+      return `spec.ports: ${name} is not served: no proxy port of ${first}-${last} is free on ${listen}: give a larger --proxy-port-range`;
     }
-    return `${title} is not served: no proxy port can be opened on ${listen}: ${refusal?.code ?? 'unknown'}`;
+    return `spec.ports: ${name} is not served: no proxy port can be opened on ${listen}: ${refusal?.code ?? 'unknown'}`;
   }
 }
 
-function shapeOf({ protocol, listen, shape, affinitySeconds }: ProxyWish): string {
+function shapeOf({ protocol, listen, shape, affinitySeconds }: ProxyRequest): string {
   return `${protocol} ${listen} ${affinitySeconds ?? ''} ${shape}`;
+}
+
+function add(sum: ProxyCounts, counts: ProxyCounts): void {
+  sum.accepted += counts.accepted;
+  sum.active += counts.active;
+  sum.moved += counts.moved;
+  sum.failed += counts.failed;
+  sum.limited += counts.limited;
 }

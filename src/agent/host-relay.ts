@@ -1,0 +1,107 @@
+/**
+ * The socket relay as the agent runs it: which service ports of the model it is to have proxy ports for, opened before
+ * the tables that lead there are published, closed afterwards.
+ */
+import { relayAddresses } from '../control/compile.ts';
+import type { ClusterModel, ClusterNode, ClusterService } from '../control/model.ts';
+import { ProblemList } from '../control/problem-list.ts';
+import { type ProxyDefaults, proxyModeOf, proxyPortKey } from '../control/service-mode.ts';
+import type { ObjectSet } from '../kube/objects.ts';
+import type { Problem } from '../kube/problem.ts';
+import type { ProxyCounts } from '../relay/proxy-port.ts';
+import { type ProxyRequest, type ProxyStatus, Relay } from '../relay/relay.ts';
+import { formatAddress, isV4, type Words } from '../wire/address.ts';
+import type { AgentSettings } from './options.ts';
+
+export class HostRelay {
+  readonly #relay: Relay;
+  readonly #defaults: ProxyDefaults;
+  #problems: readonly Problem[] = [];
+
+  constructor(settings: Pick<AgentSettings, 'proxy' | 'proxyPortRange'>) {
+    this.#relay = new Relay({ range: settings.proxyPortRange });
+    this.#defaults = settings.proxy;
+  }
+
+  get problems(): readonly Problem[] {
+    return this.#problems;
+  }
+
+  /** The proxy ports for the tables to come, by proxyPortKey. */
+  async open(model: ClusterModel, self: ClusterNode, objects: ObjectSet): Promise<ReadonlyMap<string, number>> {
+    await this.#relay.apply(proxyRequests(model, self, objects, this.#defaults));
+    const problems = new ProblemList(objects.places);
+    for (const { title, message } of this.#relay.problems) problems.error(title, message);
+    this.#problems = problems.sorted();
+    return this.#relay.ports();
+  }
+
+  /** The tables without what is not wanted any more are in force. */
+  retire(): void {
+    this.#relay.retire();
+  }
+
+  /** By proxyPortKey. */
+  status(): ReadonlyMap<string, ProxyStatus> {
+    return new Map(this.#relay.status().map((each) => [each.key, each]));
+  }
+
+  /** Of all proxy ports together. */
+  counts(): ProxyCounts & { ports: number } {
+    return this.#relay.counts();
+  }
+
+  close(): void {
+    this.#relay.close();
+  }
+}
+
+/** A proxy port for each port of a service in userspace mode, in each family in which the service has an address. */
+export function proxyRequests(
+  model: ClusterModel,
+  self: ClusterNode,
+  objects: ObjectSet,
+  defaults: ProxyDefaults,
+): ProxyRequest[] {
+  const listen = relayAddresses(self);
+  const out: ProxyRequest[] = [];
+  for (const [name, service] of model.services) {
+    if (proxyModeOf(service.proxy, defaults) !== 'userspace') continue;
+    for (const own of listen) {
+      const address = service.clusterIps.find((each) => isV4(each) === isV4(own));
+      if (address) out.push(...requestsOf(name, service, address, own, objects));
+    }
+  }
+  return out;
+}
+
+function requestsOf(
+  name: string,
+  service: ClusterService,
+  address: Words,
+  own: Words,
+  objects: ObjectSet,
+): ProxyRequest[] {
+  const object = objects.services.get(name);
+  return service.ports.map(({ protocol, port, targets }) => {
+    const written = object?.spec.ports?.find((p) => p.port === port && (p.protocol ?? 'TCP') === protocol);
+    return {
+      key: proxyPortKey(name, protocol, port, address),
+      title: `Service ${name}`,
+      name: `${port}/${protocol}`,
+      protocol,
+      listen: formatAddress(own),
+      // Any difference in these makes it another service port (kube-proxy, pkg/proxy/userspace, sameConfig).
+      shape: JSON.stringify([
+        service.clusterIps.map(formatAddress),
+        written?.nodePort,
+        object?.spec.externalIPs,
+        object?.status?.loadBalancer,
+      ]),
+      targets: targets
+        .filter((target) => isV4(target.address) === isV4(own))
+        .map((target) => ({ address: formatAddress(target.address), port: target.port })),
+      affinitySeconds: service.affinitySeconds,
+    };
+  });
+}
