@@ -31,11 +31,19 @@ const ask = async (port: number) => {
 t.test('a port each, kept while the service is the same, endpoints following', async (t) => {
   const relay = relayOf(t);
   const [one, two] = [await named(t, '127.0.0.2'), await named(t, '127.0.0.3')];
-  await relay.apply([request('a', { targets: [one] }), request('b', { targets: [two] }), request('u', { protocol: 'UDP' })]);
+  await relay.apply([
+    request('a', { targets: [one] }),
+    request('b', { targets: [two] }),
+    request('u', { protocol: 'UDP' }),
+  ]);
   const before = relay.ports();
   t.equal(before.size, 3);
   t.equal(await ask(before.get('a') ?? 0), '127.0.0.2');
-  await relay.apply([request('a', { targets: [two] }), request('b', { targets: [two] }), request('u', { protocol: 'UDP' })]);
+  await relay.apply([
+    request('a', { targets: [two] }),
+    request('b', { targets: [two] }),
+    request('u', { protocol: 'UDP' }),
+  ]);
   relay.retire();
   t.same(relay.ports(), before);
   t.equal(await ask(before.get('a') ?? 0), '127.0.0.3');
