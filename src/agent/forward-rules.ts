@@ -6,7 +6,7 @@
  */
 import { findTool, runTool } from './command.ts';
 
-const CHAIN = 'ip filter FORWARD';
+const CHAINS = ['ip filter FORWARD', 'ip6 filter FORWARD'];
 /**
  * The tunnel's frames are the host's own, and come before anything else. What pods exchange with the world comes after
  * the user's rules, which may forbid some of it: it is spared the chain's policy alone.
@@ -19,19 +19,20 @@ const RULES = [
 /** As we write them and not otherwise: a rule that says more is the user's. */
 const OWN = /^\s*(iifname "weft-gso"|[io]ifname "weft0") counter packets \d+ bytes \d+ accept # handle (\d+)$/gm;
 
-/** Commands that make the chain, as `nft -a` lists it, as it should be; '' where nothing is to be done. */
-export function forwardCommands(listing: string, wanted: boolean): string {
+/** Commands that make a chain, as `nft -a` lists it, as it should be; '' where nothing is to be done. */
+export function forwardCommands(listing: string, wanted: boolean, chain = CHAINS[0]): string {
   const add = wanted && forbids(listing);
   const had = [...listing.matchAll(OWN)];
   if (add && had.length === RULES.length && new Set(had.map(([, match]) => match)).size === RULES.length) return '';
-  const remove = had.map(([, , handle]) => `delete rule ${CHAIN} handle ${handle}\n`);
-  const rules = add ? RULES.map(([verb, match]) => `${verb} rule ${CHAIN} ${match} counter accept\n`) : [];
+  const remove = had.map(([, , handle]) => `delete rule ${chain} handle ${handle}\n`);
+  const rules = add ? RULES.map(([verb, match]) => `${verb} rule ${chain} ${match} counter accept\n`) : [];
   return [...remove, ...rules].join('');
 }
 
 /** Whether a firewall is in the way. */
 export async function forwardingForbidden(): Promise<boolean> {
-  return forwardCommands(await list(), true) !== '';
+  for (const chain of CHAINS) if (forwardCommands(await list(chain), true, chain) !== '') return true;
+  return false;
 }
 
 /** Returns what could not be had, as sentences. */
@@ -47,8 +48,10 @@ export async function withdrawForwarding(): Promise<void> {
 }
 
 async function change(wanted: boolean): Promise<void> {
-  const commands = forwardCommands(await list(), wanted);
-  if (commands !== '') await runTool('nft', ['-f', '-'], commands);
+  for (const chain of CHAINS) {
+    const commands = forwardCommands(await list(chain), wanted, chain);
+    if (commands !== '') await runTool('nft', ['-f', '-'], commands);
+  }
 }
 
 function forbids(listing: string): boolean {
@@ -56,7 +59,7 @@ function forbids(listing: string): boolean {
 }
 
 /** The chain, or '' where there is none. */
-async function list(): Promise<string> {
+async function list(chain: string): Promise<string> {
   if (!findTool('nft')) return '';
-  return runTool('nft', ['-a', 'list', 'chain', ...CHAIN.split(' ')]).catch(() => '');
+  return runTool('nft', ['-a', 'list', 'chain', ...chain.split(' ')]).catch(() => '');
 }

@@ -13,10 +13,11 @@
  * done is told once and tried again; what is in force stays in force meanwhile.
  */
 import { readFileSync } from 'node:fs';
+import { oneOfEachFamily } from '../control/cluster-nodes.ts';
 import { clusterRanges } from '../control/cluster-settings.ts';
 import { type CompileMemory, compile, emptyMemory } from '../control/compile.ts';
 import { buildModel, type ClusterModel, type ClusterNode } from '../control/model.ts';
-import type { KernelRoute } from '../control/overlay-backend.ts';
+import { type KernelRoute, podCidrs, sharedAddress } from '../control/overlay-backend.ts';
 import { overlayBytes } from '../control/vxlan-backend.ts';
 import type { Dataplane } from '../dataplane/handle.ts';
 import type { NativeAddon } from '../io/native-addon.ts';
@@ -30,7 +31,9 @@ import { describeError } from './agent-error.ts';
 import { findTools } from './container-command.ts';
 import { boundLogs } from './container-logs.ts';
 import { HostDns } from './host-dns.ts';
-import { changeKernelRoutes, type HostNetwork, removeHostNetwork } from './host-network.ts';
+import { hostFamilies } from './host-families.ts';
+import { ipv6Obstacle } from './host-ipv6.ts';
+import { changeKernelRoutes, type HostFamily, type HostNetwork, removeHostNetwork } from './host-network.ts';
 import { HostPorts } from './host-ports.ts';
 import { HostRelay } from './host-relay.ts';
 import { LocalPods } from './local-pods.ts';
@@ -84,6 +87,9 @@ export class HostAgent {
   #compileProblems: readonly Problem[] = [];
   #routes: readonly KernelRoute[] = [];
   #failure = '';
+  #ipv6Problem = '';
+  #families: readonly HostFamily[] = [];
+  #underlayWanted = '';
   #logTimer: NodeJS.Timeout | undefined;
 
   constructor(parts: AgentParts) {
@@ -171,7 +177,10 @@ export class HostAgent {
     this.pods.start();
     this.#watchPeers(model, node);
     // Last, so that a host whose port 53 is taken still forwards; it is not ready until names are answered.
-    await this.dns.serve(model);
+    await this.dns.serve(
+      model,
+      this.#families.flatMap((family) => family.clusterDns || []),
+    );
     if (!this.readyAfterMs) {
       this.readyAfterMs = Math.round(process.uptime() * 1000);
       this.#log.info(`ready after ${this.readyAfterMs} ms, ${plans.size} pods`);
@@ -193,21 +202,26 @@ export class HostAgent {
   async #findUnderlay(node: ClusterNode): Promise<Underlay> {
     const { settings } = this;
     const address = formatAddress(node.address);
-    if (this.underlay?.address !== address) this.underlay = findUnderlay(await readLinks(), address, node.name);
+    const wanted = node.addresses.map(formatAddress);
+    if (
+      this.underlay?.address !== address ||
+      this.#underlayWanted !== wanted.join() ||
+      this.underlay.absent.length > 0
+    ) {
+      this.underlay = findUnderlay(await readLinks(), wanted, node.name);
+      this.#underlayWanted = wanted.join();
+    }
     this.#underlayWatch.follow(address);
     this.podMtu = settings.mtu ?? this.underlay.mtu - this.#overlayBytes(node);
+    this.#ipv6Problem = node.podCidr6 ? ipv6Obstacle(this.podMtu) : '';
     return this.underlay;
   }
 
   async #placeHost(node: ClusterNode, underlay: Underlay): Promise<void> {
     const { settings } = this;
-    const ranges = clusterRanges(settings);
+    this.#families = hostFamilies(node, clusterRanges(settings), this.#ipv6Problem === '');
     const network: HostNetwork = {
-      gateway: formatAddress4(node.gateway4),
-      podCidr: formatPrefix(node.podCidr),
-      clusterCidr: formatPrefix(ranges.cluster[0]!.prefix),
-      serviceCidr: formatPrefix(ranges.service[0]!.prefix),
-      clusterDns: formatAddress(ranges.dns[0]!),
+      families: this.#families,
       mtu: this.podMtu,
       udpPort: settings.port,
     };
@@ -221,8 +235,8 @@ export class HostAgent {
     const { settings } = this;
     const context = {
       stateDir: settings.stateDir,
-      nodeAddress: formatAddress(node.address),
-      clusterDns: formatAddress(clusterRanges(settings).dns[0]!),
+      nodeAddresses: oneOfEachFamily(node.addresses).map(formatAddress),
+      clusterDns: clusterRanges(settings).dns.map(formatAddress),
       clusterDomain: settings.clusterDomain,
       hostResolvConf: this.dns.hostResolvConf,
       hostEtcHosts: readText('/etc/hosts'),
@@ -259,14 +273,17 @@ export class HostAgent {
   }
 
   #watchPeers(model: ClusterModel, own: ClusterNode): void {
-    const peers = [...model.nodes.values()]
-      .filter((node) => node.name !== own.name)
-      .map((node) => ({
+    const peers = [...model.nodes.values()].flatMap((node) => {
+      const address = node === own ? undefined : sharedAddress(own, node);
+      if (!address) return [];
+      const gateway6 = own.gateway6 && !this.#ipv6Problem ? node.gateway6 : undefined;
+      return {
         node: node.name,
-        address: formatAddress(node.address),
-        gateway: formatAddress4(node.gateway4),
-        podCidr: formatPrefix(node.podCidr),
-      }));
+        address: formatAddress(address),
+        gateways: [formatAddress4(node.gateway4), ...(gateway6 ? [formatAddress(gateway6)] : [])],
+        podCidr: podCidrs(node).map(formatPrefix).join(),
+      };
+    });
     const bytes = this.#overlayBytes(own);
     this.peers.update(peers, { neededMtu: this.podMtu + bytes, overlayBytes: bytes, udpPort: this.settings.port });
   }
@@ -281,6 +298,8 @@ export class HostAgent {
       ...this.#compileProblems,
       ...this.relay.problems,
       ...own('error', this.#underlayWatch.problem() ? [this.#underlayWatch.problem()] : []),
+      ...own('warning', this.#ipv6Problem ? [this.#ipv6Problem] : []),
+      ...own('warning', (this.underlay?.absent ?? []).map(absentAddress)),
       ...own('warning', this.#hostPorts.problems),
       ...own('error', this.pods.problems),
       ...own('warning', this.pods.notes()),
@@ -304,6 +323,10 @@ export class HostAgent {
     await this.dataplane.stop();
     if (!keepPods) await removeHostNetwork(this.#routes);
   }
+}
+
+function absentAddress(address: string): string {
+  return `the InternalIP ${address} is on no device of this host: no other host reaches it there`;
 }
 
 function readText(path: string): string {

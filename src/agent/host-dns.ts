@@ -8,7 +8,6 @@ import { type ClusterRecords, clusterRecords } from '../dns/cluster-records.ts';
 import { parseResolvConf } from '../dns/resolv-conf.ts';
 import { ResolvConfWatch } from '../dns/resolv-conf-watch.ts';
 import { DnsServer, type FastAnswers } from '../dns/server.ts';
-import { formatAddress } from '../wire/address.ts';
 import { type Prefix, parsePrefix } from '../wire/prefix.ts';
 import type { Log } from './log.ts';
 import type { AgentSettings } from './options.ts';
@@ -21,7 +20,8 @@ export class HostDns {
   readonly #log: Log;
   readonly #watch: ResolvConfWatch;
   readonly #reverse: readonly Prefix[];
-  readonly #addresses: readonly string[];
+  /** Where the server answers, joined by commas. */
+  #addresses = '';
   readonly #fast: FastAnswers;
   #records: ClusterRecords | undefined;
   #server: DnsServer | undefined;
@@ -31,9 +31,8 @@ export class HostDns {
     this.#settings = settings;
     this.#fast = fast;
     this.#log = log;
-    const { cluster, service, dns } = clusterRanges(settings);
+    const { cluster, service } = clusterRanges(settings);
     this.#reverse = [...cluster, ...service].map((block) => block.prefix);
-    this.#addresses = dns.map(formatAddress);
     this.#watch = new ResolvConfWatch(RESOLV_CONF, () => {
       const upstreams = this.#upstreams();
       log.info(`${RESOLV_CONF} changed: names outside the cluster are asked of ${upstreams.join(', ') || 'nobody'}`);
@@ -50,14 +49,22 @@ export class HostDns {
     return this.#watch.text;
   }
 
-  /** Answers from this model from now on; starts the server where it does not run yet. @throws DnsServerError */
-  async serve(model: ClusterModel): Promise<void> {
+  /**
+   * Answers from this model from now on, at addresses that this host has; starts the server where it does not run yet.
+   * @throws DnsServerError
+   */
+  async serve(model: ClusterModel, addresses: readonly string[]): Promise<void> {
     this.#records = clusterRecords(model, this.#reverse);
     this.#server?.recordsChanged();
-    if (this.#server) return;
+    if (this.#server && addresses.join() === this.#addresses) return;
+    await this.#server?.close();
+    this.#server = undefined;
+    this.#addresses = addresses.join();
     const settings = this.#settings;
+    const [address = '', ...otherAddresses] = addresses;
     this.#server = await DnsServer.start({
-      address: this.#addresses[0] as string,
+      address,
+      otherAddresses,
       port: PORT,
       domain: settings.clusterDomain,
       records: () => this.#records,

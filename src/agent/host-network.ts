@@ -9,18 +9,27 @@ import type { KernelRoute } from '../control/overlay-backend.ts';
 import { AgentError, errnoOf } from './agent-error.ts';
 import { findTool, ipBatch, requireTool, runTool } from './command.ts';
 import { admitForwarding, withdrawForwarding } from './forward-rules.ts';
+import { ipv6Sysctls } from './host-ipv6.ts';
 
 export const HOST_DEVICE = 'weft0';
 export const GSO_DEVICE = 'weft-gso';
 
 export interface HostNetwork {
+  /** IPv4, then IPv6 where this host carries it. */
+  families: readonly HostFamily[];
+  mtu: number;
+  udpPort: number;
+}
+
+/** What the host has of one family. */
+export interface HostFamily {
+  isV4: boolean;
   gateway: string;
   podCidr: string;
   clusterCidr: string;
   serviceCidr: string;
+  /** '' where the cluster's DNS has no address of this family. */
   clusterDns: string;
-  mtu: number;
-  udpPort: number;
 }
 
 export function hostBatch(host: HostNetwork): string[] {
@@ -30,11 +39,19 @@ export function hostBatch(host: HostNetwork): string[] {
     // An earlier agent's addresses, and with them the routes that name them.
     `address flush ${device}`,
     `link set ${device} mtu ${host.mtu} up`,
-    `address add ${host.gateway}/32 ${device}`,
-    `address add ${host.clusterDns}/32 ${device}`,
-    `route replace ${host.clusterCidr} ${device} src ${host.gateway}`,
-    `route replace ${host.serviceCidr} ${device} src ${host.gateway}`,
+    ...host.families.flatMap((family) => [
+      ...[family.gateway, family.clusterDns].flatMap((address) => (address ? [addressLine(address, HOST_DEVICE)] : [])),
+      `route replace ${family.clusterCidr} ${device} src ${family.gateway}`,
+      `route replace ${family.serviceCidr} ${device} src ${family.gateway}`,
+    ]),
   ];
+}
+
+/** For `ip -batch`: one whole address. Nobody else can have an IPv6 one on a TUN, so that none is asked. */
+export function addressLine(address: string, device: string): string {
+  return address.includes(':')
+    ? `address replace ${address}/128 dev ${device} nodad`
+    : `address replace ${address}/32 dev ${device}`;
 }
 
 /** The TAP that hands whole overlay frames to the kernel's forwarding. */
@@ -51,18 +68,27 @@ export function hostSysctls(): Record<string, string> {
 /** The kernel forwards what we write there although its source is the host itself. */
 export function gsoSysctls(): Record<string, string> {
   const at = `net/ipv4/conf/${GSO_DEVICE}`;
-  return { [`${at}/forwarding`]: '1', [`${at}/rp_filter`]: '0', [`${at}/accept_local`]: '1' };
+  const six = `net/ipv6/conf/${GSO_DEVICE}`;
+  return {
+    [`${at}/forwarding`]: '1',
+    [`${at}/rp_filter`]: '0',
+    [`${at}/accept_local`]: '1',
+    ...(existsSync(`/proc/sys/${six}`) ? { [`${six}/disable_ipv6`]: '0', [`${six}/forwarding`]: '1' } : {}),
+  };
 }
 
-/** Replaces the table whole, in one transaction. */
-export function nftRules(host: HostNetwork): string {
+/** Replaces the family's table whole, in one transaction. */
+export function nftRules(host: Pick<HostNetwork, 'udpPort'>, family: HostFamily): string {
+  const table = tableOf(family);
+  const ip = family.isV4 ? 'ip' : 'ip6';
+  const { podCidr, clusterCidr } = family;
   return [
-    'add table ip weft',
-    'delete table ip weft',
-    'table ip weft {',
+    `add table ${table}`,
+    `delete table ${table}`,
+    `table ${table} {`,
     '  chain postrouting {',
     '    type nat hook postrouting priority 100; policy accept;',
-    `    ip saddr ${host.podCidr} ip daddr != ${host.clusterCidr} oifname != "${HOST_DEVICE}" counter masquerade`,
+    `    ${ip} saddr ${podCidr} ${ip} daddr != ${clusterCidr} oifname != "${HOST_DEVICE}" counter masquerade`,
     '  }',
     // The overlay's own datagrams need no connection tracking: it would cost each of them a lookup.
     '  chain overlay-out {',
@@ -76,6 +102,10 @@ export function nftRules(host: HostNetwork): string {
     '}',
     '',
   ].join('\n');
+}
+
+function tableOf({ isV4 }: Pick<HostFamily, 'isV4'>): string {
+  return isV4 ? 'ip weft' : 'ip6 weft';
 }
 
 export function writeSysctls(values: Readonly<Record<string, string>>): void {
@@ -104,24 +134,25 @@ function writeSysctl(path: string, value: string): void {
 /** Returns what could not be had, as sentences; throws where nothing would work without it. */
 export async function applyHostNetwork(host: HostNetwork): Promise<string[]> {
   writeSysctls(hostSysctls());
-  const [masquerade, forwarding] = await Promise.all([
-    applyMasquerade(host),
+  if (host.families.some((family) => !family.isV4)) writeSysctls(ipv6Sysctls(HOST_DEVICE));
+  const [forwarding, , ...masquerade] = await Promise.all([
     admitForwarding(),
     ipBatch(hostBatch(host)),
+    ...(findTool('nft') ? host.families.map((family) => applyMasquerade(host, family)) : [NO_NFT]),
   ]);
-  return [...masquerade, ...forwarding];
+  return [...masquerade.flat(), ...forwarding];
 }
 
-async function applyMasquerade(host: HostNetwork): Promise<string[]> {
-  if (!findTool('nft')) {
-    return ['the program nft is missing, so pods cannot reach the outside world: install the package nftables'];
-  }
+const NO_NFT = ['the program nft is missing, so pods cannot reach the outside world: install the package nftables'];
+
+async function applyMasquerade(host: HostNetwork, family: HostFamily): Promise<string[]> {
   try {
-    await runTool('nft', ['-f', '-'], nftRules(host));
+    await runTool('nft', ['-f', '-'], nftRules(host, family));
     return [];
   } catch (error) {
     const said = error instanceof Error ? error.message : String(error);
-    return [`nftables refused the masquerade rules, so pods cannot reach the outside world: ${said}`];
+    const world = family.isV4 ? 'the outside world' : 'the outside world over IPv6';
+    return [`nftables refused the masquerade rules, so pods cannot reach ${world}: ${said}`];
   }
 }
 
@@ -154,5 +185,9 @@ export async function removeHostNetwork(routes: readonly KernelRoute[]): Promise
   }
   await ipBatch(lines, { force: true });
   await withdrawForwarding();
-  if (findTool('nft')) await runTool('nft', ['-f', '-'], 'add table ip weft\ndelete table ip weft\n').catch(() => {});
+  if (!findTool('nft')) return;
+  for (const isV4 of [true, false]) {
+    const table = tableOf({ isV4 });
+    await runTool('nft', ['-f', '-'], `add table ${table}\ndelete table ${table}\n`).catch(() => {});
+  }
 }

@@ -1,9 +1,11 @@
 /**
- * The dataplane's ports that every host has: weft0 into the host's own stack, the overlay's UDP socket, and with
+ * The dataplane's ports that every host has: weft0 into the host's own stack, the overlay's UDP socket (one for each
+ * family that the underlay has), and with
  * tunnel GSO the TAP that sends for it. Opened and configured when the host's Node is first known, again in part
  * when it changes.
  */
-import { HOST_PORT, OVERLAY_PORT, OVERLAY_TAP_PORT } from '../control/compile.ts';
+import { isIPv4 } from 'node:net';
+import { HOST_PORT, OVERLAY_PORT, OVERLAY_PORT_6, OVERLAY_TAP_PORT } from '../control/compile.ts';
 import type { Dataplane } from '../dataplane/handle.ts';
 import type { NativeAddon } from '../io/native-addon.ts';
 import { parseAddress4 } from '../wire/address.ts';
@@ -67,9 +69,8 @@ export class HostPorts {
   /** How packets reach the underlay now. */
   get offloadMode(): OffloadMode {
     const { mode } = this.#offload;
-    return mode === 'tunnel-gso' && this.#open.has(OVERLAY_PORT) && !this.#open.has(OVERLAY_TAP_PORT)
-      ? 'udp-gso'
-      : mode;
+    const hasTunnel = this.#open.has(OVERLAY_PORT) || this.#open.has(OVERLAY_PORT_6);
+    return mode === 'tunnel-gso' && hasTunnel && !this.#open.has(OVERLAY_TAP_PORT) ? 'udp-gso' : mode;
   }
 
   /** Brings the host to this configuration; does nothing where it is there already. */
@@ -91,8 +92,11 @@ export class HostPorts {
     if (key !== this.#overlay) {
       await this.#closePort(OVERLAY_TAP_PORT);
       await this.#closePort(OVERLAY_PORT);
+      await this.#closePort(OVERLAY_PORT_6);
       this.#overlayProblems = [];
-      if (config.backend === 'vxlan') await this.#openOverlay(config);
+      if (config.backend === 'vxlan') {
+        for (const address of config.underlay.addresses) await this.#openOverlay(config, address);
+      }
       this.#overlay = key;
     }
     await this.#applyTap(config);
@@ -123,34 +127,36 @@ export class HostPorts {
     });
   }
 
-  async #openOverlay(config: HostConfig): Promise<void> {
+  async #openOverlay(config: HostConfig, address: string): Promise<void> {
     const { udpPort, mtu } = config.network;
+    const id = isIPv4(address) ? OVERLAY_PORT : OVERLAY_PORT_6;
     const { gso, gro } = this.#offload;
     const socket = await patiently(
       () =>
         this.#native.openUdp({
-          address: config.underlay.address,
+          address,
           port: udpPort,
           receiveBufferBytes: RECEIVE_BUFFER_BYTES,
           sendBufferBytes: SEND_BUFFER_BYTES,
           gso,
           gro,
           sockets: this.#dataplane.workers,
-          firstSocketsIp4: parseAddress4(config.network.gateway) ?? 0,
+          firstSocketsIp4: parseAddress4(config.network.families[0]?.gateway ?? '') ?? 0,
         }),
       'port-busy',
-      `UDP port ${udpPort} of ${config.underlay.address} is in use`,
+      `UDP port ${udpPort} of ${address} is in use`,
       `find who has it with: ss -ulnp sport = :${udpPort}; or choose another on every host with --port`,
     );
-    if (socket.receiveBufferBytes < RECEIVE_BUFFER_BYTES) {
+    // Of two sockets once: they are granted the same.
+    if (socket.receiveBufferBytes < RECEIVE_BUFFER_BYTES && this.#overlayProblems.length === 0) {
       this.#overlayProblems.push(
         `the overlay's receive buffer is ${socket.receiveBufferBytes} bytes where ${RECEIVE_BUFFER_BYTES} are wanted, ` +
           `so bursts may be lost: allow it with sysctl -w net.core.rmem_max=${RECEIVE_BUFFER_BYTES}, or run as root`,
       );
     }
-    this.#open.set(OVERLAY_PORT, { id: OVERLAY_PORT, fds: socket.fds });
+    this.#open.set(id, { id, fds: socket.fds });
     await this.#dataplane.attach({
-      id: OVERLAY_PORT,
+      id,
       fd: socket.fd,
       fds: socket.fds,
       kind: 'udp',

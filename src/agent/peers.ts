@@ -9,8 +9,10 @@ import type { PeerStatus, ProbeResult } from './status.ts';
 
 export interface Peer {
   node: string;
+  /** Where it is reached on the underlay. */
   address: string;
-  gateway: string;
+  /** Inside of the overlay: the IPv4 one, then the IPv6 one where there is one. */
+  gateways: readonly string[];
   podCidr: string;
 }
 
@@ -115,12 +117,13 @@ export class PeerProbes {
   }
 
   async #ask(prober: IcmpProber, peer: Peer, options: { count: number; timeoutMs: number }): Promise<PeerStatus> {
-    const [underlay, overlay] = await Promise.all([
+    const [underlay, overlay, overlay6] = await Promise.all([
       prober.probe(peer.address, { ...options, wantedMtu: this.#context.neededMtu }),
-      prober.probe(peer.gateway, options),
+      prober.probe(peer.gateways[0] as string, options),
+      peer.gateways[1] === undefined ? undefined : prober.probe(peer.gateways[1], options),
     ]);
-    const problems = peerProblems(peer, underlay, overlay, this.#context);
-    const status = { ...emptyStatus(peer), underlay, overlay, problems, probedAt: new Date().toISOString() };
+    const problems = peerProblems(peer, underlay, [overlay, ...(overlay6 ? [overlay6] : [])], this.#context);
+    const status = { ...emptyStatus(peer), underlay, overlay, overlay6, problems, probedAt: new Date().toISOString() };
     this.#results.set(peer.node, status);
     this.#failures.set(peer.node, problems.length === 0 ? 0 : this.#failuresOf(peer) + 1);
     return status;
@@ -136,12 +139,28 @@ export class PeerProbes {
 
 function emptyStatus(peer: Peer): PeerStatus {
   const { node, address, podCidr } = peer;
-  return { node, address, podCidr, underlay: undefined, overlay: undefined, problems: [], probedAt: '' };
+  return {
+    node,
+    address,
+    podCidr,
+    underlay: undefined,
+    overlay: undefined,
+    overlay6: undefined,
+    problems: [],
+    probedAt: '',
+  };
 }
 
-export function peerProblems(peer: Peer, underlay: ProbeResult, overlay: ProbeResult, context: PeerContext): string[] {
+/** `overlay`: of each of its gateways. */
+export function peerProblems(
+  peer: Pick<Peer, 'node' | 'address'>,
+  underlay: ProbeResult,
+  overlay: readonly ProbeResult[],
+  context: PeerContext,
+): string[] {
   const name = `Node ${peer.node} (${peer.address})`;
-  if (!underlay.reachable && !overlay.reachable) {
+  const silent = overlay.filter((each) => !each.reachable).map((each) => each.address);
+  if (!underlay.reachable && silent.length === overlay.length) {
     return [`${name} does not answer: check that the host is up, its InternalIP right, and that ICMP is let through`];
   }
   const problems: string[] = [];
@@ -152,9 +171,9 @@ export function peerProblems(peer: Peer, underlay: ProbeResult, overlay: ProbeRe
         `raise the MTU on the way, or start every agent with --mtu ${pathMtu - context.overlayBytes}`,
     );
   }
-  if (!overlay.reachable) {
+  if (silent.length > 0) {
     problems.push(
-      `${name} answers, but its gateway ${peer.gateway} does not through the overlay: ` +
+      `${name} answers, but its gateway ${silent.join(' and ')} does not through the overlay: ` +
         `check that weft agent runs there and that UDP port ${context.udpPort} is let through both ways`,
     );
   }

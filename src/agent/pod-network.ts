@@ -1,14 +1,17 @@
 /**
  * A pod's network as the kernel has it: a namespace under /run/netns with one TUN device eth0, which carries the
- * pod's address and its default route, and whose other end is the agent's. The device persists, so that namespace,
+ * pod's addresses and its default routes, and whose other end is the agent's. The device persists, so that namespace,
  * device and processes outlast an agent that is killed, and the next one takes the device up again.
  */
 import { existsSync, rmSync, statfsSync } from 'node:fs';
+import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
 import type { NativeAddon } from '../io/native-addon.ts';
 import { AgentError, errnoOf } from './agent-error.ts';
 import { ipBatch, runTool } from './command.ts';
 import { NETNS_FOLDER } from './container-command.ts';
+import { ipv6Obstacle } from './host-ipv6.ts';
+import { addressLine } from './host-network.ts';
 import { pidsInNetns } from './process-table.ts';
 
 export const POD_DEVICE = 'eth0';
@@ -38,14 +41,16 @@ export function isNetns(path: string): boolean {
 }
 
 /** The lines that `ip -batch` gets inside the pod's namespace. */
-export function podNetworkBatch(address: string, mtu: number): string[] {
+export function podNetworkBatch(addresses: readonly string[], mtu: number): string[] {
   return [
     'link set dev lo up',
     // No IPv6 link-local address: its router solicitations would only be dropped and counted.
     `link set dev ${POD_DEVICE} addrgenmode none`,
     `link set dev ${POD_DEVICE} mtu ${mtu} up`,
-    `address replace ${address}/32 dev ${POD_DEVICE}`,
-    `route replace default dev ${POD_DEVICE}`,
+    ...addresses.flatMap((address) => [
+      addressLine(address, POD_DEVICE),
+      `route replace ${address.includes(':') ? '::/0' : '0.0.0.0/0'} dev ${POD_DEVICE}`,
+    ]),
   ];
 }
 
@@ -55,7 +60,7 @@ let lastAdd: Promise<unknown> = Promise.resolve();
 /** Makes the namespace and the device, or takes up those that are there. The caller owns the descriptor. */
 export async function openPodNetwork(
   native: Pick<NativeAddon, 'openTun' | 'closeFd'>,
-  pod: { netns: string; address: string; mtu: number },
+  pod: { netns: string; addresses: readonly string[]; mtu: number },
   offloads: boolean,
 ): Promise<PodDevice> {
   const path = netnsPath(pod.netns);
@@ -78,7 +83,9 @@ export async function openPodNetwork(
     );
   }
   try {
-    await ipBatch(podNetworkBatch(pod.address, pod.mtu), { netns: pod.netns });
+    // What this host cannot give, it has said.
+    const addresses = ipv6Obstacle(pod.mtu) ? pod.addresses.filter(isIPv4) : pod.addresses;
+    await ipBatch(podNetworkBatch(addresses, pod.mtu), { netns: pod.netns });
   } catch (error) {
     native.closeFd(device.fd);
     throw error;

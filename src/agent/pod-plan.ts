@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { Container, EnvVar } from 'kubernetes-types/core/v1.js';
 import type { ClusterPod } from '../control/model.ts';
 import { hostNetworkEtcHosts, podEtcHosts } from '../dns/etc-hosts.ts';
-import { podResolvConf } from '../dns/resolv-conf.ts';
+import { podResolvConf, serversFor } from '../dns/resolv-conf.ts';
 import { formatAddress } from '../wire/address.ts';
 
 export type RestartPolicy = 'Always' | 'OnFailure' | 'Never';
@@ -28,6 +28,8 @@ export interface PodPlan {
   namespace: string;
   name: string;
   address: string;
+  /** One of each family that it has, `address` first. */
+  addresses: readonly string[];
   hostNetwork: boolean;
   hostname: string;
   /** Name under /run/netns; '' for a pod in the host's network. */
@@ -47,8 +49,10 @@ export interface PodPlan {
 
 export interface PodPlanContext {
   stateDir: string;
-  nodeAddress: string;
-  clusterDns: string;
+  /** The node's, one of each family that it has. */
+  nodeAddresses: readonly string[];
+  /** The cluster's DNS, one of each family that it has. */
+  clusterDns: readonly string[];
   clusterDomain: string;
   hostResolvConf: string;
   hostEtcHosts: string;
@@ -96,6 +100,7 @@ export function planPod(pod: ClusterPod, context: PodPlanContext): PodPlan {
   const spec = pod.object.spec;
   const notes: string[] = [];
   const address = formatAddress(pod.address);
+  const addresses = pod.addresses.map(formatAddress);
   const restartPolicy = (spec.restartPolicy ?? 'Always') as RestartPolicy;
   const fields: Record<string, string> = {
     'metadata.name': name,
@@ -104,8 +109,9 @@ export function planPod(pod: ClusterPod, context: PodPlanContext): PodPlan {
     'spec.nodeName': pod.nodeName,
     'spec.serviceAccountName': spec.serviceAccountName ?? 'default',
     'status.podIP': address,
-    'status.podIPs': address,
-    'status.hostIP': context.nodeAddress,
+    'status.podIPs': addresses.join(),
+    'status.hostIP': context.nodeAddresses[0] ?? '',
+    'status.hostIPs': context.nodeAddresses.join(),
   };
   const containers = spec.containers.map((container, i) => {
     const place = `spec.containers[${i}]`;
@@ -122,7 +128,7 @@ export function planPod(pod: ClusterPod, context: PodPlanContext): PodPlan {
     ...(spec.dnsConfig ? { dnsConfig: spec.dnsConfig } : {}),
     namespace,
     domain: context.clusterDomain,
-    clusterDns: context.clusterDns,
+    clusterDns: serversFor(addresses, context.clusterDns),
     hostResolvConf: context.hostResolvConf,
     hostNetwork: pod.hostNetwork,
   });
@@ -132,6 +138,7 @@ export function planPod(pod: ClusterPod, context: PodPlanContext): PodPlan {
     namespace,
     name,
     address,
+    addresses,
     hostNetwork: pod.hostNetwork,
     hostname: pod.hostname,
     netns: pod.hostNetwork ? '' : netnsName(namespace, name),
@@ -144,7 +151,7 @@ export function planPod(pod: ClusterPod, context: PodPlanContext): PodPlan {
   const etcHosts = pod.hostNetwork
     ? hostNetworkEtcHosts(context.hostEtcHosts, spec.hostAliases ?? [])
     : podEtcHosts({
-        address,
+        addresses,
         hostname: pod.hostname,
         ...(pod.subdomain
           ? { fqdn: `${pod.hostname}.${pod.subdomain}.${namespace}.svc.${context.clusterDomain}` }

@@ -133,6 +133,7 @@ export class LocalPod {
       namespace: plan.namespace,
       name: plan.name,
       address: plan.address,
+      addresses: plan.addresses,
       hostNetwork: plan.hostNetwork,
       hostname: plan.hostname,
       phase: this.phase,

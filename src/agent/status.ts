@@ -26,6 +26,8 @@ export interface PodStatus {
   namespace: string;
   name: string;
   address: string;
+  /** One of each family that it has, `address` first. */
+  addresses: readonly string[];
   hostNetwork: boolean;
   hostname: string;
   phase: PodPhase;
@@ -61,6 +63,8 @@ export interface PeerStatus {
   underlay: ProbeResult | undefined;
   /** Its gateway address through the overlay. */
   overlay: ProbeResult | undefined;
+  /** Its IPv6 gateway address likewise, where both hosts have one. */
+  overlay6: ProbeResult | undefined;
   /** What is wrong and what to do, as sentences. */
   problems: readonly string[];
   probedAt: string;
@@ -99,10 +103,13 @@ export interface AgentStatus {
   vni: number;
   udpPort: number;
   offload: { mode: string; requested: string; detail: string };
-  underlay: { address: string; device: string; mtu: number };
+  underlay: { address: string; addresses: readonly string[]; device: string; mtu: number };
   podMtu: number;
   podCidr: string;
   gateway: string;
+  /** '' where the node has no IPv6 range. */
+  podCidr6: string;
+  gateway6: string;
   generation: number;
   pods: readonly PodStatus[];
   services: readonly ServiceStatus[];

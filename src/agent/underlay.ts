@@ -1,12 +1,18 @@
 /**
  * The network between the hosts, as this host has it: which device carries the Node's InternalIP and with which MTU.
  */
+import { isIPv4 } from 'node:net';
 import type { NativeAddon } from '../io/native-addon.ts';
 import { AgentError } from './agent-error.ts';
 import { runTool } from './command.ts';
 
 export interface Underlay {
+  /** The Node's first InternalIP. */
   address: string;
+  /** Of the Node's InternalIPs one of each family that this host has, `address` first. */
+  addresses: readonly string[];
+  /** Those that it has not. */
+  absent: readonly string[];
   device: string;
   mtu: number;
   /** The kind of link (`veth`, `bridge`, …) where the kernel names one. */
@@ -18,21 +24,32 @@ interface Link {
   ifname?: string;
   mtu?: number;
   linkinfo?: { info_kind?: string };
-  addr_info?: { family?: string; local?: string }[];
+  addr_info?: { family?: string; local?: string; scope?: string }[];
 }
 
 export async function readLinks(): Promise<readonly Link[]> {
   return JSON.parse(await runTool('ip', ['-json', '-details', 'address', 'show'])) as Link[];
 }
 
-/** The device with that address. */
-export function findUnderlay(links: readonly Link[], address: string, node: string): Underlay {
+/** The device with the first of the Node's InternalIPs. */
+export function findUnderlay(links: readonly Link[], wanted: readonly string[], node: string): Underlay {
+  const [address = '', ...others] = wanted;
+  const has = (link: Link, each: string): boolean => link.addr_info?.some((a) => a.local === each) === true;
+  const isHere = (each: string): boolean => links.some((link) => has(link, each));
   for (const link of links) {
-    if (!link.ifname || !link.addr_info?.some((a) => a.local === address)) continue;
-    return { address, device: link.ifname, mtu: link.mtu ?? 1500, linkKind: link.linkinfo?.info_kind ?? '' };
+    if (!link.ifname || !has(link, address)) continue;
+    const other = others.find((each) => isIPv4(each) !== isIPv4(address) && isHere(each));
+    return {
+      address,
+      addresses: other ? [address, other] : [address],
+      absent: others.filter((each) => !isHere(each)),
+      device: link.ifname,
+      mtu: link.mtu ?? 1500,
+      linkKind: link.linkinfo?.info_kind ?? '',
+    };
   }
   const own = links.flatMap((link) =>
-    link.ifname === 'lo' ? [] : (link.addr_info ?? []).filter((a) => a.family === 'inet').map((a) => a.local),
+    link.ifname === 'lo' ? [] : (link.addr_info ?? []).filter((a) => a.scope !== 'link').map((a) => a.local),
   );
   throw new AgentError(
     'no-underlay',

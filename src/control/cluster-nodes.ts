@@ -171,3 +171,11 @@ function unicastMac(text: string): Uint8Array | undefined {
 export function defaultMac(address4: number): Uint8Array {
   return Uint8Array.of(0x0a, 0x58, address4 >>> 24, address4 >>> 16, address4 >>> 8, address4);
 }
+
+/** The first address, and the first of the other family where there is one. */
+export function oneOfEachFamily(addresses: readonly Words[]): Words[] {
+  const first = addresses[0];
+  if (!first) return [];
+  const other = addresses.find((address) => isV4(address) !== isV4(first));
+  return other ? [first, other] : [first];
+}

@@ -9,6 +9,7 @@ import { formatAddress, isV4, parseAddress, type Words, word4 } from '../wire/ad
 import { formatPrefix } from '../wire/prefix.ts';
 import { type AddressBlock, addressAt, offsetIn, parseBlock } from './address-block.ts';
 import { allocate } from './address-pool.ts';
+import { oneOfEachFamily } from './cluster-nodes.ts';
 import type { ClusterNode } from './model.ts';
 import type { ProblemList } from './problem-list.ts';
 
@@ -33,8 +34,7 @@ export function assignPodAddresses(
     const node = nodeOf(pod, nodes, title, problems);
     if (!node) continue;
     if (pod.spec.hostNetwork) {
-      const other = node.addresses.find((a) => isV4(a) !== isV4(node.address));
-      out.set(key, other ? [node.address, other] : [node.address]);
+      out.set(key, oneOfEachFamily(node.addresses));
       continue;
     }
     const own = ranges.get(node.name) as NodeRanges;

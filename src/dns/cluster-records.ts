@@ -45,6 +45,8 @@ export interface PodEntry {
   readonly namespace: string;
   readonly name: string;
   readonly address: Words;
+  /** Of the other family, where it has one. */
+  readonly otherAddress?: Words;
   /** Its address is the host's, so that the address tells nothing of the pod. */
   readonly hostNetwork?: boolean;
   readonly dnsPolicy?: string;
@@ -71,12 +73,18 @@ export function clusterRecords(model: ClusterModel, reverse: readonly Prefix[]):
   };
 }
 
+/** One of each family that the pod has. */
+export function podAddresses({ address, otherAddress }: PodEntry): Words[] {
+  return otherAddress ? [address, otherAddress] : [address];
+}
+
 function podEntry(pod: ClusterPod): PodEntry {
   const { dnsPolicy, dnsConfig } = pod.object.spec;
   return {
     namespace: pod.namespace,
     name: pod.name,
     address: pod.address,
+    ...(pod.addresses[1] ? { otherAddress: pod.addresses[1] } : {}),
     ...(pod.hostNetwork ? { hostNetwork: true } : {}),
     ...(dnsPolicy ? { dnsPolicy } : {}),
     ...(dnsConfig ? { dnsConfig } : {}),

@@ -1,12 +1,13 @@
 /**
- * A pod's /etc/hosts as the kubelet makes it: loopback and multicast lines, the pod's own address under its host name
+ * A pod's /etc/hosts as the kubelet makes it: loopback and multicast lines, the pod's own addresses under its host name
  * (and its full name where it has a subdomain), then hostAliases. Pure.
  */
 import { isIP } from 'node:net';
 import type { HostAlias } from 'kubernetes-types/core/v1.js';
 
 export interface PodEtcHostsInput {
-  address: string;
+  /** One of each family that the pod has. */
+  addresses: readonly string[];
   hostname: string;
   /** `web-0.web.default.svc.cluster.local`, for pods with a subdomain. */
   fqdn?: string;
@@ -22,7 +23,7 @@ export function podEtcHosts(input: PodEtcHostsInput): string {
     'fe00::0\tip6-mcastprefix',
     'fe00::1\tip6-allnodes',
     'fe00::2\tip6-allrouters',
-    [input.address, ...(input.fqdn ? [input.fqdn] : []), input.hostname].join('\t'),
+    ...input.addresses.map((address) => [address, ...(input.fqdn ? [input.fqdn] : []), input.hostname].join('\t')),
   ];
   return lines.map((line) => `${line}\n`).join('') + aliasLines(input.hostAliases);
 }

@@ -41,11 +41,11 @@ export interface Explanation {
 }
 
 export interface ExplainContext extends CompletionContext {
-  clusterDns: string;
+  clusterDns: readonly string[];
 }
 
 export async function explainName(context: ExplainContext, path: PodPath, name: string): Promise<Explanation> {
-  const asksUs = path.nameservers[0] === context.clusterDns;
+  const asksUs = context.clusterDns.includes(path.nameservers[0] ?? '');
   const tries: ExplainedTry[] = [];
   for (const candidate of candidatesOf(name, path)) {
     const tried = await tryCandidate(context, candidate, asksUs);

@@ -20,8 +20,8 @@ export interface PodResolvConfInput {
   namespace: string;
   /** `cluster.local`. */
   domain: string;
-  /** `10.96.0.10`. */
-  clusterDns: string;
+  /** `10.96.0.10`, and one of the other family where the cluster's DNS has one. */
+  clusterDns: readonly string[];
   /** Text of the host's file. */
   hostResolvConf: string;
   hostNetwork: boolean;
@@ -42,6 +42,11 @@ export function parseResolvConf(text: string): ResolvConf {
     else if (keyword === 'options') conf.options.push(...values);
   }
   return conf;
+}
+
+/** Of the cluster's DNS addresses, those of the families that the pod has. */
+export function serversFor(pod: readonly string[], clusterDns: readonly string[]): string[] {
+  return clusterDns.filter((server) => pod.some((address) => isIP(address) === isIP(server)));
 }
 
 export function podResolvConf(input: PodResolvConfInput): { text: string; problems: string[] } {
@@ -75,7 +80,7 @@ function baseConf(input: PodResolvConfInput, problems: string[]): ResolvConf {
     problems.push(`dnsPolicy ${JSON.stringify(dnsPolicy)} is unknown: ClusterFirst is used`);
   }
   const own = [`${namespace}.svc.${domain}`, `svc.${domain}`, domain];
-  return { nameservers: [clusterDns], search: [...own, ...host.search], options: ['ndots:5'] };
+  return { nameservers: [...clusterDns], search: [...own, ...host.search], options: ['ndots:5'] };
 }
 
 /** Name servers and search paths are appended, an option replaces that of its name. */

@@ -46,6 +46,7 @@ export interface ResponderOptions {
   domain: string;
   /** The server's address as text: the A record of the zone's name server. */
   address: string;
+  otherAddresses?: readonly string[];
   /** The same object for as long as nothing changed; undefined until the cluster is known: SERVFAIL until then. */
   records: () => ClusterRecords | undefined;
   forwarder: Forwarder;
@@ -77,7 +78,9 @@ interface Trace {
 export class Responder {
   readonly #options: ResponderOptions;
   readonly #counters: DnsCounters;
+  readonly #addressTexts: readonly string[];
   readonly #address: Words;
+  readonly #otherAddresses: readonly Words[];
   #indexed: ClusterRecords | undefined;
   #zone: Zone | undefined;
   #paths: PodPaths | undefined;
@@ -85,13 +88,13 @@ export class Responder {
   /** Questions that wait for the cluster to be known. */
   #waiting = 0;
 
-  /** @throws RangeError when the address is none. */
+  /** @throws RangeError when an address is none. */
   constructor(options: ResponderOptions) {
-    const address = parseAddress(options.address);
-    if (!address) throw new RangeError(`not an address: ${JSON.stringify(options.address)}`);
+    this.#addressTexts = [options.address, ...(options.otherAddresses ?? [])];
+    this.#address = requireAddress(options.address);
+    this.#otherAddresses = (options.otherAddresses ?? []).map(requireAddress);
     this.#options = options;
     this.#counters = options.counters;
-    this.#address = address;
   }
 
   /** The cluster's records may be other ones now. */
@@ -160,8 +163,8 @@ export class Responder {
     const zone = this.#currentZone();
     const path = this.#paths?.named(pod);
     if (!zone || !path) return undefined;
-    const { resolver, forwarder, address } = this.#options;
-    return explainName({ zone, resolver, forwarder, clusterDns: address }, path, name);
+    const { resolver, forwarder } = this.#options;
+    return explainName({ zone, resolver, forwarder, clusterDns: this.#addressTexts }, path, name);
   }
 
   async #answer(query: Query, limit: number, trace: Trace): Promise<Buffer> {
@@ -256,6 +259,7 @@ export class Responder {
       const zone = buildZone(records, {
         domain,
         address: this.#address,
+        otherAddresses: this.#otherAddresses,
         serial: this.#serial,
         ...(ttlSeconds === undefined ? {} : { ttlSeconds }),
       });
@@ -289,8 +293,9 @@ export class Responder {
   }
 
   #indexPaths(records: ClusterRecords): void {
-    const { domain, address, hostResolvConf } = this.#options;
-    this.#paths = new PodPaths(records, { domain, clusterDns: address, hostResolvConf: hostResolvConf?.() ?? '' });
+    const { domain, hostResolvConf } = this.#options;
+    const clusterDns = this.#addressTexts;
+    this.#paths = new PodPaths(records, { domain, clusterDns, hostResolvConf: hostResolvConf?.() ?? '' });
   }
 
   #encode(query: Query, reply: Reply, limit: number): Buffer {
@@ -303,6 +308,12 @@ export class Responder {
     countReason(this.#counters.answers, rcodeName(rcode));
     return message;
   }
+}
+
+function requireAddress(text: string): Words {
+  const address = parseAddress(text);
+  if (!address) throw new RangeError(`not an address: ${JSON.stringify(text)}`);
+  return address;
 }
 
 function limitBytes(query: Query, transport: Client['transport']): number {

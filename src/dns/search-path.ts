@@ -3,9 +3,9 @@
  * the server, which name somebody was after who asks for one. Pure but for the memory of paths that were worked out.
  */
 import { formatAddress } from '../wire/address.ts';
-import type { ClusterRecords, PodEntry } from './cluster-records.ts';
+import { type ClusterRecords, type PodEntry, podAddresses } from './cluster-records.ts';
 import { canonicalName } from './name.ts';
-import { parseResolvConf, podResolvConf } from './resolv-conf.ts';
+import { parseResolvConf, podResolvConf, serversFor } from './resolv-conf.ts';
 
 export interface SearchPath {
   nameservers: readonly string[];
@@ -67,7 +67,7 @@ function dotsOf(name: string): number {
 
 export interface PathSettings {
   domain: string;
-  clusterDns: string;
+  clusterDns: readonly string[];
   hostResolvConf: string;
 }
 
@@ -81,7 +81,10 @@ export class PodPaths {
   constructor(records: ClusterRecords, settings: PathSettings) {
     this.#records = records;
     this.#settings = settings;
-    for (const pod of records.pods) if (!pod.hostNetwork) this.#byAddress.set(formatAddress(pod.address), pod);
+    for (const pod of records.pods) {
+      if (pod.hostNetwork) continue;
+      for (const address of podAddresses(pod)) this.#byAddress.set(formatAddress(address), pod);
+    }
   }
 
   /** Of the pod that has the address, if one has. */
@@ -104,6 +107,7 @@ export class PodPaths {
       namespace: pod.namespace,
       hostNetwork: pod.hostNetwork ?? false,
       ...this.#settings,
+      clusterDns: serversFor(podAddresses(pod).map(formatAddress), this.#settings.clusterDns),
       ...(pod.dnsPolicy ? { dnsPolicy: pod.dnsPolicy } : {}),
       ...(pod.dnsConfig ? { dnsConfig: pod.dnsConfig } : {}),
     });

@@ -21,6 +21,8 @@ import { serveTcpSession } from './tcp-session.ts';
 export interface DnsServerOptions {
   /** An address of this host: the cluster DNS address on weft0. */
   address: string;
+  /** Further ones to answer at, of the same port: the cluster DNS address of the other family. */
+  otherAddresses?: readonly string[];
   /** 53; 0 lets the system choose, for tests. */
   port: number;
   /** `cluster.local`. */
@@ -84,9 +86,14 @@ const TCP_CONNECTIONS_PER_CLIENT = 32;
 /** With port 0 the port that UDP got may be taken in TCP. */
 const BIND_TRIES = 10;
 
+/** The sockets of one address. */
+interface Listener {
+  udp: UdpSocket;
+  tcp: Server;
+}
+
 export class DnsServer {
-  readonly #udp: UdpSocket;
-  readonly #tcp: Server;
+  readonly #listeners: readonly Listener[];
   readonly #sessions = new Set<Socket>();
   readonly #connectionsOf = new Map<string, number>();
   readonly #counters: DnsCounters;
@@ -97,12 +104,12 @@ export class DnsServer {
   readonly #ready: ReadyAnswers | undefined;
   #closed: Promise<void> | undefined;
 
-  private constructor(options: DnsServerOptions, udp: UdpSocket, tcp: Server) {
+  private constructor(options: DnsServerOptions, listeners: readonly Listener[]) {
     this.#options = options;
-    this.#udp = udp;
-    this.#tcp = tcp;
+    this.#listeners = listeners;
     this.#counters = newDnsCounters();
     const { address, domain, records, log } = options;
+    const addresses = addressesOf(options);
     const counters = this.#counters;
     this.#log = new QueryLog(options.queryLogEntries ?? 0);
     this.#forwarder = new Forwarder({
@@ -122,7 +129,7 @@ export class DnsServer {
     const forwarder = this.#forwarder;
     // What is answered elsewhere would be missing from the log.
     const fast = this.#log.isOn ? undefined : options.fast;
-    const servers = [parseAddress(address)].filter((server) => server !== undefined);
+    const servers = addresses.map(parseAddress).filter((server) => server !== undefined);
     this.#ready = fast && new ReadyAnswers({ servers, publish: fast.publish });
     const cacheBytes = options.cacheBytes ?? CACHE_BYTES;
     this.#responder = new Responder({
@@ -134,6 +141,7 @@ export class DnsServer {
       counters,
       queryLog: this.#log,
       ...defined({
+        otherAddresses: options.otherAddresses,
         transferTo: options.transferTo,
         hostResolvConf: options.hostResolvConf,
         autopath: options.autopath,
@@ -143,38 +151,35 @@ export class DnsServer {
         log,
       }),
     });
-    udp.on('message', (message, remote) => void this.#datagram(message, remote));
-    udp.on('error', (error) => this.#broken(error, 'UDP'));
-    tcp.on('connection', (socket) => this.#connection(socket));
-    tcp.on('drop', () => this.#counters.tcp.overflowed++);
-    tcp.on('error', (error) => this.#broken(error, 'TCP'));
+    for (const { udp, tcp } of listeners) {
+      udp.on('message', (message, remote) => void this.#datagram(udp, message, remote));
+      udp.on('error', (error) => this.#broken(error, 'UDP'));
+      tcp.on('connection', (socket) => this.#connection(socket));
+      tcp.on('drop', () => this.#counters.tcp.overflowed++);
+      tcp.on('error', (error) => this.#broken(error, 'TCP'));
+    }
   }
 
-  /** Resolves when both sockets listen. @throws DnsServerError naming the address and what to do. */
+  /** Resolves when all sockets listen. @throws DnsServerError naming the address and what to do. */
   static async start(options: DnsServerOptions): Promise<DnsServer> {
-    for (let tries = 1; ; tries++) {
-      const udp = createSocket(isIP(options.address) === 6 ? 'udp6' : 'udp4');
-      const tcp = createServer({ allowHalfOpen: true, noDelay: true });
-      // Until the server stands: an error without a listener would end the process.
-      udp.on('error', () => {});
-      tcp.on('error', () => {});
-      tcp.maxConnections = options.tcpConnections ?? TCP_CONNECTIONS;
-      try {
-        await listening(udp, () => udp.bind({ address: options.address, port: options.port, exclusive: true }));
-        const { port } = udp.address();
-        await listening(tcp, () => tcp.listen({ host: options.address, port, exclusive: true }));
-        return new DnsServer(options, udp, tcp);
-      } catch (error) {
+    const listeners: Listener[] = [];
+    try {
+      for (const address of addressesOf(options)) {
+        const port = listeners[0]?.udp.address().port ?? options.port;
+        listeners.push(await listenAt(address, port, options));
+      }
+      return new DnsServer(options, listeners);
+    } catch (error) {
+      for (const { udp, tcp } of listeners) {
         udp.close();
         tcp.close();
-        const busy = errorCode(error) === 'EADDRINUSE';
-        if (!busy || options.port !== 0 || tries === BIND_TRIES) throw bindError(options, error);
       }
+      throw error;
     }
   }
 
   get port(): number {
-    return this.#udp.address().port;
+    return this.#listeners[0]?.udp.address().port ?? 0;
   }
 
   /** The resolvers in use for names outside the cluster, as `address:port`. */
@@ -226,13 +231,15 @@ export class DnsServer {
   async #close(): Promise<void> {
     this.#forwarder.close();
     this.#ready?.close();
-    const tcpClosed = new Promise<void>((resolve) => this.#tcp.close(() => resolve()));
-    const udpClosed = new Promise<void>((resolve) => this.#udp.close(resolve));
+    const closed = this.#listeners.flatMap(({ udp, tcp }) => [
+      new Promise<void>((resolve) => tcp.close(() => resolve())),
+      new Promise<void>((resolve) => udp.close(resolve)),
+    ]);
     for (const socket of this.#sessions) socket.destroy();
-    await Promise.all([tcpClosed, udpClosed]);
+    await Promise.all(closed);
   }
 
-  async #datagram(message: Buffer, remote: RemoteInfo): Promise<void> {
+  async #datagram(udp: UdpSocket, message: Buffer, remote: RemoteInfo): Promise<void> {
     if (remote.port === 0) {
       countReason(this.#counters.dropped, 'portZero');
       return;
@@ -240,7 +247,7 @@ export class DnsServer {
     const reply = await this.#responder.respond(message, { transport: 'udp', address: remote.address });
     if (!reply || this.#closed) return;
     try {
-      this.#udp.send(reply, remote.port, remote.address, (error) => error && this.#counters.errors++);
+      udp.send(reply, remote.port, remote.address, (error) => error && this.#counters.errors++);
     } catch {
       this.#counters.errors++;
     }
@@ -280,6 +287,33 @@ export class DnsServer {
   }
 }
 
+function addressesOf({ address, otherAddresses = [] }: DnsServerOptions): string[] {
+  return [address, ...otherAddresses];
+}
+
+/** @throws DnsServerError */
+async function listenAt(address: string, wanted: number, options: DnsServerOptions): Promise<Listener> {
+  for (let tries = 1; ; tries++) {
+    const udp = createSocket(isIP(address) === 6 ? 'udp6' : 'udp4');
+    const tcp = createServer({ allowHalfOpen: true, noDelay: true });
+    // Until the server stands: an error without a listener would end the process.
+    udp.on('error', () => {});
+    tcp.on('error', () => {});
+    tcp.maxConnections = options.tcpConnections ?? TCP_CONNECTIONS;
+    try {
+      await listening(udp, () => udp.bind({ address, port: wanted, exclusive: true }));
+      const { port } = udp.address();
+      await listening(tcp, () => tcp.listen({ host: address, port, exclusive: true }));
+      return { udp, tcp };
+    } catch (error) {
+      udp.close();
+      tcp.close();
+      const busy = errorCode(error) === 'EADDRINUSE';
+      if (!busy || wanted !== 0 || tries === BIND_TRIES) throw bindError(address, wanted, error);
+    }
+  }
+}
+
 function listening(socket: UdpSocket | Server, open: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
     const onError = (error: Error): void => reject(error);
@@ -309,9 +343,9 @@ function errorCode(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : '';
 }
 
-function bindError(options: DnsServerOptions, cause: unknown): DnsServerError {
+function bindError(address: string, port: number, cause: unknown): DnsServerError {
   const code = errorCode(cause);
   const hint = BIND_HINTS[code] ?? (cause instanceof Error ? cause.message : String(cause));
-  const place = `DNS server ${options.address}:${options.port}`;
+  const place = `DNS server ${address}:${port}`;
   return new DnsServerError(`${place}: ${code ? `${code}: ` : ''}${hint}`, { cause });
 }

@@ -9,10 +9,10 @@
  *   HOSTNAME.web.default.svc.Z     A, AAAA, SRV     endpoint by its hostname, else by its dashed address
  *   10-244-1-5.default.pod.Z       A, AAAA          pods that exist
  *   5.1.244.10.in-addr.arpa        PTR              services, else endpoints, else pods
- *   dns-version.Z TXT, Z SOA and NS, ns.dns.Z A     the zone itself
+ *   dns-version.Z TXT, Z SOA and NS, ns.dns.Z A, AAAA   the zone itself
  */
 import type { Words } from '../wire/address.ts';
-import type { ClusterRecords, PodEntry, ServiceEntry } from './cluster-records.ts';
+import { type ClusterRecords, type PodEntry, podAddresses, type ServiceEntry } from './cluster-records.ts';
 import { TYPE } from './codes.ts';
 import { canonicalName, isWithin, isWritableName } from './name.ts';
 import { type Pointed, Pointers } from './pointers.ts';
@@ -33,6 +33,7 @@ export interface ZoneOptions {
   domain: string;
   /** Where the server answers: the address of the zone's name server. */
   address: Words;
+  otherAddresses?: readonly Words[];
   /** Grows with every state of the cluster. */
   serial: number;
   /** Of the cluster's own records; 5 by default. */
@@ -76,7 +77,7 @@ export function buildZone(records: ClusterRecords, options: ZoneOptions): Zone {
   const own = new ZoneDraft(domain, ttlSeconds);
   own.add(authorityOf(domain));
   own.server(domain, server);
-  own.address(server, options.address);
+  for (const address of [options.address, ...(options.otherAddresses ?? [])]) own.address(server, address);
   own.text(`dns-version.${domain}`, SPECIFICATION_VERSION);
   for (const branch of ['svc', 'pod']) {
     own.exists(`${branch}.${domain}`);
@@ -188,12 +189,14 @@ class ClusterNames implements ZoneNames {
   #podNames(): ZoneDraft {
     if (this.#pods) return this.#pods;
     this.#pods = new ZoneDraft(this.#podsEnd.slice(1), this.#ttlSeconds);
-    for (const pod of this.#records.pods) this.#pods.address(this.#podName(pod), pod.address);
+    for (const pod of this.#records.pods) {
+      for (const address of podAddresses(pod)) this.#pods.address(this.#podName(pod, address), address);
+    }
     return this.#pods;
   }
 
-  #podName(pod: PodEntry): string {
-    return `${dashed(pod.address)}.${canonicalName(pod.namespace)}${this.#podsEnd}`;
+  #podName(pod: PodEntry, address: Words): string {
+    return `${dashed(address)}.${canonicalName(pod.namespace)}${this.#podsEnd}`;
   }
 
   #pointed(): Pointers {
@@ -226,7 +229,8 @@ class ClusterNames implements ZoneNames {
 
   *#podAddresses(): Generator<Pointed> {
     for (const pod of this.#records.pods) {
-      if (!pod.hostNetwork) yield { address: pod.address, target: () => this.#podName(pod) };
+      if (pod.hostNetwork) continue;
+      for (const address of podAddresses(pod)) yield { address, target: () => this.#podName(pod, address) };
     }
   }
 

@@ -18,6 +18,7 @@ const container = (pid: number, reason = ''): ContainerStatus => ({
 const pod = (namespace: string, name: string, ...containers: ContainerStatus[]): PodStatus => ({
   namespace,
   name,
+  addresses: [],
   address: '10.244.1.9',
   hostNetwork: false,
   hostname: name,

@@ -38,6 +38,7 @@ function setup(stateDir = join(root, `${++states}`)) {
     namespace: 'default',
     name,
     address: '172.31.0.11',
+    addresses: ['172.31.0.11'],
     hostNetwork: true,
     hostname: name,
     netns: '',

@@ -1,14 +1,16 @@
 /** Probing: the packets of it, what is concluded from answers, and the real thing on the loopback device. */
 import t from 'tap';
 import { AgentError } from '../../src/agent/agent-error.ts';
-import { echoRequest, IcmpProber, parseEchoReply } from '../../src/agent/icmp-prober.ts';
+import { ECHO_6, echoRequest, parseEchoReply } from '../../src/agent/echo-socket.ts';
+import { ipv6Obstacle } from '../../src/agent/host-ipv6.ts';
+import { IcmpProber } from '../../src/agent/icmp-prober.ts';
 import { PeerProbes, peerProblems } from '../../src/agent/peers.ts';
 import type { ProbeResult } from '../../src/agent/status.ts';
 
-const PEER = { node: 'hostb', address: '172.31.0.12', gateway: '10.244.2.1', podCidr: '10.244.2.0/24' };
+const PEER = { node: 'hostb', address: '172.31.0.12' };
 const CONTEXT = { neededMtu: 1500, overlayBytes: 50, udpPort: 4789 };
-const result = (reachable: boolean, pathMtu?: number): ProbeResult => ({
-  address: '',
+const result = (reachable: boolean, pathMtu?: number, address = '10.244.2.1'): ProbeResult => ({
+  address,
   reachable,
   sent: 1,
   received: reachable ? 1 : 0,
@@ -36,20 +38,34 @@ t.test('replies are told from everything else a raw socket sees', async (t) => {
   t.equal(parseEchoReply(packet(echoRequest(7, 9, 8))), undefined, 'a request');
   t.equal(parseEchoReply(packet(reply).subarray(0, 27)), undefined, 'cut short');
   t.equal(parseEchoReply(Buffer.alloc(0)), undefined);
+  const six = echoRequest(7, 9, 8, ECHO_6);
+  t.equal(parseEchoReply(six, ECHO_6), undefined, 'a request');
+  six[0] = 129;
+  t.same(parseEchoReply(six, ECHO_6), { id: 7, sequence: 9 }, 'in ICMPv6 there is no IP header');
+  t.equal(parseEchoReply(six.subarray(0, 7), ECHO_6), undefined, 'cut short');
 });
 
 t.test('what stands in the way is named with what to do', async (t) => {
-  t.same(peerProblems(PEER, result(true, 1500), result(true), CONTEXT), []);
-  t.match(peerProblems(PEER, result(false), result(false), CONTEXT), [
+  t.same(peerProblems(PEER, result(true, 1500), [result(true)], CONTEXT), []);
+  t.match(peerProblems(PEER, result(false), [result(false)], CONTEXT), [
     /^Node hostb \(172\.31\.0\.12\) does not answer: /,
   ]);
-  t.match(peerProblems(PEER, result(true, 1400), result(true), CONTEXT), [
+  t.match(peerProblems(PEER, result(true, 1400), [result(true)], CONTEXT), [
     /takes packets of 1400 bytes, full packets of pods need 1500: raise the MTU on the way, or start every agent with --mtu 1350/,
   ]);
-  t.match(peerProblems(PEER, result(true, 1500), result(false), CONTEXT), [
+  t.match(peerProblems(PEER, result(true, 1500), [result(false)], CONTEXT), [
     /gateway 10\.244\.2\.1 does not through the overlay: .*UDP port 4789/,
   ]);
-  t.same(peerProblems(PEER, result(false), result(true), CONTEXT), [], 'ICMP may be filtered where the overlay works');
+  const six = result(false, undefined, 'fd00:10:244:2::1');
+  t.match(peerProblems(PEER, result(true), [result(true), six], CONTEXT), [
+    /gateway fd00:10:244:2::1 does not through/,
+  ]);
+  t.match(peerProblems(PEER, result(false), [result(false), six], CONTEXT), [/^Node hostb .* does not answer: /]);
+  t.same(
+    peerProblems(PEER, result(false), [result(true)], CONTEXT),
+    [],
+    'ICMP may be filtered where the overlay works',
+  );
 });
 
 t.test('the loopback device answers, and its MTU is found', async (t) => {
@@ -63,12 +79,18 @@ t.test('the loopback device answers, and its MTU is found', async (t) => {
   const found = await prober.probe('127.0.0.1', { count: 2, timeoutMs: 500, wantedMtu: 9000 });
   t.match(found, { reachable: true, sent: 2, received: 2, pathMtu: 9000 });
   t.ok((found.rttMs?.median as number) < 500);
+  if (!ipv6Obstacle(1280)) {
+    t.match(await prober.probe('::1', { count: 1, timeoutMs: 500, wantedMtu: 9000 }), {
+      reachable: true,
+      pathMtu: 9000,
+    });
+  }
   const nothing = await prober.probe('not an address', { count: 1, timeoutMs: 50 });
   t.match(nothing, { reachable: false, received: 0 });
   prober.close();
 
   const probes = new PeerProbes(() => {});
-  const here = { node: 'me', address: '127.0.0.1', gateway: '127.0.0.2', podCidr: '' };
+  const here = { node: 'me', address: '127.0.0.1', gateways: ['127.0.0.2'], podCidr: '' };
   probes.update([here], { neededMtu: 1500, overlayBytes: 50, udpPort: 4789 });
   const [status] = await probes.probe('me');
   t.match(status, {

@@ -7,8 +7,8 @@ import { parseAddress } from '../../src/wire/address.ts';
 
 const CONTEXT: PodPlanContext = {
   stateDir: '/run/weft/hosta',
-  nodeAddress: '172.31.0.11',
-  clusterDns: '10.96.0.10',
+  nodeAddresses: ['172.31.0.11', 'fd00:172:31::11'],
+  clusterDns: ['10.96.0.10', 'fd00:10:96::a'],
   clusterDomain: 'cluster.local',
   hostResolvConf: 'nameserver 192.0.2.53\nsearch example.org\n',
   hostEtcHosts: '127.0.0.1 localhost\n192.0.2.1 thehost\n',
@@ -65,6 +65,8 @@ t.test('command, arguments and environment', async (t) => {
     env: [
       { name: 'WHO', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
       { name: 'IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } },
+      { name: 'IPS', valueFrom: { fieldRef: { fieldPath: 'status.podIPs' } } },
+      { name: 'HOST_IPS', valueFrom: { fieldRef: { fieldPath: 'status.hostIPs' } } },
       { name: 'HOST_IP', valueFrom: { fieldRef: { fieldPath: 'status.hostIP' } } },
       { name: 'BOTH', value: '$(WHO)@$(IP)' },
       { name: 'SECRET', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } },
@@ -83,7 +85,25 @@ t.test('command, arguments and environment', async (t) => {
   t.match(web?.env.PATH, /^\/run\/weft\/hosta\/bin:/);
   t.equal(web?.env.SECRET, undefined);
   t.equal(web?.workingDir, '/tmp');
-  t.match(plan.notes.join('\n'), /spec\.containers\[0\]\.env\[4\] SECRET: its valueFrom is not supported/);
+  t.match(plan.notes.join('\n'), /spec\.containers\[0\]\.env\[6\] SECRET: its valueFrom is not supported/);
+});
+
+t.test('a pod of both families', async (t) => {
+  const addresses = ['10.244.1.5', 'fd00:10:244:1::105'].map((text) => parseAddress(text) as ClusterPod['address']);
+  const env = ['status.podIP', 'status.podIPs', 'status.hostIPs'].map((fieldPath) => ({
+    name: fieldPath.slice(7),
+    valueFrom: { fieldRef: { fieldPath } },
+  }));
+  const plan = planPod(pod({ containers: [{ name: 'a', command: ['true'], env }] }, { addresses }), CONTEXT);
+  t.same(plan.addresses, ['10.244.1.5', 'fd00:10:244:1::105']);
+  t.match(plan.containers[0]?.env, {
+    podIP: '10.244.1.5',
+    podIPs: '10.244.1.5,fd00:10:244:1::105',
+    hostIPs: '172.31.0.11,fd00:172:31::11',
+  });
+  t.match(plan.resolvConf, 'nameserver 10.96.0.10\nnameserver fd00:10:96::a\n');
+  t.match(plan.etcHosts, '10.244.1.5\tweb-0\nfd00:10:244:1::105\tweb-0\n');
+  t.notMatch(planPod(pod({}), CONTEXT).resolvConf, 'fd00', 'who has IPv4 alone asks over IPv4');
 });
 
 t.test('a container without a command is named, the others go on', async (t) => {

@@ -29,7 +29,7 @@ t.test('resolv.conf: what a pod gets is always one that reads the same again', a
   for (let round = 0; round < ROUNDS; round++) {
     const text = mutated(Buffer.from(FILE), random).toString('latin1');
     const dnsPolicy = ['ClusterFirst', 'Default', 'None'][random(3)] ?? '';
-    const base = { namespace: 'default', domain: 'cluster.local', clusterDns: '10.96.0.10', hostNetwork: false };
+    const base = { namespace: 'default', domain: 'cluster.local', clusterDns: ['10.96.0.10'], hostNetwork: false };
     const token = text.slice(random(text.length), random(text.length));
     const dnsConfig = { searches: [token], nameservers: [token], options: [{ name: token, value: token }] };
     const pod = podResolvConf({ ...base, dnsPolicy, hostResolvConf: text, dnsConfig }).text;

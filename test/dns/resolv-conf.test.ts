@@ -16,7 +16,7 @@ function conf(input: Partial<PodResolvConfInput> = {}): { text: string; problems
   return podResolvConf({
     namespace: 'shop',
     domain: 'cluster.local',
-    clusterDns: '10.96.0.10',
+    clusterDns: ['10.96.0.10'],
     hostResolvConf: hostFile,
     hostNetwork: false,
     ...input,

@@ -1,6 +1,6 @@
 import t from 'tap';
-import { echoRequest } from '../../src/agent/icmp-prober.ts';
-import { readAnswer } from '../../src/lab/icmp-trace.ts';
+import { ECHO_6, echoRequest } from '../../src/agent/echo-socket.ts';
+import { readAnswer, TRACE_6 } from '../../src/lab/icmp-trace.ts';
 
 const ip = (protocol: number): Buffer => {
   const header = Buffer.alloc(20);
@@ -22,5 +22,21 @@ t.test('an echo reply, and errors that quote our echo', (t) => {
     }
   }
   t.equal(readAnswer(Buffer.concat([ip(1), request])), undefined, 'a request is no answer');
+  t.end();
+});
+
+t.test('the same in ICMPv6, of which a raw socket gives no IP header', (t) => {
+  const request = echoRequest(0x1234, 7, 16, ECHO_6);
+  const reply = Buffer.from(request);
+  reply[0] = 129;
+  t.same(readAnswer(reply, TRACE_6), { type: 129, id: 0x1234, sequence: 7 });
+  for (const type of [3, 1]) {
+    const error = Buffer.concat([Buffer.from([type, 0, 0, 0, 0, 0, 0, 0]), Buffer.alloc(40), request]);
+    t.same(readAnswer(error, TRACE_6), { type, id: 0x1234, sequence: 7 });
+    for (let length = 0; length < 8 + 40 + 8; length++) {
+      t.equal(readAnswer(error.subarray(0, length), TRACE_6), undefined, `cut to ${length} bytes`);
+    }
+  }
+  t.equal(readAnswer(request, TRACE_6), undefined, 'a request is no answer');
   t.end();
 });

@@ -19,14 +19,23 @@ function agent(node: string): AgentStatus {
     vni: 1,
     udpPort: 4789,
     offload: { mode: 'udp-gso', requested: 'auto', detail: '' },
-    underlay: { address: '', device: '', mtu: 1500 },
+    podCidr6: '',
+    gateway6: '',
+    underlay: { addresses: [], address: '', device: '', mtu: 1500 },
     podMtu: 1450,
     podCidr: '',
     gateway: '',
     generation: 1,
     pods: [
       {
-        ...{ namespace: 'default', name: `web-${node}`, address: '10.244.1.9', hostNetwork: false, hostname: '' },
+        ...{
+          namespace: 'default',
+          name: `web-${node}`,
+          address: '10.244.1.9',
+          addresses: ['10.244.1.9'],
+          hostNetwork: false,
+          hostname: '',
+        },
         ...{ phase: 'Pending', ready: false, netns: '', directory: '', port: 16, message: 'no command', notes: [] },
         containers: [
           {
