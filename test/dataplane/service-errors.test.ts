@@ -8,7 +8,7 @@ import * as ipv4 from '../../src/wire/ipv4.ts';
 import { icmpErrorAbout } from './errors.ts';
 import { fragmentsOf } from './fragments.ts';
 import { cluster, settle, type TestHost } from './host.ts';
-import { payloadOf, read, tcpPacket, udpPacket } from './packets.ts';
+import { echoPacket, payloadOf, read, tcpPacket, udpPacket } from './packets.ts';
 
 const SYN = 2;
 const ACK = 16;
@@ -90,6 +90,17 @@ t.test('a client that complains of an answer is heard by the endpoint as itself'
   const [heard] = b.io.sent(16);
   t.match(read(heard!.bytes), { from: CLIENT, to: ENDPOINT, type: 3, code: 4, valid: true });
   t.same(quoteOf(heard!.bytes, 64), sent.slice(0, 40));
+});
+
+t.test('a service address answers pings where its client is; an address of nobody does not', async (t) => {
+  const { hosts, a } = connected();
+  a.send(0, echoPacket({ from: CLIENT, to: WEB, ttl: 1 }));
+  a.send(0, echoPacket({ from: CLIENT, to: '10.96.0.99' }));
+  settle(hosts);
+  t.match(a.at(0), [
+    { from: WEB, to: CLIENT, type: 0, length: 84, valid: true },
+    { type: 3, code: 1 },
+  ]);
 });
 
 t.test('traceroute sees each host once, and disturbs no endpoint', async (t) => {

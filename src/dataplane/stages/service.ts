@@ -11,7 +11,9 @@ import { lookup } from '../../tables/routes.ts';
 import { ADDRESS, SCHEDULER, SERVICE, SERVICE_FLAG, SERVICE_WORDS, serviceKey } from '../../tables/services.ts';
 import { PROTOCOL } from '../../wire/ipv4.ts';
 import { FLAG } from '../../wire/tcp.ts';
-import { KIND, PENDING } from '../batch.ts';
+import { answerEcho } from '../answers.ts';
+import { answerEcho6 } from '../answers-ipv6.ts';
+import { isIpv6, KIND, PENDING } from '../batch.ts';
 import { pointAt, setReply } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { DROP } from '../drop-reasons.ts';
@@ -89,6 +91,8 @@ function balance(c: Context, i: number, virtual: number): void {
   const hasPorts = protocol === PROTOCOL.tcp || protocol === PROTOCOL.udp;
   const carried = hasPorts && (fragment ? b.ports[i] !== 0 : b.kind[i] === KIND.plain);
   if (!carried && virtual !== ADDRESS.shared) {
+    // Nobody has the address but the service: its host says that it is there, to ping and to traceroute.
+    if (b.kind[i] === KIND.echoRequest) return isIpv6(c, i) ? answerEcho6(c, i) : answerEcho(c, i);
     b.verdict[i] = fragment && hasPorts ? DROP['fragment-limit'] : DROP['service-protocol'];
     return;
   }
