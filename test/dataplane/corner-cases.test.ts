@@ -2,7 +2,7 @@
 import t from 'tap';
 import { icmpErrorAbout } from './errors.ts';
 import { cluster, MTU, settle, TestHost, type TestService } from './host.ts';
-import { payloadOf, tcpPacket, udpPacket } from './packets.ts';
+import { ipBytes, payloadOf, tcpOffload, tcpPacket, udpPacket } from './packets.ts';
 
 const SYN = 2;
 const ACK = 16;
@@ -193,15 +193,15 @@ t.test('a checksum that is to be written where none belongs is refused', async (
   const host = new TestHost({ number: 1, pods: 2 });
   const packet = tcp(CLIENT, '10.244.1.11', 5, 80, SYN);
   for (const [checksumStart, checksumOffset] of [
-    [20, 2],
+    [ipBytes(), 2],
     [0, 12],
-    [24, 16],
-    [20, 6],
+    [ipBytes() + 4, 16],
+    [ipBytes(), 6],
   ] as const) {
     host.io.inject(16, packet, { flags: 1, checksumStart, checksumOffset });
   }
-  host.io.inject(16, packet, { flags: 1, checksumStart: 20, checksumOffset: 16, gsoType: 5, gsoSize: 100 });
-  host.io.inject(16, packet, { gsoType: 1, gsoSize: 100 });
+  host.io.inject(16, packet, { ...tcpOffload(100), gsoType: 5 });
+  host.io.inject(16, packet, { ...tcpOffload(100), flags: 0 });
   settle([host]);
   t.equal(host.drops['l4-header'], 6);
   t.same(host.at(1), []);
@@ -209,7 +209,7 @@ t.test('a checksum that is to be written where none belongs is refused', async (
 
 t.test('what a super-packet stands for is counted in segments', async (t) => {
   const [a, b] = cluster(2) as [TestHost, TestHost];
-  const size = MTU - 40;
+  const size = MTU - ipBytes() - 20;
   const packet = tcpPacket({
     from: CLIENT,
     to: '10.244.2.10',
@@ -218,7 +218,7 @@ t.test('what a super-packet stands for is counted in segments', async (t) => {
     flags: ACK,
     payload: payloadOf(10 * size),
   });
-  a.io.inject(16, packet, { flags: 1, gsoType: 1, gsoSize: size, checksumStart: 20, checksumOffset: 16 });
+  a.io.inject(16, packet, tcpOffload(size));
   settle([a, b]);
   t.equal(a.pipeline.context.counters.port(16).rxPackets, 10);
   t.equal(a.pipeline.context.counters.port(1).txPackets, 10);

@@ -16,7 +16,8 @@ import { buildPorts, PORT_KIND, type PortEntry } from '../../src/tables/ports.ts
 import { buildRoutes, type Route } from '../../src/tables/routes.ts';
 import { buildServices, type Scheduler, type ServiceEndpoint } from '../../src/tables/services.ts';
 import type { Tables } from '../../src/tables/tables.ts';
-import { type Words, wordsFrom4 } from '../../src/wire/address.ts';
+import { parseAddress, type Words } from '../../src/wire/address.ts';
+import { counterpart, wordsOf } from './family.ts';
 import { address, read, type Seen } from './packets.ts';
 
 export const HOST_PORT = 0;
@@ -56,7 +57,12 @@ export interface HostOptions {
 }
 
 export function words(text: string): Words {
-  return wordsFrom4(address(text));
+  return wordsOf(text);
+}
+
+/** The IPv6 counterpart of an IPv4 address, which every host has beside it. */
+function words6(text: string): Words {
+  return parseAddress(counterpart(text))!;
 }
 
 export function underlay(n: number): string {
@@ -90,8 +96,12 @@ export function tablesOf(o: HostOptions, generation: number): Tables {
     { kind: ADJACENCY_KIND.gateway, port: HOST_PORT, mtu },
   ];
   const routes: Route[] = [];
-  const route = (prefix: string, bits: number, value: number) =>
-    routes.push({ address: words(prefix), lengthBits: bits + 96, value });
+  const route = (prefix: string, bits: number, value: number) => {
+    routes.push({ address: [0, 0, 0xffff, address(prefix)], lengthBits: bits + 96, value });
+    // A pod's /24 is a /64 in IPv6, a cluster's /16 a /48.
+    const bits6 = bits === 32 ? 128 : bits === 24 ? 64 : bits * 3;
+    routes.push({ address: bits === 0 ? [0, 0, 0, 0] : words6(prefix), lengthBits: bits6, value });
+  };
   route('0.0.0.0', 0, 1);
   route('10.244.0.0', 16, 0);
   route('10.96.0.0', 16, 0);
@@ -103,7 +113,7 @@ export function tablesOf(o: HostOptions, generation: number): Tables {
   ];
   for (let n = 0; n < (o.pods ?? 2); n++) {
     const ip = `10.244.${o.number}.${10 + n}`;
-    ports.push({ id: 16 + n, kind: PORT_KIND.pod, address4: address(ip), mtu });
+    ports.push({ id: 16 + n, kind: PORT_KIND.pod, address4: address(ip), address6: words6(ip), mtu });
     route(ip, 32, adjacencies.length);
     adjacencies.push({ kind: ADJACENCY_KIND.pod, port: 16 + n, mtu });
   }
@@ -120,7 +130,8 @@ export function tablesOf(o: HostOptions, generation: number): Tables {
       peer: words(underlay(n)),
       udpPort: 4789,
       vni: 1,
-      nextHop: words(`10.244.${n}.0`),
+      nextHop: [0, 0, 0xffff, address(`10.244.${n}.0`)],
+      nextHop6: words6(`10.244.${n}.0`),
     };
     if (!o.learn?.includes(n)) peer.mac = macOf(n);
     adjacencies.push(peer);
@@ -151,8 +162,8 @@ export function tablesOf(o: HostOptions, generation: number): Tables {
     local: {
       gateway4: address(`10.244.${o.number}.1`),
       vtepAddress4: address(`10.244.${o.number}.0`),
-      gateway6: [0, 0, 0, 0],
-      vtepAddress6: [0, 0, 0, 0],
+      gateway6: words6(`10.244.${o.number}.1`),
+      vtepAddress6: words6(`10.244.${o.number}.0`),
       macHigh: (mac[0]! << 8) | mac[1]!,
       macLow: (mac[2]! << 24) | (mac[3]! << 16) | (mac[4]! << 8) | mac[5]!,
       vni: 1,

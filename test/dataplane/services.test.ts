@@ -1,9 +1,12 @@
 /** Services in the dataplane: balancing, translation, hairpin, refusal and failover, over ports in memory. */
 import t from 'tap';
 import { GAUGE } from '../../src/dataplane/counters.ts';
+import { setU16, u16 } from '../../src/wire/bytes.ts';
+import { fold } from '../../src/wire/checksum.ts';
 import { icmpErrorAbout } from './errors.ts';
+import { run } from './family.ts';
 import { cluster, settle, TestHost, type TestService } from './host.ts';
-import { payloadOf, tcpPacket, udpPacket } from './packets.ts';
+import { ipBytes, payloadOf, pseudoSum, read, tcpOffload, tcpPacket, udpPacket } from './packets.ts';
 
 const SYN = 2;
 const ACK = 16;
@@ -56,14 +59,13 @@ t.test('across hosts the client keeps its address, and the answer finds its way 
 t.test('checksums that are left to the device stay so, addresses counted and ports not', async (t) => {
   const host = oneHost('10.244.1.11:8080');
   const partial = syn(1000);
-  // The pseudo-header's sum, as the kernel leaves it: 10.244.1.10 + 10.96.0.80 + 6 + 20.
-  const pseudo = 0x0af4 + 0x010a + 0x0a60 + 0x0050 + 6 + 20;
-  partial[36] = pseudo >> 8;
-  partial[37] = pseudo & 0xff;
-  host.io.inject(16, partial, { flags: 1, checksumStart: 20, checksumOffset: 16 });
+  // The pseudo-header's sum, as the kernel leaves it.
+  const field = ipBytes() + 16;
+  setU16(partial, field, fold(pseudoSum({ from: CLIENT, to: WEB }, 6, 20)));
+  host.io.inject(16, partial, tcpOffload(0));
   settle([host]);
   const [out] = host.io.sent(17);
-  t.equal((out!.bytes[36]! << 8) | out!.bytes[37]!, 0x0af4 + 0x010a + 0x0af4 + 0x010b + 6 + 20);
+  t.equal(u16(out!.bytes, field), fold(pseudoSum({ from: CLIENT, to: '10.244.1.11' }, 6, 20)));
 });
 
 t.test('a pod that is its own endpoint reaches itself through its service', async (t) => {
@@ -206,9 +208,11 @@ t.test('an error about a translated packet reaches the client as one about its o
   b.send(0, icmpErrorAbout(arrived!.bytes, '10.244.2.10', 3, 13));
   settle(hosts);
   const [told] = a.io.sent(16);
-  const quoted = told!.bytes.subarray(28);
-  t.same([...quoted.subarray(12, 24)], [10, 244, 1, 10, 10, 96, 0, 80, 3, 232, 0, 80], 'quotes what the client sent');
-  t.match([...told!.bytes.subarray(12, 20)], [10, 96, 0, 80, 10, 244, 1, 10], 'and comes from the service');
+  const sent = syn(1000);
+  const quoted = told!.bytes.subarray(ipBytes() + 8);
+  const addresses = run.family === 6 ? 8 : 12;
+  t.same(quoted.subarray(addresses, ipBytes() + 4), sent.subarray(addresses, ipBytes() + 4), 'quotes what was sent');
+  t.match(read(told!.bytes), { from: WEB, to: CLIENT, type: 3, code: 13, valid: true }, 'and comes from the service');
 });
 
 t.test('ports that are used again are a new connection', async (t) => {

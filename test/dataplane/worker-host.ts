@@ -9,6 +9,7 @@ import { Pipeline } from '../../src/dataplane/pipeline.ts';
 import { type InjectMeta, MemoryIo, type SentPacket } from '../../src/io/memory-io.ts';
 import { PacketVector } from '../../src/io/vector.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
+import * as ipv6 from '../../src/wire/ipv6.ts';
 import { HOST_PORT, type HostOptions, OVERLAY_PORT, tablesOf, underlay, words } from './host.ts';
 import { address, read, type Seen } from './packets.ts';
 
@@ -85,8 +86,10 @@ export class WorkerHost {
   arrive(bytes: Uint8Array, from: number, meta: InjectMeta = {}): void {
     const { steer, workers, number } = this.options;
     const type = (bytes[20]! << 8) | bytes[21]!;
-    const to = type === 0x0800 ? ipv4.destination(bytes, ENCAP_BYTES) : 0;
-    const picked = to === address(`10.244.${number}.1`) ? 0 : workerOf(to, workers);
+    const is4 = type === 0x0800;
+    const last = is4 ? ipv4.destination(bytes, ENCAP_BYTES) : ipv6.destinationWord(bytes, ENCAP_BYTES, 3);
+    const gateway = is4 ? address(`10.244.${number}.1`) : 1;
+    const picked = (is4 || type === 0x86dd) && last !== gateway ? workerOf(last, workers) : 0;
     this.workers[steer?.() ?? picked]!.io.inject(OVERLAY_PORT, bytes, { ...meta, peer: words(underlay(from)) });
   }
 

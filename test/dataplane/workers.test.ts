@@ -5,9 +5,10 @@
 import t from 'tap';
 import { GAUGE } from '../../src/dataplane/counters.ts';
 import type { Crossing } from '../../src/dataplane/crossing.ts';
+import { u16 } from '../../src/wire/bytes.ts';
 import { icmpErrorAbout } from './errors.ts';
 import type { TestService } from './host.ts';
-import { echoPacket, payloadOf, tcpPacket, udpPacket } from './packets.ts';
+import { echoPacket, ipBytes, payloadOf, read, tcpOffload, tcpPacket, udpPacket } from './packets.ts';
 import { settleAll, WorkerHost } from './worker-host.ts';
 
 const SYN = 2;
@@ -138,16 +139,19 @@ t.test('an error about an established connection quotes what the client sent', a
   h.send(0, datagram(EVEN, 7, WEB, 53));
   settleAll([h]);
   const [asked] = h.sent(16 + 1);
-  const port = (asked!.bytes[20]! << 8) | asked!.bytes[21]!;
+  const port = u16(asked!.bytes, ipBytes());
   h.send(1, datagram(ODD, 5353, EVEN, port));
   settleAll([h]);
   t.match(h.at(0), [{ from: WEB, fromPort: 53, toPort: 7, valid: true }]);
   h.send(1, icmpErrorAbout(asked!.bytes, ODD, 3, 3));
   settleAll([h]);
   const [error] = h.sent(16);
-  t.same(error?.bytes.subarray(12, 16), asked && Uint8Array.of(10, 96, 0, 80), 'it comes from the service');
-  t.same(error?.bytes.subarray(28 + 16, 28 + 20), Uint8Array.of(10, 96, 0, 80), 'and is about it');
-  t.same(error?.bytes.subarray(48, 52), Uint8Array.of(0, 7, 0, 53));
+  t.match(read(error!.bytes), { from: WEB, to: EVEN, valid: true }, 'it comes from the service');
+  t.match(
+    read(error!.bytes.subarray(ipBytes() + 8)),
+    { from: EVEN, to: WEB, fromPort: 7, toPort: 53 },
+    'and is about it',
+  );
 });
 
 t.test('a pod reaches itself through its service, and is not taken for the host', async (t) => {
@@ -284,23 +288,27 @@ t.test('a super-packet is handed over whole, also one that receive offload left 
   const h = host();
   const payload = payloadOf(20_000);
   const packet = tcpPacket({ from: EVEN, to: ODD, fromPort: 1, toPort: 2, flags: ACK, payload, dontFragment: true });
-  const meta = { flags: 1, gsoType: 1, gsoSize: 1398, checksumStart: 20, checksumOffset: 16 };
+  const meta = tcpOffload(1390);
   h.send(0, packet, meta);
   settleAll([h]);
   const [whole] = h.sent(16 + 1);
   t.match(whole, { ...meta, l3Offset: 0 });
-  t.same(whole?.bytes.subarray(20), packet.subarray(20));
+  t.same(whole?.bytes.subarray(ipBytes()), packet.subarray(ipBytes()));
   const steered = new WorkerHost({ number: 2, hosts: 2, workers: 2, steer: () => 0 });
   const from = new WorkerHost({ number: 1, hosts: 2, workers: 2 });
   from.send(0, tcpPacket({ from: EVEN, to: '10.244.2.11', fromPort: 1, toPort: 2, flags: ACK, payload }), meta);
   from.workers[0]!.step();
   from.workers[0]!.step();
   const [wire] = from.sent(1);
-  steered.arrive(wire!.bytes, 1, { ...meta, checksumStart: 42, stridedHeaderBytes: 62 });
+  steered.arrive(wire!.bytes, 1, {
+    ...meta,
+    checksumStart: 22 + ipBytes(),
+    stridedHeaderBytes: 22 + ipBytes() + 20,
+  });
   settleAll([steered]);
   const [out] = steered.sent(16 + 1);
   t.match(out, meta);
-  t.same(out?.bytes.subarray(40), payload);
+  t.same(out?.bytes.subarray(ipBytes() + 20), payload);
   t.equal(steered.workers[0]!.crossing.given, 1);
 });
 
@@ -309,7 +317,7 @@ t.test('what a worker has no room for is dropped and counted; afterwards it goes
   const [busy, idle] = [h.workers[1]!, h.workers[0]!];
   const payload = payloadOf(60_000);
   const packet = udpPacket({ from: EVEN, to: ODD, fromPort: 1, toPort: 2, payload });
-  const meta = { flags: 1, gsoType: 5, gsoSize: 1400, checksumStart: 20, checksumOffset: 6 };
+  const meta = { ...tcpOffload(1390), gsoType: 5, checksumOffset: 6 };
   for (let n = 0; n < 60; n++) h.send(0, packet, meta);
   while (idle.step());
   const dropped = h.drops['worker-busy'] ?? 0;
@@ -318,7 +326,7 @@ t.test('what a worker has no room for is dropped and counted; afterwards it goes
   t.equal(h.sent(16 + 1).length, 60 - dropped);
   h.send(0, packet, meta);
   settleAll([h]);
-  t.same(h.sent(16 + 1)[0]?.bytes.subarray(28), payload);
+  t.same(h.sent(16 + 1)[0]?.bytes.subarray(ipBytes() + 8), payload);
 });
 
 t.test('counters: a packet that was handed over is received once and sent once', async (t) => {
