@@ -16,6 +16,7 @@ import { DatagramFragments } from './datagram-fragments.ts';
 import { EndpointStates } from './endpoint-states.ts';
 import type { Allocate } from './flow-index.ts';
 import { FlowTable } from './flow-table.ts';
+import { Probes } from './probes.ts';
 
 /** How packets for peers leave: by the UDP socket, or as whole frames by a TAP with tunnel GSO. */
 export interface TunnelPort {
@@ -50,6 +51,7 @@ export class Context {
   readonly fragments: DatagramFragments;
   readonly endpoints: EndpointStates;
   readonly affinity = new Affinity();
+  readonly probes = new Probes();
   tables: Tables = emptyTables();
   /** DNS questions that are answered here; none while undefined. */
   names: NameTable | undefined;
@@ -125,6 +127,7 @@ export class Context {
       cursors[id * 2] = 0;
       cursors[id * 2 + 1] = services[s + SERVICE.epoch];
     }
+    this.flows.generation = tables.generation;
     this.endpoints.swap(before.services, tables.services);
     this.tables = tables;
     this.macs = macs;

@@ -4,7 +4,16 @@
  * shrinks again when idle. Nothing is allocated per packet.
  */
 import { type Allocate, FlowIndex } from './flow-index.ts';
-import { FLOW, idleTicks, isClosed, NO_FLOW, TICK_MS, TIMEOUT_TICKS, FLOW_WORDS as WORDS } from './flow-record.ts';
+import {
+  FLOW,
+  idleTicks,
+  isClosed,
+  NO_FLOW,
+  STATE,
+  TICK_MS,
+  TIMEOUT_TICKS,
+  FLOW_WORDS as WORDS,
+} from './flow-record.ts';
 
 /** An idle dataplane still looks for what has timed out this often. */
 const SWEEP_MS = 1000;
@@ -24,6 +33,10 @@ export class FlowTable {
   trying = 0;
   /** Called with the forward record before a connection is removed: whoever holds something for it lets go. */
   onRemove: (forward: number) => void = () => {};
+  /** The tables' generation in force. */
+  generation = 0;
+  /** Called from the sweep for a service's connection that was decided under earlier tables, or that drains. */
+  onOutdated: (forward: number) => void = () => {};
   readonly #limit: number;
   readonly #seed: number;
   readonly #allocate: Allocate;
@@ -256,12 +269,18 @@ export class FlowTable {
       this.#sweepAt = this.#sweepAt + 1 === this.capacity ? 0 : this.#sweepAt + 1;
       if (this.#sweepAt === 0) swept = true;
       const o = forward * WORDS;
-      if (this.words[o + FLOW.protocol] !== 0 && ticks - this.words[o + FLOW.lastSeen] > idleTicks(this.words, o)) {
+      if (this.words[o + FLOW.protocol] === 0) continue;
+      if (ticks - this.words[o + FLOW.lastSeen] > idleTicks(this.words, o)) {
         this.remove(forward);
         this.expired++;
-      }
+      } else if ((this.words[o + FLOW.state] & STATE.balanced) !== 0 && this.#outdated(o)) this.onOutdated(forward);
     }
     if (swept) this.#shrink();
+  }
+
+  /** `o`: first word of the forward record. */
+  #outdated(o: number): boolean {
+    return this.words[o + FLOW.generation] !== this.generation || (this.words[o + FLOW.state] & STATE.draining) !== 0;
   }
 
   /** Milliseconds until the sweep should go on, -1 when there is nothing to sweep. */

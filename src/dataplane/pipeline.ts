@@ -15,6 +15,7 @@ import { PROTOCOL } from '../wire/ipv4.ts';
 import { moveOn } from './connection.ts';
 import { Context, type ContextOptions } from './context.ts';
 import { GAUGE } from './counters.ts';
+import { inspect, sendProbes } from './ending.ts';
 import { FLOW, FLOW_WORDS } from './flow-record.ts';
 import { askMac } from './neighbours.ts';
 import { encap } from './stages/encap.ts';
@@ -40,7 +41,9 @@ export class Pipeline {
 
   constructor(vector: PacketVector, options: ContextOptions = {}) {
     this.#vector = vector;
-    this.context = new Context(vector, PORT_LIMIT, options);
+    const context = new Context(vector, PORT_LIMIT, options);
+    context.flows.onOutdated = (forward) => inspect(context, forward);
+    this.context = context;
   }
 
   /** Puts new tables in force from the next vector on. */
@@ -64,6 +67,7 @@ export class Pipeline {
     this.#expireAttempts();
     c.fragments.expire(c);
     for (let done = vector.count; this.#appendOwn() > 0; done = vector.count) this.#run(done, vector.count);
+    sendProbes(c);
     this.#askNeighbours();
     c.crossing?.publish();
     this.#count(vector.count);

@@ -15,6 +15,7 @@ import * as udp from '../wire/udp.ts';
 import { moveOn, renew } from './connection.ts';
 import type { Context } from './context.ts';
 import { DROP } from './drop-reasons.ts';
+import { lost } from './ending.ts';
 import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from './flow-record.ts';
 
 const MAPPED = 0xffff;
@@ -61,6 +62,12 @@ export function relate(c: Context, i: number): boolean {
   }
   if (!icmp.checksumValid(b, error, end - error)) {
     batch.verdict[i] = DROP['l4-header'];
+    return true;
+  }
+  // Its pod is gone, on another host: a stack would only try for longer.
+  const gone = unreachable && icmp.code(b, error) <= icmp.UNREACHABLE.host && record !== (record & ~1);
+  if (gone && maySpeakFor(c, i, remote) && lost(c, record & ~1)) {
+    batch.verdict[i] = DROP.consumed;
     return true;
   }
   rewriteQuote(b, quote, l4, end, w, twin);

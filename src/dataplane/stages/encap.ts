@@ -30,10 +30,14 @@ export function encap(c: Context, from: number, to: number): void {
   const { batch } = c;
   for (let i = from; i < to; i++) {
     if (batch.verdict[i] !== PENDING) continue;
-    const adjacency = batch.adjacency[i];
-    if (c.tables.adjacencies[adjacency * ADJACENCY_WORDS] === ADJACENCY_KIND.peer) encapsulate(c, i, adjacency);
-    else deliver(c, i, c.tables.adjacencies[adjacency * ADJACENCY_WORDS + ADJACENCY.port]);
+    leaveBy(c, i, batch.adjacency[i]);
   }
+}
+
+/** Sends IP packet `i` to an adjacency; sets the verdict. */
+export function leaveBy(c: Context, i: number, adjacency: number): void {
+  if (c.tables.adjacencies[adjacency * ADJACENCY_WORDS] === ADJACENCY_KIND.peer) encapsulate(c, i, adjacency);
+  else deliver(c, i, c.tables.adjacencies[adjacency * ADJACENCY_WORDS + ADJACENCY.port]);
 }
 
 /** Sends packet `i` out of a port as it is. */
