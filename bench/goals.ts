@@ -53,6 +53,11 @@ export const SERVICE_GOALS: readonly Goal[] = [
   { row: 'stream/service', against: { best: 'any' }, least: 1 },
 ];
 
+export const DNS_GOALS: readonly Goal[] = [
+  { row: 'names', against: { best: 'any' }, least: 1 },
+  { row: 'names/1000-names', against: { best: 'any' }, least: 1 },
+];
+
 export const FLOORS: readonly Goal[] = [
   { row: 'tcp-1', against: kernel, least: 0.25 },
   { row: 'tcp-4', against: kernel, least: 0.15 },

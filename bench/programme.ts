@@ -2,7 +2,8 @@
  * The benches that there are: what each measures, what is asked of Weft in it, and how its report is called and put
  * in words. Running, judging and drawing are the same for all.
  */
-import { GOALS, type Goal, SERVICE_GOALS } from './goals.ts';
+import { dnsStagesOf } from './dns-plan.ts';
+import { DNS_GOALS, GOALS, type Goal, SERVICE_GOALS } from './goals.ts';
 import { stagesOf, type Wanted } from './plan.ts';
 import type { Stage } from './rounds.ts';
 import { serviceStagesOf } from './services-plan.ts';
@@ -74,4 +75,21 @@ export const SERVICES: Programme = {
     },
   ],
   stagesOf: serviceStagesOf,
+};
+
+export const DNS: Programme = {
+  name: 'dns',
+  title: "The cluster's names: Weft beside DNS servers",
+  command: 'make bench-dns',
+  best: 'best server',
+  topology:
+    'A host as a network namespace with the server in it, and a pod with dnsperf: behind its own device for Weft, behind a ' +
+    'veth pair for the others. One A record a service, 10,000 of them where nothing else is said, each asked once before. ' +
+    'Processor time is the server process’s, of all its threads, kernel included.',
+  goals: DNS_GOALS,
+  pictures: [
+    { name: 'dns-answers', title: 'Answers per second of processor', rows: ['names', 'names/1000-names'] },
+    { name: 'dns-latency', title: 'Answer at 5000 questions/s, 10,000 names', rows: ['names-p50', 'names-p99'] },
+  ],
+  stagesOf: dnsStagesOf,
 };

@@ -5,9 +5,9 @@
  * that end with it.
  *
  *   node dist/bench/run.js [--rounds N] [--seconds N] [--subjects NAME,…] [--peers NAME,…] [--quick] [--list]
- *                          [--services] [--against CHECKOUT] [-o table|json] [--out FOLDER]
+ *                          [--services | --dns] [--against CHECKOUT] [-o table|json] [--out FOLDER]
  *
- * --services: ways to a service's endpoints, and proxies, in place of networks between pods.
+ * --services: ways to a service's endpoints, and proxies, in place of networks between pods. --dns: DNS servers.
  * --against: another checkout of Weft, built, takes part as a contender of its own; what is written then is
  * FOLDER/against.json.
  */
@@ -20,7 +20,7 @@ import { FLOORS } from './goals.ts';
 import { isIsolated, runIsolated } from './isolation.ts';
 import { otherCheckout } from './machine.ts';
 import { AGAINST_SUBJECTS, namesOf } from './plan.ts';
-import { OVERLAY, SERVICES } from './programme.ts';
+import { DNS, OVERLAY, SERVICES } from './programme.ts';
 import { progressOn } from './progress.ts';
 import { jsonOf, writeReport } from './report.ts';
 import { floorTable, tableOf } from './report-table.ts';
@@ -39,6 +39,7 @@ const { values } = parseArgs({
     subjects: { type: 'string' },
     peers: { type: 'string' },
     services: { type: 'boolean', default: false },
+    dns: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
     list: { type: 'boolean', default: false },
     against: { type: 'string' },
@@ -56,14 +57,15 @@ try {
 
 async function main(): Promise<number> {
   await requireTools();
-  const programme = values.services ? SERVICES : OVERLAY;
+  const programme = values.dns ? DNS : values.services ? SERVICES : OVERLAY;
   const defaults = values.quick ? QUICK : FULL;
   const rounds = amount('rounds', defaults.rounds);
   const seconds = amount('seconds', defaults.seconds);
   const against = values.against === undefined ? undefined : otherCheckout(values.against);
   // Two versions of ours are compared with each other, unless somebody else is named.
   const subjects =
-    values.subjects?.split(',') ?? (against && !values.quick && !values.services ? [...AGAINST_SUBJECTS] : undefined);
+    values.subjects?.split(',') ??
+    (against && !values.quick && programme === OVERLAY ? [...AGAINST_SUBJECTS] : undefined);
   const peers = values.peers?.split(',') ?? (against && []);
   const all = namesOf(programme.stagesOf({ seconds, quick: values.quick }));
   if (values.list) {
@@ -76,7 +78,7 @@ async function main(): Promise<number> {
   const stages = programme.stagesOf({ seconds, quick: values.quick, ...narrowed });
   const contest = await runContest(stages, { rounds, seconds, progress: progressOn(process.stderr) });
   const figures = figuresOf(contest, values.quick ? [] : programme.goals);
-  const floors = values.quick && !values.services ? judgeFloors(contest, figures, FLOORS) : [];
+  const floors = values.quick && programme === OVERLAY ? judgeFloors(contest, figures, FLOORS) : [];
   if (values.output === 'json') console.log(jsonOf(contest, figures).trimEnd());
   else console.log(`\n${tableOf(programme, contest, figures)}${floors.length > 0 ? `\n\n${floorTable(floors)}` : ''}`);
   if (values.out && against) console.error(`written: ${writeJson(values.out, jsonOf(contest, figures))}`);

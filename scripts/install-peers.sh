@@ -1,10 +1,11 @@
 #!/bin/sh
-# Installs the programs that `make bench` and `make bench-services` show Weft beside, as Debian packages them; none of
-# them is started. Where that is not possible it says what to install. The benches run without any of them, and say
-# which are missing.
+# Installs the programs that `make bench`, `make bench-services` and `make bench-dns` show Weft beside, as Debian
+# packages them; none of them is started. Where that is not possible it says what to install. The benches run without
+# any of them, and say which are missing.
 set -eu
 peers='tincd:tinc openvpn:openvpn vtund:vtun nebula:nebula wireguard-go:wireguard-go supernode:n2n socat:socat fastd:fastd
-haproxy:haproxy nginx:nginx /usr/lib/nginx/modules/ngx_stream_module.so:libnginx-mod-stream'
+haproxy:haproxy nginx:nginx /usr/lib/nginx/modules/ngx_stream_module.so:libnginx-mod-stream
+dnsperf:dnsperf dnsmasq:dnsmasq-base unbound:unbound knotd:knot'
 
 PATH="$PATH:/usr/sbin:/sbin"
 need=

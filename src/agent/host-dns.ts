@@ -74,7 +74,10 @@ export class HostDns {
       autopath: settings.dnsAutopath,
       queryLogEntries: settings.dnsLog,
       transferTo: prefixes(settings.dnsTransfer),
-      fast: this.#fast,
+      podNames: settings.dnsPods,
+      ttlSeconds: settings.dnsTtl,
+      cacheBytes: settings.dnsCache,
+      ...(settings.dnsOffload ? { fast: this.#fast } : {}),
       log: { warn: (fields, message) => this.#log.debug(message, fields) },
       onLoop: (upstream) => {
         const detail = 'it asks this server for what this server asks it';

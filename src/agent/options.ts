@@ -9,6 +9,7 @@ import { DEFAULT_PROXY, type ProxyDefaults } from '../control/service-mode.ts';
 import type { StubDomain } from '../dns/forwarder.ts';
 import { canonicalName, isWritableName } from '../dns/name.ts';
 import { parseUpstream } from '../dns/upstream.ts';
+import { POD_NAMES, type PodNames } from '../dns/zone.ts';
 import { IPVS_SCHEDULERS, type IpvsScheduler, PROXY_MODES, parseProxyMode } from '../kube/proxy-mode.ts';
 import { type PortRange, parsePortRange } from '../relay/port-range.ts';
 import { parsePrefix } from '../wire/prefix.ts';
@@ -54,6 +55,14 @@ export interface AgentOptions {
   dnsTransfer?: readonly string[];
   /** How many DNS questions are kept for `weft dns log`; none by default. */
   dnsLog?: number;
+  /** Which names pods have; `verified` by default. */
+  dnsPods?: PodNames;
+  /** TTL of the cluster's records in seconds, 0 to 3600; 5 by default. */
+  dnsTtl?: number;
+  /** Bytes for answers of other servers; 4 MB by default. */
+  dnsCache?: number;
+  /** Let the dataplane answer what the DNS server answered once; on by default. */
+  dnsOffload?: boolean;
   /** Complete names along the asking pod's search path; on by default. */
   dnsAutopath?: boolean;
   /** Microseconds after traffic in which a worker looks for more before it sleeps. */
@@ -81,6 +90,10 @@ export interface AgentSettings extends Required<Omit<AgentOptions, Parsed>> {
 const SOCKET_PATH_BYTES = 107;
 export const MOST_WORKERS = 16;
 export const MOST_DNS_LOG = 100_000;
+const DNS_TTL_SECONDS = 5;
+const MOST_DNS_TTL_SECONDS = 3600;
+const DNS_CACHE_BYTES = 4 << 20;
+const MOST_DNS_CACHE_BYTES = 2 ** 30;
 /** Bridges the wait for an answer from the next host; docs/performance.md has what it gains and costs. */
 const BUSY_POLL_MICROS = 200;
 
@@ -130,6 +143,10 @@ export function agentSettings(options: AgentOptions): AgentSettings {
     dnsTransfer: (options.dnsTransfer ?? []).map(checkedPrefix),
     dnsLog: inRange('--dns-log', options.dnsLog ?? 0, 0, MOST_DNS_LOG),
     dnsAutopath: options.dnsAutopath ?? true,
+    dnsPods: oneOf('--dns-pods', options.dnsPods ?? 'verified', POD_NAMES),
+    dnsTtl: inRange('--dns-ttl', options.dnsTtl ?? DNS_TTL_SECONDS, 0, MOST_DNS_TTL_SECONDS),
+    dnsCache: inRange('--dns-cache', options.dnsCache ?? DNS_CACHE_BYTES, 0, MOST_DNS_CACHE_BYTES),
+    dnsOffload: options.dnsOffload ?? true,
     logLevel: options.logLevel ?? 'info',
     logFormat: options.logFormat ?? 'plain',
     workers: inRange('--workers', options.workers ?? defaultWorkers(availableParallelism()), 1, MOST_WORKERS),

@@ -95,6 +95,14 @@ function addAgent(program: Command): void {
         .argParser(integer(1, 100_000))
         .env('WEFT_DNS_LOG'),
     )
+    .addOption(
+      new Option('--dns-pods <mode>', 'names of pods: none, any address in a namespace, or those of pods that exist')
+        .choices(['disabled', 'insecure', 'verified'])
+        .default('verified'),
+    )
+    .option('--dns-ttl <seconds>', "how long the cluster's records may be believed", integer(0, 3600), 5)
+    .option('--dns-cache <bytes>', 'room for answers of others; 0: none is kept', integer(0, 2 ** 30), 4 << 20)
+    .option('--no-dns-offload', "answer every name by the server's socket, none in the dataplane")
     .option('--no-dns-autopath', "do not complete names along the asking pod's search path")
     .option('--keep-pods', 'on SIGTERM leave pods, devices and routes as they are')
     .addOption(

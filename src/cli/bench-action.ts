@@ -14,6 +14,7 @@ export interface BenchOptions {
   peers?: string;
   quick?: boolean;
   services?: boolean;
+  dns?: boolean;
   list?: boolean;
   /** Another checkout. */
   against?: string;
@@ -40,11 +41,12 @@ export function bench(options: BenchOptions, checkout = CHECKOUT): Promise<numbe
 }
 
 /** The options as the script takes them. */
-export function wordsOf({ out, against, quick, services, list, ...valued }: BenchOptions): string[] {
+export function wordsOf({ out, against, quick, services, dns, list, ...valued }: BenchOptions): string[] {
   const words = Object.entries(valued).flatMap(([name, value]) =>
     value === undefined ? [] : [`--${name}`, String(value)],
   );
   if (services) words.push('--services');
+  if (dns) words.push('--dns');
   if (quick) words.push('--quick');
   if (list) words.push('--list');
   if (against !== undefined) words.push('--against', resolve(against));

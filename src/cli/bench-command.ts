@@ -13,12 +13,13 @@ export function addBench(program: Command): void {
     .option('--peers <names>', 'only these beside Weft, with commas: kernel-vxlan,tinc')
     .option('--quick', 'Weft and kernel VXLAN, few subjects; fails when a ratio is under its floor')
     .option('--services', 'ways to the endpoints of a service: Weft, the kernel, HAProxy, nginx')
+    .option('--dns', 'DNS servers with 10,000 names: Weft, dnsmasq, Unbound, Knot DNS; needs dnsperf')
     .option('--list', 'list the subjects and peers that there are')
     .option(
       '--against <checkout>',
       'compare with the Weft that was built in another checkout; --out writes against.json',
     )
-    .option('--out <folder>', 'also write a report with plots there: overlay.{md,json,html}, services.{md,json,html}')
+    .option('--out <folder>', 'also write a report with plots there: overlay, services or dns.{md,json,html}')
     .addOption(
       new Option('-o, --output <format>', 'how to print the results').choices(['table', 'json']).default('table'),
     )
@@ -31,6 +32,7 @@ Examples:
   weft bench --quick
   weft bench --subjects tcp-1,ping --peers kernel-vxlan,tinc --rounds 3
   weft bench --services --peers haproxy
+  weft bench --dns
   weft bench --out docs/benchmarks`,
     )
     .action(async (options: BenchOptions) => {

@@ -17,7 +17,7 @@ import { isWithin, isWritableName } from './name.ts';
 import type { DnsRecord } from './record.ts';
 import type { Resolver } from './resolver.ts';
 import { candidatesOf, type SearchPath, searchedName } from './search-path.ts';
-import { TTL_SECONDS, type Zone } from './zone.ts';
+import type { Zone } from './zone.ts';
 
 export interface CompletionContext {
   zone: Zone;
@@ -78,13 +78,13 @@ export async function completeName(
     if (reply.rcode === RCODE.nxDomain) continue;
     // Somebody failed: only the pod can go on, and it must not take a later candidate for this one.
     if (reply.rcode !== RCODE.noError) return { found: undefined, steps };
-    return { found: { ...found, reply: aliased(key, candidate, reply) }, steps };
+    return { found: { ...found, reply: aliased(key, candidate, reply, zone.ttlSeconds) }, steps };
   }
   return { found: undefined, steps };
 }
 
-function aliased(key: string, target: string, reply: Reply): Reply {
-  const alias: DnsRecord = { type: TYPE.cname, owner: key, ttlSeconds: TTL_SECONDS, target };
+function aliased(key: string, target: string, reply: Reply, ttlSeconds: number): Reply {
+  const alias: DnsRecord = { type: TYPE.cname, owner: key, ttlSeconds, target };
   return { ...reply, authoritative: true, answers: [alias, ...reply.answers] };
 }
 

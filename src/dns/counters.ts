@@ -44,6 +44,8 @@ export interface DnsCounters {
     misses: number;
     /** Answered out of date, because no upstream did. */
     stale: number;
+    /** Not asked, because it failed a moment ago. */
+    failures: number;
     /** Of the misses: the same question was under way already. */
     joined: number;
     /** Fetched anew before their end. */
@@ -89,7 +91,7 @@ export function newDnsCounters(): DnsCounters {
       loops: 0,
     },
     upstreams: {},
-    cache: { hits: 0, misses: 0, stale: 0, joined: 0, prefetched: 0, evicted: 0, entries: 0, bytes: 0 },
+    cache: { hits: 0, misses: 0, stale: 0, failures: 0, joined: 0, prefetched: 0, evicted: 0, entries: 0, bytes: 0 },
     autopath: { completed: 0, failed: 0 },
     tcp: { accepted: 0, open: 0, idleClosed: 0, overflowed: 0, failed: 0 },
     errors: 0,

@@ -75,6 +75,11 @@ export class Forwarder {
     this.#host = this.#group(upstreams, '');
   }
 
+  /** No more questions can be under way. */
+  get isFull(): boolean {
+    return this.#closed || this.#pending >= this.#pendingLimit;
+  }
+
   /** Whether somebody is likely to answer for this name. */
   isWell(key: string): boolean {
     return this.#groupOf(key).isWell;
@@ -92,7 +97,7 @@ export class Forwarder {
    */
   async forward(query: Query): Promise<Buffer | undefined> {
     const counts = this.#counters.forward;
-    if (this.#closed || this.#pending >= this.#pendingLimit) {
+    if (this.isFull) {
       counts.refused++;
       return undefined;
     }

@@ -5,6 +5,7 @@
  *   fresh          answered at once; near its end and often asked, fetched anew meanwhile
  *   out of date    the upstreams have STALE_AFTER_MS to say something newer, then the old answer serves (RFC 8767)
  *   not there      the upstreams' answer, or none
+ *   failed         not asked again for a moment (RFC 9520)
  */
 import { decode } from 'dns-packet';
 import { parseAddress } from '../wire/address.ts';
@@ -12,6 +13,7 @@ import { AnswerCache, addressed, type CachedAnswer, cacheKey, isFresh, renderCac
 import { FLAG, RCODE, TYPE } from './codes.ts';
 import type { DnsCounters } from './counters.ts';
 import { encodeQuestion } from './encode.ts';
+import { FailureCache, isFailure } from './failure-cache.ts';
 import type { Forwarder } from './forwarder.ts';
 import { canonicalName, isWritableName } from './name.ts';
 import type { Query } from './query.ts';
@@ -46,6 +48,8 @@ export interface ResolverOptions {
   /** 0: no cache. */
   cacheBytes: number;
   staleAfterMs?: number;
+  /** How long a failure is remembered at first; 0: not at all. */
+  failureMs?: number;
   /** Milliseconds that only go forward. */
   now?: () => number;
 }
@@ -56,6 +60,7 @@ export class Resolver {
   readonly #cache: AnswerCache;
   readonly #staleAfterMs: number;
   readonly #now: () => number;
+  readonly #failures: FailureCache;
   readonly #underWay = new Map<string, Promise<Buffer | undefined>>();
 
   constructor(options: ResolverOptions) {
@@ -64,6 +69,7 @@ export class Resolver {
     this.#cache = new AnswerCache(options.cacheBytes, this.#counts);
     this.#staleAfterMs = options.staleAfterMs ?? STALE_AFTER_MS;
     this.#now = options.now ?? (() => performance.now());
+    this.#failures = new FailureCache(options.failureMs);
   }
 
   /** Under the query's id; nothing when nobody answered. A truncated reply means that it could not be had whole. */
@@ -72,6 +78,11 @@ export class Resolver {
     const now = this.#now();
     const entry = this.#cache.get(key, now);
     if (!entry) {
+      const failed = this.#failures.get(key, now);
+      if (failed) {
+        this.#counts.failures++;
+        return failed.reply && { message: addressed(failed.reply, query), source: 'cache' };
+      }
       this.#counts.misses++;
       const reply = await this.#ask(key, query);
       return reply && { message: addressed(reply, query), source: 'upstream' };
@@ -93,6 +104,11 @@ export class Resolver {
     }
     this.#counts.stale++;
     return { message: renderCached(entry, query, this.#now()), source: 'stale' };
+  }
+
+  /** Others are asked from now on: what could not be answered may be asked again. */
+  upstreamsChanged(): void {
+    this.#failures.clear();
   }
 
   /** The addresses of a name outside, and the aliases on the way to them; nothing when nobody said. */
@@ -119,11 +135,15 @@ export class Resolver {
       this.#counts.joined++;
       return same;
     }
+    const full = this.#forwarder.isFull;
     const asked = this.#forwarder
       .forward(query)
       .then((reply) => {
         const scan = reply && scanReply(reply);
         if (reply && scan) this.#cache.put(key, reply, scan, this.#now());
+        if (!isFailure(reply)) this.#failures.forget(key);
+        // That there was no room to ask says nothing of the question.
+        else if (!full) this.#failures.put(key, reply, this.#now());
         return reply;
       })
       .finally(() => this.#underWay.delete(key));

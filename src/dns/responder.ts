@@ -24,7 +24,7 @@ import type { ReadyAnswers } from './ready-answers.ts';
 import type { AnswerSource, Resolver } from './resolver.ts';
 import { type PodPath, PodPaths, stepOf } from './search-path.ts';
 import { mayTransfer, transferZone } from './transfer.ts';
-import { buildZone, type Zone } from './zone.ts';
+import { buildZone, type PodNames, type Zone } from './zone.ts';
 import { zoneChange } from './zone-change.ts';
 
 const SYNC_WAIT_MS = 5000;
@@ -63,6 +63,7 @@ export interface ResponderOptions {
   syncWaitMs?: number;
   /** Of the cluster's own records. */
   ttlSeconds?: number;
+  podNames?: PodNames;
   /** Who may fetch whole zones; nobody by default. */
   transferTo?: readonly Prefix[];
   log?: DnsLog;
@@ -104,6 +105,7 @@ export class Responder {
 
   /** The host's resolv.conf is another one now. */
   hostChanged(): void {
+    this.#options.resolver.upstreamsChanged();
     if (this.#indexed) this.#indexPaths(this.#indexed);
   }
 
@@ -254,7 +256,7 @@ export class Responder {
   #currentZone(): Zone | undefined {
     const records = this.#options.records();
     if (records && records !== this.#indexed) {
-      const { domain, log, ready, ttlSeconds } = this.#options;
+      const { domain, log, ready, ttlSeconds, podNames } = this.#options;
       const before = this.#zone;
       const zone = buildZone(records, {
         domain,
@@ -262,6 +264,7 @@ export class Responder {
         otherAddresses: this.#otherAddresses,
         serial: this.#serial,
         ...(ttlSeconds === undefined ? {} : { ttlSeconds }),
+        ...(podNames === undefined ? {} : { podNames }),
       });
       this.#indexed = records;
       this.#indexPaths(records);

@@ -17,6 +17,7 @@ import { ReadyAnswers } from './ready-answers.ts';
 import { Resolver } from './resolver.ts';
 import { type DnsLog, Responder } from './responder.ts';
 import { serveTcpSession } from './tcp-session.ts';
+import type { PodNames } from './zone.ts';
 
 export interface DnsServerOptions {
   /** An address of this host: the cluster DNS address on weft0. */
@@ -50,6 +51,8 @@ export interface DnsServerOptions {
   syncWaitMs?: number;
   /** TTL of the cluster's own records; 5 by default. */
   ttlSeconds?: number;
+  /** Which names pods have; `verified` by default. */
+  podNames?: PodNames;
   log?: DnsLog;
   /** An upstream leads back to us and is not asked any more. */
   onLoop?: (upstream: string) => void;
@@ -57,6 +60,7 @@ export interface DnsServerOptions {
   hedgeMs?: number;
   probeMs?: number;
   staleAfterMs?: number;
+  failureMs?: number;
   pendingForwards?: number;
   tcpIdleMs?: number;
   tcpConnections?: number;
@@ -137,7 +141,12 @@ export class DnsServer {
       address,
       records,
       forwarder,
-      resolver: new Resolver({ forwarder, counters, cacheBytes, ...defined({ staleAfterMs: options.staleAfterMs }) }),
+      resolver: new Resolver({
+        forwarder,
+        counters,
+        cacheBytes,
+        ...defined({ staleAfterMs: options.staleAfterMs, failureMs: options.failureMs }),
+      }),
       counters,
       queryLog: this.#log,
       ...defined({
@@ -148,6 +157,7 @@ export class DnsServer {
         ready: this.#ready,
         syncWaitMs: options.syncWaitMs,
         ttlSeconds: options.ttlSeconds,
+        podNames: options.podNames,
         log,
       }),
     });

@@ -11,7 +11,7 @@
  *   5.1.244.10.in-addr.arpa        PTR              services, else endpoints, else pods
  *   dns-version.Z TXT, Z SOA and NS, ns.dns.Z A, AAAA   the zone itself
  */
-import type { Words } from '../wire/address.ts';
+import { isV4, parseAddress, type Words } from '../wire/address.ts';
 import { type ClusterRecords, type PodEntry, podAddresses, type ServiceEntry } from './cluster-records.ts';
 import { TYPE } from './codes.ts';
 import { canonicalName, isWithin, isWritableName } from './name.ts';
@@ -22,11 +22,15 @@ import { dashed, endpointLabel, serviceRecords } from './service-records.ts';
 import { ZoneDraft } from './zone-draft.ts';
 
 /** As kube-dns and CoreDNS have it: short, because endpoints come and go. */
-export const TTL_SECONDS = 5;
+const TTL_SECONDS = 5;
 
 const SPECIFICATION_VERSION = '1.1.0';
 /** Services whose names are kept written out; more are written out again when they are asked for. */
 const WRITTEN_OUT = 2048;
+
+/** As CoreDNS has it: none; any address under a namespace that exists, unchecked; those of pods that exist. */
+export const POD_NAMES = ['disabled', 'insecure', 'verified'] as const;
+export type PodNames = (typeof POD_NAMES)[number];
 
 export interface ZoneOptions {
   /** `cluster.local`. */
@@ -38,6 +42,8 @@ export interface ZoneOptions {
   serial: number;
   /** Of the cluster's own records; 5 by default. */
   ttlSeconds?: number;
+  /** `verified` by default. */
+  podNames?: PodNames;
 }
 
 /** Names with their records; present with no record: an empty non-terminal. */
@@ -86,7 +92,11 @@ export function buildZone(records: ClusterRecords, options: ZoneOptions): Zone {
   const services = new Map(
     records.services.map((service) => [`${canonicalName(service.name)}.${canonicalName(service.namespace)}`, service]),
   );
-  const names = new ClusterNames(records, services, own, { domain, ttlSeconds });
+  const names = new ClusterNames(records, services, own, {
+    domain,
+    ttlSeconds,
+    podNames: options.podNames ?? 'verified',
+  });
   const originOf = (key: string): string | undefined => {
     if (isWithin(key, domain)) return domain;
     for (const prefix of records.reverse) {
@@ -126,6 +136,7 @@ class ClusterNames implements ZoneNames {
   readonly #services: ReadonlyMap<string, ServiceEntry>;
   readonly #own: ZoneDraft;
   readonly #ttlSeconds: number;
+  readonly #podMode: PodNames;
   /** With the dot in front. */
   readonly #servicesEnd: string;
   readonly #podsEnd: string;
@@ -137,12 +148,13 @@ class ClusterNames implements ZoneNames {
     records: ClusterRecords,
     services: ReadonlyMap<string, ServiceEntry>,
     own: ZoneDraft,
-    { domain, ttlSeconds }: { domain: string; ttlSeconds: number },
+    { domain, ttlSeconds, podNames }: { domain: string; ttlSeconds: number; podNames: PodNames },
   ) {
     this.#records = records;
     this.#services = services;
     this.#own = own;
     this.#ttlSeconds = ttlSeconds;
+    this.#podMode = podNames;
     this.#servicesEnd = `.svc.${domain}`;
     this.#podsEnd = `.pod.${domain}`;
   }
@@ -152,7 +164,9 @@ class ClusterNames implements ZoneNames {
     if (own) return own;
     const service = this.serviceOf(key);
     if (service !== undefined) return this.#service(service)?.names.get(key);
-    if (key.endsWith(this.#podsEnd)) return this.#podNames().names.get(key);
+    if (key.endsWith(this.#podsEnd)) {
+      return this.#podMode === 'insecure' ? this.#anyPod(key) : this.#podNames().names.get(key);
+    }
     return key.endsWith('.arpa') ? this.#pointed().get(key) : undefined;
   }
 
@@ -189,10 +203,24 @@ class ClusterNames implements ZoneNames {
   #podNames(): ZoneDraft {
     if (this.#pods) return this.#pods;
     this.#pods = new ZoneDraft(this.#podsEnd.slice(1), this.#ttlSeconds);
+    if (this.#podMode === 'disabled') return this.#pods;
     for (const pod of this.#records.pods) {
       for (const address of podAddresses(pod)) this.#pods.address(this.#podName(pod, address), address);
     }
     return this.#pods;
+  }
+
+  /** Whatever address the name spells, in the one way that it is spelled, under a namespace that exists. */
+  #anyPod(key: string): readonly DnsRecord[] | undefined {
+    const dot = key.indexOf('.');
+    const label = key.slice(0, dot);
+    if (!this.#own.names.has(key.slice(dot + 1))) return undefined;
+    const address = parseAddress(
+      /^\d+-\d+-\d+-\d+$/.test(label) ? label.replaceAll('-', '.') : label.replaceAll('-', ':'),
+    );
+    if (!address || dashed(address) !== label) return undefined;
+    const type = isV4(address) ? TYPE.a : TYPE.aaaa;
+    return [{ type, owner: key, ttlSeconds: this.#ttlSeconds, address }];
   }
 
   #podName(pod: PodEntry, address: Words): string {
@@ -228,6 +256,7 @@ class ClusterNames implements ZoneNames {
   }
 
   *#podAddresses(): Generator<Pointed> {
+    if (this.#podMode === 'disabled') return;
     for (const pod of this.#records.pods) {
       if (pod.hostNetwork) continue;
       for (const address of podAddresses(pod)) yield { address, target: () => this.#podName(pod, address) };

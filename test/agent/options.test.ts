@@ -85,6 +85,10 @@ t.test('stub domains and who may fetch zones', async (t) => {
   }
   const base = { node: 'hosta', manifests: ['/m'] };
   t.match(agentSettings(base), { dnsStub: [], dnsTransfer: [], dnsLog: 0, dnsAutopath: true });
+  t.match(agentSettings(base), { dnsPods: 'verified', dnsTtl: 5, dnsCache: 4 << 20, dnsOffload: true });
+  for (const bad of [{ dnsTtl: 3601 }, { dnsTtl: -1 }, { dnsCache: -1 }, { dnsPods: 'all' as never }]) {
+    t.throws(() => agentSettings({ ...base, ...bad }), { code: 'bad-option' });
+  }
   t.same(agentSettings({ ...base, dnsTransfer: ['10.244.0.0/16'] }).dnsTransfer, ['10.244.0.0/16']);
   t.throws(() => agentSettings({ ...base, dnsTransfer: ['10.244.0.1'] }), { message: /--dns-transfer/ });
   t.throws(() => agentSettings({ ...base, dnsLog: 1e9 }), { message: /--dns-log/ });

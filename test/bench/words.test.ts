@@ -39,6 +39,7 @@ t.test('weft bench hands its options on', async (t) => {
     ...['--out', resolve('here')],
   ]);
   t.strictSame(wordsOf({ services: true, output: 'table' }), ['--output', 'table', '--services']);
+  t.strictSame(wordsOf({ dns: true, output: 'table' }), ['--output', 'table', '--dns']);
   t.strictSame(wordsOf({ against: '../before', output: 'table' }), [
     ...['--output', 'table', '--against', resolve('../before')],
   ]);

@@ -175,3 +175,36 @@ t.test('bounded by bytes: what was asked for least recently goes', async (t) => 
   await none.ask(query('www.example.com'));
   t.match(none.counters.cache, { entries: 0, bytes: 0 });
 });
+
+t.test('a question that failed is not asked again for a moment, longer each time', async (t) => {
+  let wellAgain = false;
+  const upstream = await fakeUpstream(t, (asked) => (wellAgain ? answered(asked) : [replyBytes(asked, 0x8182)]));
+  const counters = newDnsCounters();
+  const own = { address: '10.96.0.10', port: 53 };
+  const forwarder = new Forwarder({ upstreams: [upstream.address], own, counters, detectLoops: false });
+  t.teardown(() => forwarder.close());
+  let now = 1000;
+  const resolver = new Resolver({ forwarder, counters, cacheBytes: 1 << 20, now: () => now });
+  const ask = async () => {
+    const resolved = await resolver.resolve(query('sick.example.com'));
+    return resolved && read(resolved.message).rcode;
+  };
+  const askedAt = async (ms: number) => {
+    now = 1000 + ms;
+    const before = counters.cache.misses;
+    t.equal(await ask(), 2, `at ${ms} ms`);
+    return counters.cache.misses > before;
+  };
+  t.equal(await askedAt(0), true);
+  t.equal(await askedAt(999), false, 'a second');
+  t.equal(await askedAt(1001), true);
+  t.equal(await askedAt(2999), false, 'two');
+  t.equal(await askedAt(3002), true);
+  t.equal(await askedAt(7001), false, 'four');
+  t.equal(await askedAt(7003), true);
+  t.equal(await askedAt(12_002), false, 'five, and no longer');
+  t.equal(counters.cache.failures, 4);
+  wellAgain = true;
+  resolver.upstreamsChanged();
+  t.equal(await ask(), 0, 'others may know');
+});

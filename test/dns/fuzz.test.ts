@@ -89,7 +89,7 @@ t.test('mutated replies of an upstream, relayed and read', async (t) => {
   const counters = newDnsCounters();
   const own = { address: '10.96.0.10', port: 53 };
   const forwarder = new Forwarder({ upstreams: [upstream.address], own, counters, detectLoops: false });
-  const resolver = new Resolver({ forwarder, counters, cacheBytes: 0 });
+  const resolver = new Resolver({ forwarder, counters, cacheBytes: 0, failureMs: 0 });
   t.teardown(() => forwarder.close());
   const records = (): typeof sampleRecords => sampleRecords;
   const responder = new Responder({

@@ -167,6 +167,16 @@ t.test('SERVFAIL until the cluster is known, then follows it', async (t) => {
   t.equal(((await soa()) as { data: { serial: number } }).data.serial, before.data.serial + 1, 'nothing new');
 });
 
+t.test('the TTL of all that is the cluster’s, and how long an absence may be believed', async (t) => {
+  const server = await startServer(t, { ttlSeconds: 0 });
+  const answered = read(await udpAsk(server.port, web));
+  t.match(answered.answers, [{ ttl: 0 }]);
+  const absent = read(await udpAsk(server.port, queryBytes('nobody.default.svc.cluster.local', 1)));
+  t.match(absent.authorities, [{ ttl: 0, data: { minimum: 0 } }]);
+  const long = await startServer(t, { ttlSeconds: 3600 });
+  t.match(read(await udpAsk(long.port, web)).answers, [{ ttl: 3600 }]);
+});
+
 t.test('a fault of ours is SERVFAIL, told, and not the end', async (t) => {
   const told: string[] = [];
   let broken = true;

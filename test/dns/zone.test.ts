@@ -1,11 +1,12 @@
 /** The zone, whose names are written out when they are asked for, beside one that is written out at once. */
 import t from 'tap';
 import type { ClusterRecords, EndpointEntry, PortEntry, ServiceEntry } from '../../src/dns/cluster-records.ts';
-import { buildZone } from '../../src/dns/zone.ts';
+import { RCODE, TYPE } from '../../src/dns/codes.ts';
+import { buildZone, type PodNames } from '../../src/dns/zone.ts';
 import { zoneChange } from '../../src/dns/zone-change.ts';
 import { randomFrom } from './mutate.ts';
 import { naiveNames } from './naive-zone.ts';
-import { ip, prefix, sampleRecords } from './sample-cluster.ts';
+import { ask, data, ip, prefix, sampleRecords } from './sample-cluster.ts';
 
 const options = { domain: 'cluster.local', address: ip('10.96.0.10'), serial: 7 };
 const CLUSTERS = 60;
@@ -91,6 +92,27 @@ t.test('says of every name what the simple one says', async (t) => {
       t.strictSame(zone.names.get(key), expected.get(key), key);
     }
   }
+});
+
+t.test('names of pods: none, any address, those of pods that exist', async (t) => {
+  const found = (podNames: PodNames, label: string, type: number) => {
+    const zone = buildZone(sampleRecords, { ...options, podNames });
+    const { rcode, answers } = ask(`${label}.pod`, type, zone);
+    return rcode === RCODE.noError ? data(answers) : rcode;
+  };
+  const [exists, other] = ['10-244-1-5.default', '10-244-77-77.default'];
+  t.strictSame(found('verified', exists, TYPE.a), ['10.244.1.5']);
+  t.equal(found('verified', other, TYPE.a), RCODE.nxDomain);
+  t.strictSame(found('insecure', other, TYPE.a), ['10.244.77.77']);
+  t.strictSame(found('insecure', other, TYPE.aaaa), []);
+  t.strictSame(found('insecure', 'fd00-244--77.kube-system', TYPE.aaaa), ['fd00:244::77']);
+  for (const label of ['10-244-77-77.nowhere', '10-244-077-77.default', '10-244-77-256.default', 'x.default']) {
+    t.equal(found('insecure', label, TYPE.a), RCODE.nxDomain, label);
+  }
+  t.equal(found('disabled', exists, TYPE.a), RCODE.nxDomain);
+  const disabled = buildZone(sampleRecords, { ...options, podNames: 'disabled' });
+  t.equal(ask('1.9.244.10.in-addr.arpa.', TYPE.ptr, disabled).rcode, RCODE.nxDomain, 'nor a name of its address');
+  t.equal(ask('pod', TYPE.a, disabled).rcode, RCODE.noError);
 });
 
 t.test('what a change changes', async (t) => {
