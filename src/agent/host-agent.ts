@@ -16,6 +16,7 @@ import { readFileSync } from 'node:fs';
 import { oneOfEachFamily } from '../control/cluster-nodes.ts';
 import { clusterRanges } from '../control/cluster-settings.ts';
 import { type CompileMemory, compile, emptyMemory } from '../control/compile.ts';
+import { hostServices } from '../control/host-services.ts';
 import { buildModel, type ClusterModel, type ClusterNode } from '../control/model.ts';
 import { type KernelRoute, podCidrs, sharedAddress } from '../control/overlay-backend.ts';
 import { overlayBytes } from '../control/vxlan-backend.ts';
@@ -30,6 +31,7 @@ import { formatPrefix } from '../wire/prefix.ts';
 import { describeError } from './agent-error.ts';
 import { findTools } from './container-command.ts';
 import { boundLogs } from './container-logs.ts';
+import { HealthPorts } from './health-ports.ts';
 import { HostDns } from './host-dns.ts';
 import { hostFamilies } from './host-families.ts';
 import { ipv6Obstacle } from './host-ipv6.ts';
@@ -43,6 +45,7 @@ import type { AgentSettings } from './options.ts';
 import { PeerProbes } from './peers.ts';
 import { type PodPlan, planPod } from './pod-plan.ts';
 import { Reconciler } from './reconciler.ts';
+import { ServiceNetwork } from './service-network.ts';
 import { findUnderlay, readLinks, segmentsTunnels, type Underlay } from './underlay.ts';
 import { UnderlayWatch } from './underlay-watch.ts';
 
@@ -83,6 +86,8 @@ export class HostAgent {
   readonly #reconciler: Reconciler;
   readonly #problemLog: OnceLog;
   readonly #underlayWatch: UnderlayWatch;
+  readonly #serviceNetwork: ServiceNetwork;
+  readonly #healthPorts = new HealthPorts();
   #memory: CompileMemory = emptyMemory();
   #compileProblems: readonly Problem[] = [];
   #routes: readonly KernelRoute[] = [];
@@ -100,6 +105,7 @@ export class HostAgent {
     this.#log = log;
     this.#source = source;
     this.#hostPorts = new HostPorts(native, dataplane, offload);
+    this.#serviceNetwork = new ServiceNetwork(() => {});
     this.#problemLog = new OnceLog(
       (message) => log.warn(message),
       (message) => log.info(`solved: ${message}`),
@@ -141,7 +147,11 @@ export class HostAgent {
   async start(): Promise<void> {
     await this.pods.recover();
     this.#source.onChange(() => void this.#reconciler.request());
-    this.#logTimer = setInterval(() => boundLogs(this.pods.logPaths()), LOG_CHECK_MS);
+    this.#logTimer = setInterval(() => {
+      boundLogs(this.pods.logPaths());
+      // Some come and go with what other processes of the host do.
+      this.#noteProblems();
+    }, LOG_CHECK_MS);
     await this.#reconciler.request();
   }
 
@@ -174,6 +184,7 @@ export class HostAgent {
     if (opened.status === 'rejected') throw opened.reason;
     await this.#publish(model, await this.relay.open(model, node, objects));
     this.relay.retire();
+    const services = await this.#serveOutside(model, node, underlay);
     this.pods.start();
     this.#watchPeers(model, node);
     // Last, so that a host whose port 53 is taken still forwards; it is not ready until names are answered.
@@ -186,7 +197,23 @@ export class HostAgent {
       this.#log.info(`ready after ${this.readyAfterMs} ms, ${plans.size} pods`);
     }
     this.notReady = '';
-    return opened.value && this.relay.problems.length === 0;
+    return opened.value && services && this.relay.problems.length === 0;
+  }
+
+  /** After the tables: what is led into the pipeline is known there. Resolves to whether all of it is served. */
+  async #serveOutside(model: ClusterModel, node: ClusterNode, underlay: Underlay): Promise<boolean> {
+    const services = hostServices(model, node);
+    const place = {
+      gateways: {
+        IPv4: formatAddress4(node.gateway4),
+        ...(node.gateway6 ? { IPv6: formatAddress(node.gateway6) } : {}),
+      },
+      underlayDevice: underlay.device,
+      network: this.#hostPorts.networkKey,
+    };
+    await this.#serviceNetwork.apply(services, place);
+    await this.#healthPorts.update(services.healthChecks);
+    return this.#serviceNetwork.isDone && this.#healthPorts.problems().length === 0;
   }
 
   /** How packets reach the underlay now. */
@@ -260,6 +287,8 @@ export class HostAgent {
       serviceCidr: settings.serviceCidr,
       clusterDns: settings.clusterDns,
       clusterDomain: settings.clusterDomain,
+      nodePortRange: settings.nodePortRange,
+      loadBalancerPool: settings.loadBalancerPool,
       proxy: settings.proxy,
       proxyPorts,
     };
@@ -301,6 +330,8 @@ export class HostAgent {
       ...own('warning', this.#ipv6Problem ? [this.#ipv6Problem] : []),
       ...own('warning', (this.underlay?.absent ?? []).map(absentAddress)),
       ...own('warning', this.#hostPorts.problems),
+      ...own('warning', this.#serviceNetwork.problems()),
+      ...own('warning', this.#healthPorts.problems()),
       ...own('error', this.pods.problems),
       ...own('warning', this.pods.notes()),
       ...own('warning', this.peers.problems()),

@@ -66,6 +66,11 @@ export class HostPorts {
     return [...this.#networkProblems, ...this.#overlayProblems];
   }
 
+  /** Changes whenever the host's addresses and routes were made anew. */
+  get networkKey(): string {
+    return this.#network;
+  }
+
   /** How packets reach the underlay now. */
   get offloadMode(): OffloadMode {
     const { mode } = this.#offload;

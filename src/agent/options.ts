@@ -5,6 +5,7 @@
 import { availableParallelism, hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type ClusterSettings, clusterRanges } from '../control/cluster-settings.ts';
+import { DEFAULT_NODE_PORTS } from '../control/node-ports.ts';
 import { DEFAULT_PROXY, type ProxyDefaults } from '../control/service-mode.ts';
 import type { StubDomain } from '../dns/forwarder.ts';
 import { canonicalName, isWritableName } from '../dns/name.ts';
@@ -71,17 +72,22 @@ export interface AgentOptions {
   proxyMode?: string;
   /** Of mode ipvs; rr by default. */
   ipvsScheduler?: string;
+  /** Where node ports come from: `30000-32767`. The same on all hosts, as the next. */
+  serviceNodePortRange?: string;
+  /** Where LoadBalancer services get addresses: `192.0.2.0/24,198.51.100.5-198.51.100.9`; nowhere by default. */
+  loadBalancerPool?: string;
   /** Ports of the host for services in userspace mode, `40000-40999`; any that are free by default. */
   proxyPortRange?: string;
 }
 
-type Parsed = 'mtu' | 'maxFlows' | 'proxyMode' | 'ipvsScheduler' | 'proxyPortRange';
+type Parsed = 'mtu' | 'maxFlows' | 'proxyMode' | 'ipvsScheduler' | 'proxyPortRange' | 'serviceNodePortRange';
 
 export interface AgentSettings extends Required<Omit<AgentOptions, Parsed>> {
   /** How services are served that do not say it themselves. */
   proxy: ProxyDefaults;
   /** undefined: any port that is free. */
   proxyPortRange: PortRange | undefined;
+  nodePortRange: string;
   mtu: number | undefined;
   maxFlows: number | undefined;
 }
@@ -157,8 +163,10 @@ export function agentSettings(options: AgentOptions): AgentSettings {
   };
 }
 
-function clusterSettings(options: AgentOptions): ClusterSettings {
+function clusterSettings(options: AgentOptions): Required<ClusterSettings> {
   const settings = {
+    nodePortRange: options.serviceNodePortRange ?? DEFAULT_NODE_PORTS,
+    loadBalancerPool: options.loadBalancerPool ?? '',
     clusterCidr: options.clusterCidr ?? DEFAULT_CLUSTER.clusterCidr,
     serviceCidr: options.serviceCidr ?? DEFAULT_CLUSTER.serviceCidr,
     clusterDns: options.clusterDns ?? DEFAULT_CLUSTER.clusterDns,
@@ -178,7 +186,7 @@ function clusterSettings(options: AgentOptions): ClusterSettings {
     throw new AgentError(
       'bad-option',
       (error as Error).message,
-      'see --cluster-cidr, --service-cidr and --cluster-dns',
+      'see --cluster-cidr, --service-cidr, --cluster-dns, --service-node-port-range and --load-balancer-pool',
     );
   }
 }

@@ -87,6 +87,18 @@ function addAgent(program: Command): void {
         .env('WEFT_PROXY_MODE'),
     )
     .option('--ipvs-scheduler <name>', 'of mode ipvs: rr, wrr, lc, wlc, sh, dh, sed, nq, mh (default: rr)')
+    .addOption(
+      new Option(
+        '--service-node-port-range <first-last>',
+        'where node ports come from (default: 30000-32767); the same on all hosts',
+      ).env('WEFT_SERVICE_NODE_PORT_RANGE'),
+    )
+    .addOption(
+      new Option(
+        '--load-balancer-pool <addresses>',
+        'CIDRs and ranges, with commas, for LoadBalancer services; the same on all hosts',
+      ).env('WEFT_LOAD_BALANCER_POOL'),
+    )
     .option('--proxy-port-range <first-last>', 'for services in userspace mode (default: any free port)')
     .option('--dns-stub <domain=servers...>', 'a domain with name servers of its own, separated by commas')
     .option('--dns-transfer <prefix...>', 'who may fetch whole DNS zones (default: nobody)')

@@ -1,0 +1,197 @@
+/**
+ * Services that are reached from outside the cluster, in this host's kernel: nftables for node ports and externalIPs
+ * that are its own, routes of all other addresses to weft0, and answers to ARP and neighbour solicitations on the
+ * underlay for the LoadBalancer addresses that are this host's to announce. Changes by the difference.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { INNER_PREFIXES } from '../control/frontends.ts';
+import type { HostServices } from '../control/host-services.ts';
+import { type AddressFamily, familyOf } from '../control/service-addresses.ts';
+import { formatAddress, type Words } from '../wire/address.ts';
+import { describeError } from './agent-error.ts';
+import { findTool, ipBatch, runTool } from './command.ts';
+import { HOST_DEVICE, writeSysctls } from './host-network.ts';
+import { takenPorts } from './listening-ports.ts';
+import { serviceRules, withoutServiceRules } from './service-rules.ts';
+
+/** Marks our routes and neighbour entries (rtnetlink(7) rtm_protocol: 4 to 255 are anybody's). */
+const PROTOCOL = 119;
+const FAMILIES = ['IPv4', 'IPv6'] as const;
+const HOST_BITS = { IPv4: 32, IPv6: 128 } as const;
+
+export interface ServicePlace {
+  /** This host's gateway address of each family that it has. */
+  gateways: Readonly<Partial<Record<AddressFamily, string>>>;
+  /** The device on which LoadBalancer addresses are announced. */
+  underlayDevice: string;
+  /** Changes when the host's network was made anew, and our routes went with the old one. */
+  network: string;
+}
+
+/** Lines for `ip -batch`, in order. */
+export interface ServiceRoutes {
+  remove: readonly string[];
+  add: readonly string[];
+}
+
+/** What of the kernel's routes and neighbour entries belongs to services. */
+export function routeLines(services: HostServices, place: ServicePlace): string[] {
+  const lines: string[] = [];
+  for (const family of FAMILIES) {
+    const gateway = place.gateways[family];
+    if (gateway === undefined) continue;
+    const leads = [
+      ...services.nodePorts.map((each) => each.family),
+      ...services.ownPorts.map((each) => familyOf(each.address)),
+    ];
+    if (leads.includes(family)) {
+      lines.push(`route replace ${INNER_PREFIXES[family]} dev ${HOST_DEVICE} src ${gateway} proto ${PROTOCOL}`);
+    }
+    for (const address of services.routes.filter((each) => familyOf(each) === family)) {
+      const host = `${formatAddress(address)}/${HOST_BITS[family]}`;
+      lines.push(`route replace ${host} dev ${HOST_DEVICE} src ${gateway} proto ${PROTOCOL}`);
+    }
+    for (const address of services.announced.filter((each) => familyOf(each) === family)) {
+      const text = formatAddress(address);
+      lines.push(`neighbour replace proxy ${text} dev ${place.underlayDevice} protocol ${PROTOCOL}`);
+    }
+  }
+  return lines;
+}
+
+/** From one set of lines to another. */
+export function routeChanges(from: readonly string[], to: readonly string[]): ServiceRoutes {
+  const wanted = new Set(to);
+  const had = new Set(from);
+  return {
+    remove: from.filter((line) => !wanted.has(line)).map((line) => line.replace(' replace ', ' del ')),
+    add: to.filter((line) => !had.has(line)),
+  };
+}
+
+/** Sysctls without which the kernel answers for nobody else, or only after a while. */
+export function announceSysctls(device: string, family: AddressFamily): Record<string, string> {
+  return family === 'IPv4'
+    ? { [`net/ipv4/neigh/${device}/proxy_delay`]: '0' }
+    : { [`net/ipv6/neigh/${device}/proxy_delay`]: '0', [`net/ipv6/conf/${device}/proxy_ndp`]: '1' };
+}
+
+export class ServiceNetwork {
+  readonly #announce: (device: string, addresses: readonly Words[]) => void;
+  #key = '';
+  #network = '';
+  #lines: readonly string[] = [];
+  #announced: readonly Words[] = [];
+  #rules: Partial<Record<AddressFamily, string>> = {};
+  /** What the sysctls were before us. */
+  readonly #sysctls = new Map<string, string>();
+  #faults: readonly string[] = [];
+  #services: HostServices | undefined;
+
+  /** `announce` tells the neighbours where addresses are now. */
+  constructor(announce: (device: string, addresses: readonly Words[]) => void) {
+    this.#announce = announce;
+  }
+
+  /** Whether the kernel does all that was asked for last. */
+  get isDone(): boolean {
+    return this.#faults.length === 0;
+  }
+
+  /** What could not be had, and what stands in the way, as sentences. */
+  problems(): readonly string[] {
+    return [...this.#faults, ...(this.#services ? takenPorts(this.#services.nodePorts) : [])];
+  }
+
+  /** Brings the kernel to this; does nothing where it is there already. */
+  async apply(services: HostServices, place: ServicePlace): Promise<void> {
+    this.#services = services;
+    const key = JSON.stringify([services, place]);
+    if (key === this.#key) return;
+    const faults: string[] = [];
+    if (place.network !== this.#network) this.#lines = [];
+    if (this.#network === '') await removeStale(place);
+    this.#network = place.network;
+    await this.#applyRules(services, place, faults);
+    await this.#applyRoutes(services, place, faults);
+    this.#faults = faults;
+    // Where something failed, the next round tries again.
+    this.#key = faults.length === 0 ? key : '';
+  }
+
+  async #applyRules(services: HostServices, place: ServicePlace, faults: string[]): Promise<void> {
+    for (const family of FAMILIES) {
+      const gateway = place.gateways[family];
+      const isNeeded = gateway !== undefined && needsRules(services, family);
+      const rules = isNeeded ? serviceRules(family, services, gateway, HOST_DEVICE) : '';
+      if (rules === (this.#rules[family] ?? '')) continue;
+      try {
+        if (isNeeded && family === 'IPv4') writeSysctls({ [`net/ipv4/conf/${HOST_DEVICE}/route_localnet`]: '1' });
+        await runTool('nft', ['-f', '-'], rules || withoutServiceRules(family));
+        this.#rules[family] = rules;
+      } catch (error) {
+        faults.push(`node ports and source ranges of ${family} are not served: ${describeError(error)}`);
+      }
+    }
+  }
+
+  async #applyRoutes(services: HostServices, place: ServicePlace, faults: string[]): Promise<void> {
+    const lines = routeLines(services, place);
+    const { remove, add } = routeChanges(this.#lines, lines);
+    try {
+      for (const family of new Set(services.announced.map(familyOf))) this.#keepSysctls(place.underlayDevice, family);
+      await ipBatch(remove, { force: true });
+      await ipBatch(add);
+      this.#lines = lines;
+    } catch (error) {
+      faults.push(`addresses of services are not reached from outside: ${describeError(error)}`);
+      return;
+    }
+    const known = new Set(this.#announced.map(String));
+    const fresh = services.announced.filter((address) => !known.has(String(address)));
+    this.#announced = services.announced;
+    if (fresh.length > 0) this.#announce(place.underlayDevice, fresh);
+  }
+
+  #keepSysctls(device: string, family: AddressFamily): void {
+    const wanted = announceSysctls(device, family);
+    for (const name of Object.keys(wanted)) {
+      if (!this.#sysctls.has(name)) this.#sysctls.set(name, readFileSync(`/proc/sys/${name}`, 'latin1').trim());
+    }
+    writeSysctls(wanted);
+  }
+
+  /** Takes away everything that apply made. */
+  async close(): Promise<void> {
+    await ipBatch(routeChanges(this.#lines, []).remove, { force: true });
+    for (const [name, value] of this.#sysctls) {
+      if (existsSync(`/proc/sys/${name}`)) writeSysctls({ [name]: value });
+    }
+    if (!findTool('nft')) return;
+    for (const family of FAMILIES) {
+      if (this.#rules[family]) await runTool('nft', ['-f', '-'], withoutServiceRules(family)).catch(() => {});
+    }
+  }
+}
+
+function needsRules(services: HostServices, family: AddressFamily): boolean {
+  return (
+    services.nodePorts.some((each) => each.family === family) ||
+    services.ownPorts.some((each) => familyOf(each.address) === family) ||
+    services.sources.some((each) => familyOf(each.address) === family)
+  );
+}
+
+/** What an agent left that was killed: its routes went with its addresses, its neighbour entries did not. */
+async function removeStale({ underlayDevice }: ServicePlace): Promise<void> {
+  for (const family of FAMILIES) {
+    if (findTool('nft')) await runTool('nft', ['-f', '-'], withoutServiceRules(family)).catch(() => {});
+    const version = family === 'IPv4' ? '-4' : '-6';
+    const show = ['-json', version, 'neighbour', 'show', 'proxy', 'dev', underlayDevice];
+    const listed = await runTool('ip', show).catch(() => '[]');
+    const stale = (JSON.parse(listed || '[]') as { dst?: string; protocol?: string }[])
+      .filter((entry) => entry.dst && entry.protocol === `${PROTOCOL}`)
+      .map((entry) => `neighbour del proxy ${entry.dst} dev ${underlayDevice}`);
+    await ipBatch(stale, { force: true });
+  }
+}

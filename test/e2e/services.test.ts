@@ -1,0 +1,208 @@
+/**
+ * End to end: services as the world outside reaches them, by node ports, LoadBalancer addresses and externalIPs; what
+ * pods and host processes get of the same; policies, health checks and what is said where something is in the way.
+ */
+import t from 'tap';
+import { formatProblem } from '../../src/kube/problem.ts';
+import type { HttpLoadResult } from '../../src/lab/http-load.ts';
+import { weftCommand } from '../../src/lab/weft-command.ts';
+import { noLab, ownHome, TestLab, until, without } from './test-lab.ts';
+
+const skip = noLab() || without('curl', 'nft');
+/** On the hosts' own network, as a browser of the machine or of the next one would be. */
+const OUTSIDE = '172.31.0.100';
+const HOSTS = { hosta: '172.31.0.11', hostb: '172.31.0.12', hostc: '172.31.0.13' };
+const POOL = '172.31.0.200-172.31.0.209';
+
+const service = (name: string, spec: string) =>
+  `apiVersion: v1\nkind: Service\nmetadata: {name: ${name}}\nspec: {${spec}}\n`;
+const WEB = 'selector: {app: web}';
+const HTTP = (nodePort: number) => `${WEB}, ports: [{name: http, port: 80, targetPort: http, nodePort: ${nodePort}}]`;
+const PLAIN = `${WEB}, ports: [{port: 80, targetPort: http}]`;
+const LOCAL = 'externalTrafficPolicy: Local';
+const UDP = '{name: udp, port: 8081, protocol: UDP, nodePort: 30081}';
+const SERVICES = [
+  service('np', `type: NodePort, ${HTTP(30_080).replace(/]$/, `, ${UDP}]`)}`),
+  service('np-local', `type: NodePort, ${LOCAL}, ${HTTP(30_082)}`),
+  service('lb', `type: LoadBalancer, loadBalancerIP: 172.31.0.205, ${HTTP(30_083)}`),
+  service('lb-pool', `type: LoadBalancer, allocateLoadBalancerNodePorts: false, ${PLAIN}`),
+  service(
+    'lb-closed',
+    `type: LoadBalancer, loadBalancerIP: 172.31.0.207, loadBalancerSourceRanges: [192.0.2.0/24], ${HTTP(30_085)}`,
+  ),
+  service('external', `externalIPs: [198.51.100.7, ${HOSTS.hosta}], ${WEB}, ports: [{port: 8088, targetPort: http}]`),
+  service('sticky', `sessionAffinity: ClientIP, ${PLAIN}`),
+  service('near', `internalTrafficPolicy: Local, ${PLAIN}`),
+];
+
+/** A LoadBalancer whose only endpoint is on hosta. */
+const onHostA = (address: string) => `${service(
+  'lb-local',
+  `type: LoadBalancer, loadBalancerIP: 172.31.0.206, ${LOCAL}, healthCheckNodePort: 30090, ports: [{port: 80, nodePort: 30084}]`,
+)}---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: lb-local-1, labels: {kubernetes.io/service-name: lb-local}}
+addressType: IPv4
+endpoints: [{addresses: [${address}], nodeName: hosta}]
+ports: [{port: 80}]
+`;
+
+t.test('services from outside', { skip, timeout: 400_000 }, async (t) => {
+  ownHome();
+  process.env.WEFT_LOAD_BALANCER_POOL = POOL;
+  const lab = await TestLab.up({ name: 'svc' });
+  lab.manifest('services.yaml', SERVICES.join('---\n'));
+  await lab.inside([
+    'sh',
+    '-ec',
+    `ip netns add outside
+     ip link add world type veth peer name eth0 netns outside
+     ip link set world master underlay up
+     ip -n outside addr add ${OUTSIDE}/24 dev eth0
+     ip -n outside link set eth0 up
+     ip -n outside link set lo up
+     ip -n outside route add 198.51.100.7 via ${HOSTS.hostb}`,
+  ]);
+  const outside = (...command: string[]) => lab.inside(['nsenter', '--net=/run/netns/outside', '--', ...command]);
+  const get = (url: string, seconds = 5) => ['curl', '-sS', '-m', `${seconds}`, `http://${url}`];
+  const client = async (url: string) => (await outside(...get(`${url}/clientip`))).replace(/:\d+\s*$/, '');
+  const names = async (url: string, count: number) => {
+    const seen: Record<string, number> = {};
+    for (let i = 0; i < count; i++) {
+      const name = (await outside(...get(`${url}/hostname`))).trim();
+      seen[name] = (seen[name] ?? 0) + 1;
+    }
+    return seen;
+  };
+  await until('the services are there', 8000, async () => (await lab.serviceAddress('near')) !== '');
+  const code = async (command: readonly string[]) =>
+    Number((await outside('sh', '-c', '"$@" >/dev/null 2>&1; echo $?', 'sh', ...command)).trim());
+  const problems = async (host: string) =>
+    (await lab.status()).hosts.find((each) => each.name === host)?.status?.problems.map(formatProblem) ?? [];
+
+  t.test('node ports on every host, TCP and UDP, from everywhere', async (t) => {
+    for (const address of Object.values(HOSTS)) {
+      const seen = await names(`${address}:30080`, 6);
+      t.same(seen, { 'web-0': 2, 'web-1': 2, 'web-2': 2 }, `${address} leads to all, evenly`);
+    }
+    t.match(await client(`${HOSTS.hosta}:30080`), /^10\.244\.1\.[01]$/, 'the server sees the host that it came to');
+    t.equal(await code(get(`${HOSTS.hosta}:30099/`)), 7, 'a port that is no node port stays closed');
+    const ask = [...weftCommand(), 'tool', 'udp-ask', HOSTS.hostb, '30081', 'hostname', '--count', '6'];
+    t.same(JSON.parse(await outside(...ask)), { 'web-0': 2, 'web-1': 2, 'web-2': 2 }, 'UDP');
+    for (const from of ['hosta', 'client-0']) {
+      for (const to of [HOSTS.hosta, HOSTS.hostb]) {
+        t.match(await lab.must(from, get(`${to}:30080/hostname`)), /^web-\d$/, `${from} to ${to}`);
+      }
+    }
+    t.match(await lab.must('hosta', get('127.0.0.1:30080/hostname')), /^web-\d$/, 'hosta to itself by loopback');
+    const seen = await lab.must('client-0', get(`${HOSTS.hosta}:30080/clientip`));
+    t.match(seen, new RegExp(`^${await lab.address('client-0')}:`), 'a pod keeps its address');
+    t.equal(
+      (await lab.run('client-0', ['ping', '-c', '1', '-W', '2', HOSTS.hosta])).code,
+      0,
+      'the host itself answers',
+    );
+  });
+
+  t.test('externalTrafficPolicy Local: here or not at all, the client as it is', async (t) => {
+    t.same(await names(`${HOSTS.hostb}:30082`, 3), { 'web-1': 3 });
+    t.equal(await client(`${HOSTS.hostb}:30082`), OUTSIDE);
+    lab.manifest('local.yaml', onHostA(await lab.address('web-0')));
+    await until('it is served', 8000, async () => (await lab.serviceAddress('lb-local')) !== '');
+    await until('hosta announces it', 5000, async () => (await code(get('172.31.0.206/', 1))) === 0);
+    t.same(await names('172.31.0.206', 3), { 'web-0': 3 });
+    t.equal(await client('172.31.0.206'), OUTSIDE);
+    t.equal(await code(get(`${HOSTS.hostb}:30084/`, 1)), 28, 'a host without an endpoint is silent');
+    t.equal((await lab.must('client-1', get('172.31.0.206/hostname'))).trim(), 'web-0', 'pods are led to all');
+    const check = (host: string) => outside('curl', '-s', '-m', '5', '-w', ' %{http_code}', `http://${host}:30090/`);
+    t.match(await check(HOSTS.hosta), /"service":{"namespace":"default","name":"lb-local"},"localEndpoints":1}\s+200$/);
+    t.match(await check(HOSTS.hostb), /"localEndpoints":0}\s+503$/);
+    lab.manifest('local.yaml', undefined);
+    await until('its port is closed', 8000, async () => (await code(get(`${HOSTS.hosta}:30090/`, 1))) === 7);
+  });
+
+  t.test("LoadBalancer addresses answer on the hosts' network, by one host each", async (t) => {
+    const { hosts } = await lab.status();
+    t.same(await names('172.31.0.205', 6), { 'web-0': 2, 'web-1': 2, 'web-2': 2 });
+    t.match(await client('172.31.0.205'), /^10\.244\.[123]\.[01]$/);
+    const proxies = await Promise.all(hosts.map((host) => lab.must(host.name, ['ip', 'neigh', 'show', 'proxy'])));
+    for (const address of ['172.31.0.205', '172.31.0.207']) {
+      t.equal(proxies.filter((text) => text.includes(address)).length, 1, `${address} is announced once`);
+    }
+    const [given] = /172\.31\.0\.20\d(?= )(?<!20[57])/.exec(proxies.join('\n')) ?? [];
+    t.ok(given, 'one out of the pool');
+    t.match(await outside(...get(`${given}/hostname`)), /^web-\d$/);
+    for (const from of ['hosta', 'hostb', 'client-2']) {
+      t.match(await lab.must(from, get('172.31.0.205/hostname')), /^web-\d$/, `from ${from}`);
+    }
+    t.equal(await code(get('172.31.0.205:81/', 2)), 7, 'another port of it is refused');
+    t.equal(await code(get('172.31.0.207/', 1)), 28, 'who is not in the source ranges is not heard');
+    t.match(await lab.must('hosta', get('172.31.0.207/hostname')), /^web-\d$/, 'hosts of the cluster are');
+  });
+
+  t.test('externalIPs: of nobody, routed here, and of a host itself', async (t) => {
+    for (const address of ['198.51.100.7', HOSTS.hosta]) {
+      t.same(await names(`${address}:8088`, 3), { 'web-0': 1, 'web-1': 1, 'web-2': 1 }, `${address} from outside`);
+      t.match(await lab.must('client-0', get(`${address}:8088/hostname`)), /^web-\d$/, `${address} from a pod`);
+      t.match(await lab.must('hosta', get(`${address}:8088/hostname`)), /^web-\d$/, `${address} from a host`);
+    }
+    t.match(await lab.must('client-1', get(`${HOSTS.hosta}:8088/hostname`)), /^web-\d$/, 'from a pod of another host');
+    t.equal(
+      (await lab.run('client-1', ['ping', '-c', '1', '-W', '2', HOSTS.hosta])).code,
+      0,
+      'the host itself answers',
+    );
+  });
+
+  t.test('affinity and internalTrafficPolicy', async (t) => {
+    const load = await lab.tool<HttpLoadResult>('client-0', [
+      'http-load',
+      'http://sticky/hostname',
+      '--requests',
+      '20',
+    ]);
+    t.same(Object.values(load.answers), [20], 'one client, one server');
+    const near = await lab.tool<HttpLoadResult>('client-1', ['http-load', 'http://near/hostname', '--requests', '20']);
+    t.same(near.answers, { 'web-1': 20 }, "its own host's");
+  });
+
+  t.test('what is in the way is said', async (t) => {
+    lab.background([
+      'nsenter',
+      `--net=/proc/${(await lab.status()).hosts[1]?.agentPid}/ns/net`,
+      ...weftCommand(),
+      'netexec',
+      '--http-port',
+      '30083',
+    ]);
+    lab.manifest(
+      'more.yaml',
+      `${service('rival', `type: NodePort, ${HTTP(30_080)}`)}---\n${service('lb-rival', `type: LoadBalancer, loadBalancerIP: 172.31.0.205, ${PLAIN}`)}`,
+    );
+    await until('all is said', 8000, async () => {
+      const text = (await problems('hostb')).join('\n');
+      return (
+        [
+          /Service default\/rival: spec\.ports\[0\]\.nodePort: 30080\/TCP is already that of Service default\/np .*services\.yaml/,
+          /Service default\/lb-rival: spec\.loadBalancerIP: 172\.31\.0\.205 is already the address of Service default\/lb /,
+          /Service default\/lb: a process of this host listens on node port 30083\/TCP/,
+        ].every((wanted) => wanted.test(text)) || text
+      );
+    });
+    lab.manifest('more.yaml', undefined);
+    t.match(await names(`${HOSTS.hostb}:30083`, 3), { 'web-0': 1 }, 'it is served all the same');
+  });
+
+  t.test('nothing stays when the services go', async () => {
+    lab.manifest('services.yaml', undefined);
+    await until('they are gone', 8000, async () => (await lab.serviceAddress('near')) === '');
+    const left = async () =>
+      (await lab.must('hosta', ['sh', '-c', 'nft list tables; ip neigh show proxy; ip route show proto 119'])).trim();
+    await until(
+      'the kernel has forgotten them',
+      5000,
+      async () => !/weft-services|172|198/.test(await left()) || (await left()),
+    );
+  });
+});
