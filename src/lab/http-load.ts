@@ -39,6 +39,7 @@ export interface HttpLoadResult {
   seconds: number;
   /** Of the requests that did not fail. */
   medianMs: number;
+  p99Ms: number;
   maxMs: number;
   /** Since `beganAt`, milliseconds since 1970. */
   timeline?: { beganAt: number; intervalMs: number; intervals: HttpLoadInterval[] };
@@ -86,6 +87,7 @@ export async function httpLoad(options: HttpLoadOptions): Promise<HttpLoadResult
     answers: Object.fromEntries([...answers].sort()),
     seconds: (performance.now() - began) / 1000,
     medianMs: times[times.length >> 1] ?? 0,
+    p99Ms: times[Math.floor(times.length * 0.99)] ?? 0,
     maxMs: times.at(-1) ?? 0,
     ...(intervalMs === undefined ? {} : { timeline: { beganAt, intervalMs, intervals } }),
   };

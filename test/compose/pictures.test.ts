@@ -60,7 +60,7 @@ t.test('who answered when, what failed, and who was away', async (t) => {
   const beganAt = 1_000_000;
   const load = {
     ...{ requests: 1355, failed: 2, failures: { ECONNRESET: 2 }, answers: { 'web-0': 1013, 'web-1': 340 } },
-    ...{ seconds: 10.25, medianMs: 3, maxMs: 251, timeline: { beganAt, intervalMs: 250, intervals } },
+    ...{ seconds: 10.25, medianMs: 3, p99Ms: 9, maxMs: 251, timeline: { beganAt, intervalMs: 250, intervals } },
   };
   const away = [{ what: 'hostb stopped', from: beganAt + 5000, to: beganAt + 10_000 }];
   const picture = drawFailover({ load, away });
