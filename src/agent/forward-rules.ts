@@ -48,10 +48,8 @@ export async function withdrawForwarding(): Promise<void> {
 }
 
 async function change(wanted: boolean): Promise<void> {
-  for (const chain of CHAINS) {
-    const commands = forwardCommands(await list(chain), wanted, chain);
-    if (commands !== '') await runTool('nft', ['-f', '-'], commands);
-  }
+  const commands = await Promise.all(CHAINS.map(async (chain) => forwardCommands(await list(chain), wanted, chain)));
+  if (commands.join('') !== '') await runTool('nft', ['-f', '-'], commands.join(''));
 }
 
 function forbids(listing: string): boolean {

@@ -9,9 +9,13 @@ const CONF = 'net/ipv6/conf';
 /** Of every IPv6 link (RFC 8200, section 5). */
 const LEAST_MTU = 1280;
 
+export function hasIpv6(proc = '/proc/sys'): boolean {
+  return existsSync(`${proc}/${CONF}/all`);
+}
+
 /** Why pods of this host get no IPv6 although their Node has a range for them; '' where nothing is in the way. */
 export function ipv6Obstacle(podMtu: number, proc = '/proc/sys'): string {
-  if (!existsSync(`${proc}/${CONF}/all`)) return 'the kernel has no IPv6, so that pods here use IPv4 alone';
+  if (!hasIpv6(proc)) return 'the kernel has no IPv6, so that pods here use IPv4 alone';
   if (podMtu < LEAST_MTU) {
     return `pods have an MTU of ${podMtu}, IPv6 needs ${LEAST_MTU}, so that pods here use IPv4 alone`;
   }

@@ -135,17 +135,28 @@ function writeSysctl(path: string, value: string): void {
 export async function applyHostNetwork(host: HostNetwork): Promise<string[]> {
   writeSysctls(hostSysctls());
   if (host.families.some((family) => !family.isV4)) writeSysctls(ipv6Sysctls(HOST_DEVICE));
-  const [forwarding, , ...masquerade] = await Promise.all([
+  const [masquerade, forwarding] = await Promise.all([
+    applyMasquerade(host),
     admitForwarding(),
     ipBatch(hostBatch(host)),
-    ...(findTool('nft') ? host.families.map((family) => applyMasquerade(host, family)) : [NO_NFT]),
   ]);
-  return [...masquerade.flat(), ...forwarding];
+  return [...masquerade, ...forwarding];
 }
 
 const NO_NFT = ['the program nft is missing, so pods cannot reach the outside world: install the package nftables'];
 
-async function applyMasquerade(host: HostNetwork, family: HostFamily): Promise<string[]> {
+async function applyMasquerade(host: HostNetwork): Promise<string[]> {
+  if (!findTool('nft')) return NO_NFT;
+  const rules = host.families.map((family) => nftRules(host, family)).join('');
+  // In one go; where that is refused, which family it is that nftables does not have here.
+  const done = await runTool('nft', ['-f', '-'], rules).then(
+    () => true,
+    () => false,
+  );
+  return done ? [] : (await Promise.all(host.families.map((family) => masqueradeAlone(host, family)))).flat();
+}
+
+async function masqueradeAlone(host: HostNetwork, family: HostFamily): Promise<string[]> {
   try {
     await runTool('nft', ['-f', '-'], nftRules(host, family));
     return [];

@@ -56,6 +56,7 @@ export function addToolCommands(program: Command): void {
     .command('host-manifests')
     .requiredOption('--hosts <count>', '', integer(1, 200))
     .requiredOption('--cidr <prefix>', 'of the underlay')
+    .option('--cidr6 <prefix>', 'of the underlay in IPv6, where it has that')
     .option('--beside <path...>', 'manifests whose Nodes and Pods are there already')
     .option('--example-pods', 'also the two pods of the example, on hosts that run none')
     .action(async (options) => (await import('./host-manifests.ts')).hostManifests(options));

@@ -68,6 +68,11 @@ spec:
   ];
 }
 
+/** One line for both, none where there is one alone. */
+function listed(before: string, after: string, first: string, second: string | undefined): string {
+  return second === undefined ? '' : `${before}${first}, "${second}"${after}`;
+}
+
 /** Node objects of hosts. */
 export function nodeManifests(hosts: readonly LabHost[]): string {
   return hosts
@@ -78,11 +83,11 @@ metadata:
   name: ${host.name}
 spec:
   podCIDR: ${host.podCidr}
-status:
+${listed('  podCIDRs: [', ']\n', host.podCidr, host.podCidr6)}status:
   addresses:
     - type: InternalIP
       address: ${host.address}
-    - type: Hostname
+${host.address6 === undefined ? '' : `    - type: InternalIP\n      address: ${host.address6}\n`}    - type: Hostname
       address: ${host.name}
 `,
     )

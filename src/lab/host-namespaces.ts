@@ -40,12 +40,14 @@ export function readResolvConf(): { path: string; text: string } {
 
 /** The underlay: a bridge with the router's address, which forwards. */
 export async function buildUnderlay(topology: Topology): Promise<void> {
-  const { mtu, router, prefixBits } = topology.underlay;
+  const { mtu, router, router6, prefixBits } = topology.underlay;
   writeFileSync('/proc/sys/net/ipv4/ip_forward', '1');
+  if (router6) writeFileSync('/proc/sys/net/ipv6/conf/all/forwarding', '1');
   const lines = [
     'link set lo up',
     `link add name ${BRIDGE} mtu ${mtu} type bridge`,
     `addr add ${router}/${prefixBits} dev ${BRIDGE}`,
+    ...(router6 ? [`addr add ${router6}/${prefixBits6(topology)} dev ${BRIDGE} nodad`] : []),
     `link set ${BRIDGE} up`,
   ];
   await runTool('ip', ['-batch', '-'], `${lines.join('\n')}\n`);
@@ -84,7 +86,7 @@ function readyLine(child: ChildProcess, name: string): Promise<void> {
 }
 
 async function joinUnderlay(topology: Topology, host: LabHost, pid: number): Promise<void> {
-  const { mtu, router, prefixBits } = topology.underlay;
+  const { mtu } = topology.underlay;
   const outer = `u${topology.hosts.indexOf(host)}`;
   const outside = [
     `link add name ${outer} mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns ${pid}`,
@@ -92,9 +94,25 @@ async function joinUnderlay(topology: Topology, host: LabHost, pid: number): Pro
   ];
   await runTool('ip', ['-batch', '-'], `${outside.join('\n')}\n`);
   const inside = [
-    `addr add ${host.address}/${prefixBits} dev eth0`,
+    ...hostAddresses(topology, host).map((address) => `addr add ${address} dev eth0`),
     'link set eth0 up',
-    `route add default via ${router}`,
+    ...hostRouters(topology).map((router) => `route add ${router.includes(':') ? '::/0' : '0.0.0.0/0'} via ${router}`),
   ];
   await runTool('nsenter', ['-t', `${pid}`, '-n', 'ip', '-batch', '-'], `${inside.join('\n')}\n`);
+}
+
+/** With their prefixes, as `ip addr add` takes them. Nobody else has the IPv6 one: it is there at once. */
+function hostAddresses(topology: Topology, { address, address6 }: LabHost): string[] {
+  const four = `${address}/${topology.underlay.prefixBits}`;
+  const six = (each: string): string => `${each}/${prefixBits6(topology)} nodad`;
+  if (address.includes(':')) return [six(address)];
+  return address6 === undefined ? [four] : [four, six(address6)];
+}
+
+function hostRouters({ underlay }: Topology): string[] {
+  return [...(underlay.family === 'ipv6' ? [] : [underlay.router]), ...(underlay.router6 ? [underlay.router6] : [])];
+}
+
+function prefixBits6({ underlay }: Topology): string {
+  return underlay.cidr6?.split('/')[1] ?? '64';
 }

@@ -2,7 +2,7 @@
  * Asks a URL many times, each time over a connection of its own, and counts who answered and what failed. Runs inside
  * a pod; the demo and the tests read its JSON.
  */
-import { connect } from 'node:net';
+import { connect, isIPv6 } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface HttpLoadOptions {
@@ -105,7 +105,9 @@ function note(intervals: HttpLoadInterval[], at: number, answer?: string, ms = 0
 /** As little as it takes, so that a client measures the network and not itself: the server ends the connection. */
 function ask(url: URL, timeoutMs: number): Promise<string> {
   return new Promise((done, fail) => {
-    const socket = connect({ host: url.hostname, port: Number(url.port || 80), family: 4 });
+    // An IPv6 address stands in brackets.
+    const host = url.hostname.replace(/^\[|\]$/g, '');
+    const socket = connect({ host, port: Number(url.port || 80), family: isIPv6(host) ? 6 : 4 });
     socket.setEncoding('latin1');
     socket.setTimeout(timeoutMs, () => socket.destroy(new Error(`no answer within ${timeoutMs} ms`)));
     let text = '';

@@ -14,15 +14,15 @@ import {
   type Node as YamlNode,
 } from 'yaml';
 import type { Problem } from '../kube/problem.ts';
-import { parseAddress4 } from '../wire/address.ts';
-import { parsePrefix } from '../wire/prefix.ts';
+import { formatAddress, parseAddress, parseAddress4 } from '../wire/address.ts';
+import { formatPrefix, parsePrefix } from '../wire/prefix.ts';
 import { nearest } from './nearest.ts';
 
 /** What the file says; what it leaves out is decided by topology.ts. Manifests as written, not resolved. */
 export interface LabFile {
   name?: string;
   hosts?: LabFileHost[];
-  underlay?: { mtu?: number; cidr?: string };
+  underlay?: LabFileUnderlay;
   backend?: 'vxlan' | 'host-gw';
   vni?: number;
   manifests?: string[];
@@ -31,9 +31,18 @@ export interface LabFile {
 export interface LabFileHost {
   name: string;
   address?: string;
+  address6?: string;
   podCIDR?: string;
+  podCIDR6?: string;
   /** `lab.yaml:7`: for what is found wrong later. */
   place: string;
+}
+
+export interface LabFileUnderlay {
+  mtu?: number;
+  cidr?: string;
+  cidr6?: string;
+  family?: 'dual' | 'ipv4' | 'ipv6';
 }
 
 const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
@@ -80,7 +89,13 @@ function readHosts(reader: Reader, list: YamlNode, path: string): LabFileHost[] 
           if (parseAddress4(value) === undefined) reader.problem(node, p, `${value} is not an IPv4 address`);
           else host.address = value;
         }),
+      address6: (node, p) =>
+        reader.string(node, p, (value) => {
+          if (isIpv6(value)) host.address6 = canonical(value);
+          else reader.problem(node, p, `${value} is not an IPv6 address`);
+        }),
       podCIDR: (node, p) => reader.prefix(node, p, (value) => (host.podCIDR = value)),
+      podCIDR6: (node, p) => reader.prefix6(node, p, (value) => (host.podCIDR6 = value)),
     });
     if (isMap(item) && !item.has('name')) reader.problem(item, at, 'a host needs a name');
     else if (host.name !== '' && hosts.some((other) => other.name === host.name)) {
@@ -92,11 +107,29 @@ function readHosts(reader: Reader, list: YamlNode, path: string): LabFileHost[] 
   return hosts;
 }
 
-function readUnderlay(reader: Reader, map: YamlNode, path: string): { mtu?: number; cidr?: string } {
-  const underlay: { mtu?: number; cidr?: string } = {};
+function isIpv6(text: string): boolean {
+  return text.includes(':') && parseAddress(text) !== undefined;
+}
+
+function canonical(address: string): string {
+  return formatAddress(parseAddress(address) ?? [0, 0, 0, 0]);
+}
+
+function readUnderlay(reader: Reader, map: YamlNode, path: string): LabFileUnderlay {
+  const underlay: LabFileUnderlay = {};
   reader.fields(map, path, {
     mtu: (node, p) => reader.integer(node, p, 576, 65535, (value) => (underlay.mtu = value)),
     cidr: (node, p) => reader.prefix(node, p, (value) => (underlay.cidr = value)),
+    cidr6: (node, p) =>
+      reader.prefix6(node, p, (value) => {
+        if (Number(value.split('/')[1]) <= 96) underlay.cidr6 = value;
+        else reader.problem(node, p, `${value} is too small: /96 at most, as in fd00:172:31::/64`);
+      }),
+    family: (node, p) =>
+      reader.string(node, p, (value) => {
+        if (value === 'dual' || value === 'ipv4' || value === 'ipv6') underlay.family = value;
+        else reader.problem(node, p, `${value} is not a family: dual, ipv4 or ipv6`);
+      }),
   });
   return underlay;
 }
@@ -164,6 +197,14 @@ class Reader {
       const [address = '', bits] = value.split('/');
       if (bits !== undefined && parseAddress4(address) !== undefined && parsePrefix(value) !== undefined) take(value);
       else this.problem(node, path, `${value} is not an IPv4 prefix such as 172.31.0.0/24`);
+    });
+  }
+
+  prefix6(node: YamlNode, path: string, take: (value: string) => void): void {
+    this.string(node, path, (value) => {
+      const prefix = value.includes(':') ? parsePrefix(value) : undefined;
+      if (prefix !== undefined) take(formatPrefix(prefix));
+      else this.problem(node, path, `${value} is not an IPv6 prefix such as fd00:172:31::/64`);
     });
   }
 

@@ -7,7 +7,9 @@ import type { Topology } from './topology.ts';
 export interface HostStatus {
   name: string;
   address: string;
+  address6?: string;
   podCidr: string;
+  podCidr6?: string;
   /** How often its agent was started. */
   starts: number;
   /** The agent's process, by its number inside the lab. */

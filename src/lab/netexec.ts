@@ -5,12 +5,13 @@
  */
 import { createSocket } from 'node:dgram';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 
 export interface NetexecOptions {
   httpPort?: number;
   udpPort?: number;
-  /** Address to listen on; every IPv4 address by default. */
+  /** Address to listen on; every address of both families by default, of IPv4 where there is no IPv6. */
   address?: string;
 }
 
@@ -19,7 +20,7 @@ const BACKLOG = 4096;
 
 /** Resolves when all ports listen, with a function that closes them and waits for requests in work. */
 export async function serveNetexec(options: NetexecOptions, onShutdown: () => void): Promise<() => Promise<void>> {
-  const address = options.address ?? '0.0.0.0';
+  const address = options.address ?? (await anyAddress());
   const closers: (() => Promise<void>)[] = [];
   if (options.httpPort !== undefined) {
     const server = createServer((request, response) => answer(request, response, onShutdown));
@@ -37,7 +38,7 @@ export async function serveNetexec(options: NetexecOptions, onShutdown: () => vo
     );
   }
   if (options.udpPort !== undefined) {
-    const socket = createSocket('udp4');
+    const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
     await new Promise<void>((done, fail) => {
       socket.once('error', fail);
       socket.bind(options.udpPort, address, done);
@@ -45,13 +46,34 @@ export async function serveNetexec(options: NetexecOptions, onShutdown: () => vo
     // An ICMP error for a reply to somebody who left is no reason to stop.
     socket.removeAllListeners('error').on('error', () => {});
     socket.on('message', (message, from) => {
-      socket.send(reply(message.toString('utf8').trimEnd(), `${from.address}:${from.port}`), from.port, from.address);
+      socket.send(
+        reply(message.toString('utf8').trimEnd(), clientText(from.address, from.port)),
+        from.port,
+        from.address,
+      );
     });
     closers.push(() => new Promise((done) => socket.close(() => done())));
   }
   return async () => {
     await Promise.all(closers.map((close) => close()));
   };
+}
+
+/** `::` takes IPv4 too, as mapped addresses. */
+async function anyAddress(): Promise<string> {
+  const probe = createSocket('udp6');
+  const has6 = await new Promise<boolean>((done) => {
+    probe.once('error', () => done(false));
+    probe.bind(0, '::', () => done(true));
+  });
+  await new Promise<void>((done) => probe.close(done));
+  return has6 ? '::' : '0.0.0.0';
+}
+
+/** `10.244.1.5:4711`, `[fd00:10:244:1::105]:4711`. */
+function clientText(address = '', port = 0): string {
+  const plain = address.replace(/^::ffff:/, '');
+  return isIPv6(plain) ? `[${plain}]:${port}` : `${plain}:${port}`;
 }
 
 function answer(request: IncomingMessage, response: ServerResponse, onShutdown: () => void): void {
@@ -65,7 +87,7 @@ function answer(request: IncomingMessage, response: ServerResponse, onShutdown: 
     case '/hostName':
       return void response.end(hostname());
     case '/clientip':
-      return void response.end(`${request.socket.remoteAddress}:${request.socket.remotePort}`);
+      return void response.end(clientText(request.socket.remoteAddress, request.socket.remotePort));
     case '/echo': {
       const code = Number(query.get('code') ?? 200);
       response.statusCode = Number.isInteger(code) && code >= 200 && code <= 599 ? code : 400;

@@ -12,7 +12,8 @@ const CHUNK_BYTES = 1 << 20;
 /** Takes one connection on a port, counts what comes until its end, and closes. Calls `onListening` once it may come. */
 export async function receiveTcp(port: number, onListening: () => void): Promise<Throughput> {
   const server = createServer();
-  server.listen(port, '0.0.0.0');
+  // Of every address that there is, of either family.
+  server.listen(port);
   await once(server, 'listening');
   onListening();
   const [socket] = (await once(server, 'connection')) as [Socket];

@@ -4,7 +4,7 @@
  */
 import { dirname, isAbsolute, resolve } from 'node:path';
 import type { Problem } from '../kube/problem.ts';
-import { formatAddress4, parseAddress4 } from '../wire/address.ts';
+import { formatAddress, formatAddress4, parseAddress, parseAddress4 } from '../wire/address.ts';
 import type { LabFile, LabFileHost } from './lab-file.ts';
 
 export interface Topology {
@@ -19,11 +19,17 @@ export interface Topology {
 
 export interface LabHost {
   name: string;
-  /** Dotted IPv4 on the underlay. */
+  /** On the underlay: IPv4, or IPv6 where the underlay is that alone. */
   address: string;
+  /** The IPv6 one beside it, on an underlay of both families. */
+  address6?: string;
   /** `10.244.1.0/24`. */
   podCidr: string;
+  /** `fd00:10:244:1::/64`; absent where the lab has no IPv6. */
+  podCidr6?: string;
 }
+
+export type UnderlayFamily = 'dual' | 'ipv4' | 'ipv6';
 
 export interface Underlay {
   mtu: number;
@@ -32,6 +38,11 @@ export interface Underlay {
   prefixBits: number;
   /** The underlay's router, its first address: the hosts' way out. */
   router: string;
+  /** The same in IPv6, `fd00:172:31::/64`; absent on an underlay of IPv4 alone. */
+  cidr6?: string;
+  router6?: string;
+  /** Which of the two ranges hosts have addresses in. */
+  family: UnderlayFamily;
 }
 
 /** What the command line says on top of the file. */
@@ -40,8 +51,13 @@ export interface TopologyOverrides {
   hosts?: number;
   /** As typed, relative to the working directory. */
   manifests?: readonly string[];
+  /** False where the machine has no IPv6. */
+  ipv6?: boolean;
 }
 
+const DEFAULT_CIDR6 = 'fd00:172:31::/64';
+/** Of every host's IPv6 podCIDR, which ends like its IPv4 one. */
+const POD_NETWORK6 = 'fd00:10:244';
 const FIRST_HOST_OFFSET = 11;
 export const MAX_HOSTS = 200;
 
@@ -52,7 +68,8 @@ export function resolveTopology(
   file?: string,
 ): { topology: Topology; problems: Problem[] } {
   const problems: Problem[] = [];
-  const underlay = resolveUnderlay(lab, file, problems);
+  const ipv6 = overrides.ipv6 !== false;
+  const underlay = resolveUnderlay(lab, file, ipv6, problems);
   if (overrides.hosts !== undefined && lab.hosts !== undefined) {
     problems.push(problem(file ?? '--hosts', '--hosts does not go with a lab file that names its hosts'));
   }
@@ -68,7 +85,7 @@ export function resolveTopology(
   return {
     topology: {
       name: overrides.name ?? lab.name ?? 'default',
-      hosts: resolveHosts(entries, underlay, problems),
+      hosts: withIpv6(resolveHosts(entries, underlay, problems), entries, underlay, ipv6, problems),
       underlay,
       backend: lab.backend ?? 'vxlan',
       vni: lab.vni ?? 1,
@@ -78,7 +95,7 @@ export function resolveTopology(
   };
 }
 
-function resolveUnderlay(lab: LabFile, file: string | undefined, problems: Problem[]): Underlay {
+function resolveUnderlay(lab: LabFile, file: string | undefined, ipv6: boolean, problems: Problem[]): Underlay {
   const cidr = lab.underlay?.cidr ?? '172.31.0.0/24';
   const [address = '', bits = '24'] = cidr.split('/');
   const prefixBits = Number(bits);
@@ -91,7 +108,65 @@ function resolveUnderlay(lab: LabFile, file: string | undefined, problems: Probl
     cidr: `${formatAddress4(network)}/${prefixBits}`,
     prefixBits,
     router: formatAddress4(network + 1),
+    ...underlay6(lab, file, ipv6, problems),
   };
+}
+
+function underlay6(
+  lab: LabFile,
+  file: string | undefined,
+  ipv6: boolean,
+  problems: Problem[],
+): Pick<Underlay, 'family' | 'cidr6' | 'router6'> {
+  const wanted = lab.underlay?.family;
+  if (wanted === 'ipv6' && !ipv6) problems.push(problem(file ?? 'lab', 'underlay.family: this machine has no IPv6'));
+  const family = ipv6 ? (wanted ?? 'dual') : 'ipv4';
+  if (family === 'ipv4') return { family };
+  const cidr6 = lab.underlay?.cidr6 ?? DEFAULT_CIDR6;
+  return { family, cidr6, router6: hostAddress6(cidr6, 1) };
+}
+
+/** Reads like the IPv4 one: `.11` of it is `::11`. */
+function hostAddress6(cidr6: string, offset: number): string {
+  const [a, b, c, d] = parseAddress(cidr6.split('/')[0] ?? '') ?? [0, 0, 0, 0];
+  return formatAddress([a, b, c, (d | Number.parseInt(String(offset), 16)) >>> 0]);
+}
+
+/** The hosts with their IPv6 addresses and ranges, after those of IPv4. */
+function withIpv6(
+  hosts: readonly LabHost[],
+  entries: readonly LabFileHost[],
+  underlay: Underlay,
+  ipv6: boolean,
+  problems: Problem[],
+): readonly LabHost[] {
+  if (!ipv6) return hosts;
+  const network = parseAddress4(underlay.cidr.split('/')[0] ?? '') ?? 0;
+  const taken = new Set(entries.flatMap((entry) => entry.podCIDR6 ?? []));
+  const addresses = new Map<string, string>([[underlay.router6 ?? '', "the underlay's router"]]);
+  return hosts.map((host, i) => {
+    const { podCIDR6, address6: given, place = 'lab' } = entries[i] ?? {};
+    const podCidr6 = podCIDR6 ?? freeRange6(host.podCidr, taken);
+    taken.add(podCidr6);
+    if (underlay.cidr6 === undefined) return { ...host, podCidr6 };
+    const offset = ((parseAddress4(host.address) ?? 0) - network) >>> 0;
+    const address6 = given ?? hostAddress6(underlay.cidr6, offset);
+    const owner = addresses.get(address6);
+    // One that follows from the IPv4 address is somebody's only where that one is.
+    if (owner && (given !== undefined || !problems.some((each) => each.place === place)))
+      problems.push(problem(place, `host ${host.name}: address ${address6} is that of ${owner}`));
+    addresses.set(address6, `host ${host.name}`);
+    return underlay.family === 'ipv6' ? { ...host, address: address6, podCidr6 } : { ...host, address6, podCidr6 };
+  });
+}
+
+/** fd00:10:244:N::/64 beside 10.244.N.0/24, else the next that is free. */
+function freeRange6(podCidr: string, taken: ReadonlySet<string>): string {
+  const third = /^10\.244\.(\d+)\./.exec(podCidr)?.[1];
+  const range = (n: number) => `${POD_NETWORK6}:${n.toString(16)}::/64`;
+  let n = third === undefined ? 1 : Number(third);
+  while (taken.has(range(n))) n = (n % 255) + 1;
+  return range(n);
 }
 
 function resolveHosts(entries: readonly LabFileHost[], underlay: Underlay, problems: Problem[]): LabHost[] {

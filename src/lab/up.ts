@@ -6,6 +6,7 @@
 import { spawn } from 'node:child_process';
 import { chmodSync, closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { hasIpv6 } from '../agent/host-ipv6.ts';
 import { FolderSource } from '../kube/folder-source.ts';
 import type { ObjectSet } from '../kube/objects.ts';
 import { formatProblem, type Problem } from '../kube/problem.ts';
@@ -49,7 +50,7 @@ export async function bringUp(request: UpRequest, report: Report): Promise<LabDi
 /** Reads everything and decides everything; makes nothing. `pods` are the keys of those that are to run. */
 export async function plan(request: UpRequest): Promise<{ topology: Topology; pods: string[] }> {
   const lab = request.file === undefined ? {} : readLabFile(request.file);
-  const { topology, problems } = resolveTopology(lab, request, request.file);
+  const { topology, problems } = resolveTopology(lab, { ...request, ipv6: hasIpv6() }, request.file);
   const missing = topology.manifests.filter((path) => !existsSync(path));
   for (const path of missing) {
     problems.push({
@@ -102,8 +103,20 @@ function withNodes(topology: Topology, objects: ObjectSet): Topology['hosts'] {
   return topology.hosts.map((host) => {
     const node = objects.nodes.get(host.name);
     if (node === undefined) return host;
-    const address = node.status?.addresses?.find((entry) => entry.type === 'InternalIP')?.address;
-    return { ...host, address: address ?? host.address, podCidr: node.spec?.podCIDR ?? host.podCidr };
+    const written = (node.status?.addresses ?? []).flatMap((each) => (each.type === 'InternalIP' ? each.address : []));
+    const ranges = [...(node.spec?.podCIDR ? [node.spec.podCIDR] : []), ...(node.spec?.podCIDRs ?? [])];
+    const isSix = (text: string): boolean => text.includes(':');
+    const four = written.find((each) => !isSix(each));
+    const six = written.find(isSix);
+    const podCidr6 = ranges.find(isSix);
+    const { podCidr6: _made, ...own } = host;
+    return {
+      ...own,
+      ...(isSix(own.address) ? { address: six ?? own.address } : { address: four ?? own.address }),
+      ...(six && !isSix(own.address) ? { address6: six } : {}),
+      podCidr: ranges.find((each) => !isSix(each)) ?? own.podCidr,
+      ...(podCidr6 ? { podCidr6 } : {}),
+    };
   });
 }
 

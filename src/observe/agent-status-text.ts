@@ -12,9 +12,13 @@ export function agentStatusText(agent: AgentStatus): string {
       [
         ['state', agent.ready ? colors.green('ready') : colors.red(agent.notReady || 'not ready')],
         ['overlay', `${agent.backend}, VNI ${agent.vni}, UDP port ${agent.udpPort}`],
-        ['underlay', `${underlay.address} on ${underlay.device}, MTU ${underlay.mtu} (pods ${agent.podMtu})`],
+        [
+          'underlay',
+          `${underlay.addresses.join(' ') || underlay.address} on ${underlay.device}, MTU ${underlay.mtu} (pods ${agent.podMtu})`,
+        ],
         ['offload', `${agent.offload.mode}${agent.offload.detail ? `: ${agent.offload.detail}` : ''}`],
         ['pods', `${agent.podCidr}, gateway ${agent.gateway}`],
+        ...(agent.podCidr6 ? [['', `${agent.podCidr6}, gateway ${agent.gateway6}`]] : []),
         ['tables', `generation ${agent.generation}`],
         ['workers', `${agent.counters.workers.length}`],
         ['flows', `${agent.counters.flows.current ?? 0} of ${agent.counters.flows.capacity ?? 0}`],
@@ -28,7 +32,7 @@ export function agentStatusText(agent: AgentStatus): string {
         const port = agent.counters.ports[pod.port] ?? {};
         return [
           `${pod.namespace}/${pod.name}`,
-          pod.address,
+          pod.addresses.join(' '),
           pod.ready ? colors.green(pod.phase) : colors.yellow(pod.phase),
           `${port.txPackets ?? 0}`,
           `${port.rxPackets ?? 0}`,

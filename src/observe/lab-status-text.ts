@@ -25,10 +25,10 @@ export function labStatusText(lab: LabStatus): string {
 function hostTable(hosts: readonly HostStatus[]): string {
   return table(
     ['HOST', 'ADDRESS', 'PODS', 'AGENT', 'STARTS', 'OFFLOAD', 'MEMORY'],
-    hosts.map(({ name, address, podCidr, starts, lastEnd, status }) => [
+    hosts.map(({ name, address, address6 = '', podCidr, podCidr6 = '', starts, lastEnd, status }) => [
       name,
-      address,
-      podCidr,
+      `${address} ${address6}`.trim(),
+      `${podCidr} ${podCidr6}`.trim(),
       status?.ready ? colors.green('ready') : colors.red(status?.notReady || lastEnd || 'no answer'),
       `${starts}`,
       status?.offload.mode ?? '',
@@ -44,7 +44,7 @@ function podTable(hosts: readonly HostStatus[]): string {
       (host.status?.pods ?? []).map((pod) => [
         `${pod.namespace}/${pod.name}`,
         host.name,
-        pod.address,
+        pod.addresses.join(' '),
         pod.ready ? colors.green(pod.phase) : colors.yellow(pod.phase),
         `${pod.containers.reduce((sum, container) => sum + container.restarts, 0)}`,
         pod.message,

@@ -47,6 +47,20 @@ t.test('HTTP', async (t) => {
   );
 });
 
+t.test('both families, each client by its own address', async (t) => {
+  const port = await freePort();
+  t.teardown(await serveNetexec({ httpPort: port, udpPort: port }, () => {}));
+  t.match((await fetchPath(port, '/clientip')).text, /^127\.0\.0\.1:\d+$/);
+  const socket = createSocket('udp6');
+  t.teardown(() => socket.close());
+  socket.send('clientip', port, '::1');
+  const heard = await Promise.race([
+    once(socket, 'message').then(([message]) => String(message)),
+    once(socket, 'error').then(() => 'no IPv6 here'),
+  ]);
+  if (heard !== 'no IPv6 here') t.match(heard, /^\[::1\]:\d+$/);
+});
+
 t.test('UDP', async (t) => {
   const port = await freePort();
   const close = await serveNetexec({ udpPort: port, address: '127.0.0.1' }, () => {});

@@ -77,8 +77,11 @@ t.test('hosts, pods, services by port, and each problem once', (t) => {
     labStatusText({ name: 'x', directory: '/x', up: true, rootless: true, topology, hosts }),
   );
   t.match(text, 'lab x: up, vxlan over 172.31.0.0/24 (mtu 1500), without root');
-  t.match(text, /hosta +172\.31\.0\.11 +10\.244\.1\.0\/24 +ready +1 +udp-gso +98 MB/);
-  t.match(text, /hostb +172\.31\.0\.12 +10\.244\.2\.0\/24 +SIGKILL +2$/m, 'an agent that does not answer');
+  t.match(
+    text,
+    /hosta +172\.31\.0\.11 fd00:172:31::11 +10\.244\.1\.0\/24 fd00:10:244:1::\/64 +ready +1 +udp-gso +98 MB/,
+  );
+  t.match(text, /hostb +172\.31\.0\.12 .* fd00:10:244:2::\/64 +SIGKILL +2$/m, 'an agent that does not answer');
   t.match(text, /default\/web-hosta +hosta +10\.244\.1\.9 +Pending +4 +no command/);
   t.match(text, /default\/web +10\.96\.0\.7 +80\/TCP +10\.244\.1\.9:80 10\.244\.2\.9:80\n +53\/UDP +none/);
   t.match(text, /PROBLEMS\nweb\.yaml:3: Service default\/web: spec: is wrong \(hosta\)$/);
