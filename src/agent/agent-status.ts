@@ -7,6 +7,7 @@ import type { DataplaneCounters } from '../dataplane/handle.ts';
 import { formatAddress, formatAddress4 } from '../wire/address.ts';
 import { formatPrefix } from '../wire/prefix.ts';
 import type { HostAgent } from './host-agent.ts';
+import { type ServiceReport, serviceReports } from './service-report.ts';
 import type { AgentStatus, ServiceStatus } from './status.ts';
 import { weftVersion } from './weft-command.ts';
 
@@ -42,14 +43,34 @@ export function buildStatus(agent: HostAgent): AgentStatus {
     peers: agent.peers.status(),
     problems: agent.problems,
     counters: {
-      ...counters,
+      drops: counters.drops,
+      gauges: counters.gauges,
+      native: counters.native,
       ports: Object.fromEntries(Object.entries(counters.ports).map(([id, counts]) => [id, { ...counts }])),
       flows: flowCounts(counters.gauges),
       workers: counters.workers.map((worker) => ({ ...worker })),
+      relay: { ...agent.relay.counts() },
       dns: flatten(agent.dns.server?.counters() ?? {}),
     },
     rssBytes: process.memoryUsage.rss(),
   };
+}
+
+/** What it says about its services. */
+export function buildServices(agent: HostAgent): ServiceReport[] {
+  const { compiledServices, model, objects, problems, relay, settings } = agent;
+  if (!model || !objects) return [];
+  return serviceReports({
+    model,
+    objects,
+    problems,
+    node: settings.node,
+    defaults: settings.proxy,
+    compiled: compiledServices,
+    counters: agent.dataplane.counters().endpoints,
+    relay: relay.status(),
+    nowMs: Date.now(),
+  });
 }
 
 function flowCounts(gauges: DataplaneCounters['gauges']): Record<string, number> {

@@ -9,7 +9,7 @@ import { Dataplane } from '../dataplane/handle.ts';
 import { loadNativeAddon } from '../io/native-addon.ts';
 import { FolderSource } from '../kube/folder-source.ts';
 import { describeError } from './agent-error.ts';
-import { buildStatus } from './agent-status.ts';
+import { buildServices, buildStatus } from './agent-status.ts';
 import { agentChecks } from './doctor.ts';
 import { HostAgent } from './host-agent.ts';
 import { hostChecks, requireChecks } from './host-checks.ts';
@@ -59,6 +59,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
     server = await serveStatus(settings.socketPath, {
       notReady: () => agent.notReady,
       status: () => buildStatus(agent),
+      services: () => buildServices(agent),
       doctor: () => agentChecks(buildStatus(agent), () => agent.peers.probe(undefined)),
       probe: (host) => agent.peers.probe(host),
       explainName: async (pod, name) => agent.dns.server?.explain(pod, name),

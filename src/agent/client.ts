@@ -5,6 +5,7 @@ import { request } from 'node:http';
 import type { Explanation } from '../dns/explain.ts';
 import type { QueryLogEntry } from '../dns/query-log.ts';
 import { AgentError, errnoOf } from './agent-error.ts';
+import type { ServiceReport } from './service-report.ts';
 import type { AgentStatus, Check, PeerStatus } from './status.ts';
 
 export interface AskOptions {
@@ -43,6 +44,11 @@ export function agentExplain(
 /** The last DNS questions, oldest first. */
 export function agentDnsLog(socketPath: string, options?: AskOptions): Promise<QueryLogEntry[]> {
   return ask(socketPath, 'GET', '/dns/log', undefined, options) as Promise<QueryLogEntry[]>;
+}
+
+/** Every service as the host serves it. */
+export function agentServices(socketPath: string, options?: AskOptions): Promise<ServiceReport[]> {
+  return ask(socketPath, 'GET', '/services', undefined, { timeoutMs: 30_000, ...options }) as Promise<ServiceReport[]>;
 }
 
 function ask(

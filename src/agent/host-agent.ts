@@ -216,6 +216,11 @@ export class HostAgent {
     return this.#serviceNetwork.isDone && this.#healthPorts.problems().length === 0;
   }
 
+  /** What the tables in force say of services, as compileServices names them. */
+  get compiledServices(): CompileMemory['services'] {
+    return this.#memory.services;
+  }
+
   /** How packets reach the underlay now. */
   get offloadMode(): OffloadMode {
     return this.#hostPorts.offloadMode;

@@ -66,13 +66,19 @@ export function proxyRequests(
   const listen = relayAddresses(self);
   const out: ProxyRequest[] = [];
   for (const [name, service] of model.services) {
-    if (proxyModeOf(service.proxy, defaults) !== 'userspace') continue;
+    if (proxyModeOf(service.proxy, defaults) !== 'userspace' || !isRelayed(service)) continue;
     for (const own of listen) {
       const address = service.clusterIps.find((each) => isV4(each) === isV4(own));
       if (address) out.push(...requestsOf(name, service, address, own, objects));
     }
   }
   return out;
+}
+
+/** With a Local policy the dataplane serves by itself; elsewhere it may still lead here. */
+function isRelayed(service: ClusterService): boolean {
+  const isExternal = service.type !== 'ClusterIP' || service.externalIps.length > 0;
+  return !service.internalLocal || (isExternal && !service.externalLocal);
 }
 
 function requestsOf(

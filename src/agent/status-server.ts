@@ -4,6 +4,7 @@
  *
  *   GET /readyz    200 or 503, with the reason        GET /doctor   the list of checks
  *   GET /status    AgentStatus                        POST /probe   {"host": "NODE or address"} to PeerStatus
+ *   GET /services  ServiceReport[]
  *   GET /dns/log   the last questions                 POST /dns/explain   {"pod": "POD", "name": "NAME"}
  */
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
@@ -13,12 +14,14 @@ import { dirname } from 'node:path';
 import type { Explanation } from '../dns/explain.ts';
 import type { QueryLogEntry } from '../dns/query-log.ts';
 import { AgentError, describeError } from './agent-error.ts';
+import type { ServiceReport } from './service-report.ts';
 import type { AgentStatus, Check, PeerStatus } from './status.ts';
 
 export interface StatusSource {
   /** '' when ready. */
   notReady(): string;
   status(): AgentStatus;
+  services(): ServiceReport[];
   doctor(): Promise<Check[]>;
   /** All peers without a host. */
   probe(host: string | undefined): Promise<PeerStatus[]>;
@@ -59,6 +62,8 @@ async function answer(request: IncomingMessage, response: ServerResponse, source
     send(response, why ? 503 : 200, { ready: why === '', why });
   } else if (route === 'GET /status') {
     send(response, 200, source.status());
+  } else if (route === 'GET /services') {
+    send(response, 200, source.services());
   } else if (route === 'GET /doctor') {
     send(response, 200, await source.doctor());
   } else if (route === 'POST /probe') {

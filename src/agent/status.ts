@@ -125,6 +125,8 @@ export interface AgentStatus {
     native: Readonly<Record<string, number>>;
     /** By worker of the dataplane: rxPackets, txPackets, handedOver, flows. */
     workers: readonly Readonly<Record<string, number>>[];
+    /** Of services in userspace mode: ports, accepted, active, moved, failed, limited. */
+    relay: Readonly<Record<string, number>>;
     dns: Readonly<Record<string, number>>;
   };
   rssBytes: number;

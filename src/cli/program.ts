@@ -8,6 +8,7 @@ import { addBench } from './bench-command.ts';
 import { addDnsCommands } from './dns-commands.ts';
 import { addLabCommands } from './lab-commands.ts';
 import { port } from './numbers.ts';
+import { addServicesCommand } from './services-command.ts';
 import { addToolCommands } from './tool-commands.ts';
 import { weftVersion } from './version.ts';
 
@@ -26,6 +27,7 @@ export function buildProgram(): Command {
   addLabCommands(program);
   addAgentCommands(program);
   addDnsCommands(program);
+  addServicesCommand(program);
   addDemo(program);
   addBench(program);
   addNetexec(program);

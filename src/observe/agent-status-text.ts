@@ -23,6 +23,7 @@ export function agentStatusText(agent: AgentStatus): string {
         ['workers', `${agent.counters.workers.length}`],
         ['flows', `${agent.counters.flows.current ?? 0} of ${agent.counters.flows.capacity ?? 0}`],
         ['names', dnsSummary(agent.counters.dns)],
+        ...relaySummary(agent.counters.relay),
         ['memory', `${Math.round(agent.rssBytes / 1e6)} MB`],
       ],
     ),
@@ -78,6 +79,15 @@ function dnsSummary(dns: AgentStatus['counters']['dns']): string {
   const silent = out.map((name) => name.slice('upstreams.'.length, -'.out'.length));
   const trouble = silent.length > 0 ? colors.yellow(`; no answer from ${silent.join(', ')}`) : '';
   return `${asked} questions; ${cache}; ${count('autopath.completed')} completed${trouble}`;
+}
+
+/** Only where a service is in userspace mode. */
+function relaySummary(relay: AgentStatus['counters']['relay']): [string, string][] {
+  const count = (name: string): number => relay[name] ?? 0;
+  if (count('ports') === 0) return [];
+  const limited = count('limited') > 0 ? colors.yellow(`, ${count('limited')} turned away`) : '';
+  const failed = `${count('failed')} failed${limited}`;
+  return [['relay', `${count('ports')} ports; ${count('accepted')} connections, ${count('active')} open, ${failed}`]];
 }
 
 function roundTrip(probe: AgentStatus['peers'][number]['underlay']): string {

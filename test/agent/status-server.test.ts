@@ -20,6 +20,7 @@ function source(change: Partial<StatusSource> = {}): StatusSource {
   return {
     notReady: () => '',
     status: () => ({ node: 'hosta', generation: 7 }) as AgentStatus,
+    services: () => [],
     doctor: async () => [{ name: 'tun', ok: true, detail: '', remedy: '' }],
     explainName: async () => undefined,
     dnsLog: () => undefined,

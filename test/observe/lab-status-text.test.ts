@@ -59,7 +59,7 @@ function agent(node: string): AgentStatus {
     ],
     peers: [],
     problems: [problem],
-    counters: { drops: {}, ports: {}, flows: {}, gauges: {}, native: {}, workers: [], dns: {} },
+    counters: { drops: {}, ports: {}, flows: {}, gauges: {}, native: {}, workers: [], relay: {}, dns: {} },
     rssBytes: 98_400_000,
   };
 }
