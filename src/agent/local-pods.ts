@@ -129,9 +129,10 @@ export class LocalPods {
   }
 
   #refresh(pod: LocalPod, plan: PodPlan): void {
-    if (plan.resolvConf === pod.plan.resolvConf && plan.etcHosts === pod.plan.etcHosts) return;
+    const same = plan.resolvConf === pod.plan.resolvConf && plan.etcHosts === pod.plan.etcHosts;
+    // What is left out of the files may be something else even where they stay.
     pod.plan = plan;
-    if (pod.isOpen) pod.writeFiles();
+    if (!same && pod.isOpen) pod.writeFiles();
   }
 
   #freePort(): number {

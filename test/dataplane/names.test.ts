@@ -11,16 +11,17 @@ import { ReadyAnswers } from '../../src/dns/ready-answers.ts';
 import { Resolver } from '../../src/dns/resolver.ts';
 import { Responder } from '../../src/dns/responder.ts';
 import { buildNames, findName, hashQuestion } from '../../src/tables/names.ts';
-import { finish, pseudoSum4, sum } from '../../src/wire/checksum.ts';
+import { finish, pseudoSum4, pseudoSum6, sum } from '../../src/wire/checksum.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
+import * as ipv6 from '../../src/wire/ipv6.ts';
 import { mutated, randomFrom } from '../dns/mutate.ts';
 import { ip, queryBytes, sampleRecords } from '../dns/sample-cluster.ts';
+import { wordsOf } from './family.ts';
 import { TestHost } from './host.ts';
-import { udpPacket } from './packets.ts';
+import { ipBytes, udpPacket } from './packets.ts';
 
 const SERVER = '10.96.0.10';
 const CLIENT = '10.244.1.10';
-const HEADERS = 28;
 const ROUNDS = 10_000;
 const PARTIAL = 1;
 
@@ -30,7 +31,7 @@ function learningHost() {
   const { context } = host.pipeline;
   let records: ClusterRecords = sampleRecords;
   const ready = new ReadyAnswers({
-    servers: [ip(SERVER)],
+    servers: [wordsOf(SERVER)],
     publish: (table) => {
       context.names = table;
     },
@@ -62,25 +63,31 @@ function learningHost() {
       host.io.inject(16, packet, meta);
       host.step();
       host.step();
-      const [answer] = host.io.sent(16).filter((sent) => ipv4.protocol(sent.bytes, 0) === 17);
+      const [answer] = host.io.sent(16).filter((sent) => protocolOf(sent.bytes) === 17);
       return answer && checked(answer.bytes, answer.flags);
     },
   };
 }
 
+const protocolOf = (packet: Uint8Array) => packet[ipBytes() === ipv6.HEADER_BYTES ? 6 : 9];
 const gathered = () => new Promise((resolve) => setTimeout(resolve, 20));
 
 /** The message of an answer's packet. */
 function checked(packet: Uint8Array, flags: number): Buffer {
   const bytes = Buffer.from(packet);
-  const length = bytes.length - 20;
-  const pseudo = pseudoSum4(ipv4.source(bytes, 0), ipv4.destination(bytes, 0), 17, length);
-  if (!ipv4.checksumValid(bytes, 0) || ipv4.totalBytes(bytes, 0) !== bytes.length) throw new Error('IPv4 header');
-  if (bytes.readUInt16BE(20) !== 53 || bytes.readUInt16BE(22) !== 4321) throw new Error('ports');
-  if (bytes.readUInt16BE(24) !== length) throw new Error('UDP length');
-  if ((flags & PARTIAL) !== 0) bytes.writeUInt16BE(finish(sum(bytes, 20, length)), 26);
-  if (finish(sum(bytes, 20, length, pseudo)) !== 0) throw new Error('UDP checksum');
-  return bytes.subarray(HEADERS);
+  const l4 = ipBytes();
+  const length = bytes.length - l4;
+  const six = l4 === ipv6.HEADER_BYTES;
+  const pseudo = six
+    ? pseudoSum6(bytes, 0, 17, length)
+    : pseudoSum4(ipv4.source(bytes, 0), ipv4.destination(bytes, 0), 17, length);
+  if (six ? !ipv6.check(bytes, 0, bytes.length) : !ipv4.checksumValid(bytes, 0)) throw new Error('IP header');
+  if ((six ? ipv6.payloadBytes(bytes, 0) : ipv4.totalBytes(bytes, 0) - l4) !== length) throw new Error('IP length');
+  if (bytes.readUInt16BE(l4) !== 53 || bytes.readUInt16BE(l4 + 2) !== 4321) throw new Error('ports');
+  if (bytes.readUInt16BE(l4 + 4) !== length) throw new Error('UDP length');
+  if ((flags & PARTIAL) !== 0) bytes.writeUInt16BE(finish(sum(bytes, l4, length)), l4 + 6);
+  if (finish(sum(bytes, l4, length, pseudo)) !== 0) throw new Error('UDP checksum');
+  return bytes.subarray(l4 + 8);
 }
 
 const NAMES = [
@@ -139,12 +146,12 @@ t.test('what it leaves to the server', async (t) => {
   t.equal(ask(queryBytes('web.default.svc.cluster.local', 65)), undefined, 'a type that is a letter in another case');
   t.equal(
     ask(web, {}, (packet) => {
-      packet[26]! ^= 1;
+      packet[ipBytes() + 6]! ^= 1;
     }),
     undefined,
     'a wrong checksum',
   );
-  t.ok(ask(web, { flags: PARTIAL, checksumStart: 20, checksumOffset: 6 }), 'one that is left to the device');
+  t.ok(ask(web, { flags: PARTIAL, checksumStart: ipBytes(), checksumOffset: 6 }), 'one that is left to the device');
   t.equal(ask(web, { gsoType: 5, gsoSize: 20 }), undefined, 'several datagrams in one');
   host.io.inject(16, udpPacket({ from: CLIENT, to: '10.96.0.11', fromPort: 4321, toPort: 53, payload: web }));
   host.io.inject(16, udpPacket({ from: CLIENT, to: SERVER, fromPort: 4321, toPort: 54, payload: web }));
@@ -227,7 +234,7 @@ t.test('a vector full of questions', async (t) => {
 t.test('the table is bounded, and holds what was learned last', async (t) => {
   const tables: number[] = [];
   const ready = new ReadyAnswers({
-    servers: [ip(SERVER)],
+    servers: [wordsOf(SERVER)],
     publish: (table) => void tables.push(table.slots.length),
     entryLimit: 10,
     gatherMs: 0,

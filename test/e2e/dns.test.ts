@@ -27,6 +27,55 @@ t.test('names', { skip: noLab() || without('dig', 'getent'), timeout: 200_000 },
     t.equal(hosts[0]?.status?.counters.dns[`upstreams.${RESOLVER}:53.out`], 0);
   });
 
+  t.test('a running pod’s resolv.conf follows the host’s file and its own dnsConfig', async (t) => {
+    const file = () => lab.must('client-0', ['cat', '/etc/resolv.conf']);
+    t.match(await file(), /^search default\.svc\.cluster\.local svc\.cluster\.local cluster\.local corp\.example$/m);
+    const pod = (dnsConfig: object) =>
+      lab.manifest(
+        'named.json',
+        JSON.stringify({
+          apiVersion: 'v1',
+          kind: 'Pod',
+          metadata: { name: 'named', namespace: 'default' },
+          spec: {
+            nodeName: 'hosta',
+            dnsConfig,
+            containers: [{ name: 'main', image: 'none', command: ['sleep', 'infinity'] }],
+          },
+        }),
+      );
+    // Until it is there, there is none of its name.
+    const conf = async () => {
+      try {
+        return await lab.must('named', ['cat', '/etc/resolv.conf']);
+      } catch {
+        return '';
+      }
+    };
+    const running = async () => {
+      const { hosts } = await lab.status();
+      return hosts[0]?.status?.pods.find((each) => each.name === 'named')?.containers[0]?.pid;
+    };
+    pod({ options: [{ name: 'ndots', value: '2' }] });
+    await until('it runs', 20_000, async () => /options ndots:2$/m.test(await conf()));
+    const before = await running();
+    pod({ searches: ['more.example'], options: [{ name: 'edns0' }] });
+    await until('it is rewritten', 15_000, async () =>
+      /corp\.example more\.example\n[\s\S]*options ndots:5 edns0$/m.test(await conf()),
+    );
+    t.ok(before);
+    t.equal(await running(), before, 'and the container goes on');
+    pod({ nameservers: ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4'] });
+    await until('what does not fit is told', 15_000, async () => {
+      const { hosts } = await lab.status();
+      const told = hosts[0]?.status?.problems.map((problem) => problem.message) ?? [];
+      return (
+        told.some((message) => /Pod default\/named: .*more than 3 name servers: left out/.test(message)) ||
+        told.join('; ')
+      );
+    });
+  });
+
   t.test('ndots:5 costs the system’s resolver one question', async (t) => {
     const before = (await log()).length;
     t.match(await lab.must('client-0', ['getent', 'ahostsv4', 'host.example']), new RegExp(`^${WORLD} `));
