@@ -121,7 +121,10 @@ export class HostAgent {
     };
     this.dns = new HostDns(settings, log, fast, again);
     this.relay = new HostRelay(settings);
-    this.peers = new PeerProbes(() => this.#noteProblems());
+    this.peers = new PeerProbes(() => {
+      this.#noteProblems();
+      again();
+    });
     this.#underlayWatch = new UnderlayWatch(
       {
         lost: () => this.#noteProblems(),
@@ -287,6 +290,7 @@ export class HostAgent {
       vni: settings.vni,
       udpPort: settings.port,
       podMtu: this.podMtu,
+      pathMtus: this.peers.pathMtus(),
       ports: this.pods.ports(),
       clusterCidr: settings.clusterCidr,
       serviceCidr: settings.serviceCidr,

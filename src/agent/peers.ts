@@ -75,11 +75,28 @@ export class PeerProbes {
     return [...(this.#unavailable ? [this.#unavailable] : []), ...lasting.flatMap((status) => status.problems)];
   }
 
+  /**
+   * Largest IP packets that the underlay takes to peers, by node: where pods' full packets need more, and that has been
+   * seen twice.
+   */
+  pathMtus(): ReadonlyMap<string, number> {
+    const mtus = new Map<string, number>();
+    for (const { node, underlay } of this.status()) {
+      const pathMtu = underlay?.pathMtu;
+      const small = pathMtu !== undefined && pathMtu < this.#context.neededMtu;
+      if (small && this.#failuresOf({ node }) >= LASTING_FAILURES) mtus.set(node, pathMtu);
+    }
+    return mtus;
+  }
+
   /** Probes one peer, by node name or address, or all, now. Throws where ICMP is not to be had. */
   async probe(host: string | undefined): Promise<PeerStatus[]> {
     const peers = this.#peers.filter((p) => host === undefined || p.node === host || p.address === host);
     const prober = this.#open();
-    return Promise.all(peers.map((peer) => this.#ask(prober, peer, PROBE)));
+    const before = JSON.stringify(this.problems());
+    const asked = await Promise.all(peers.map((peer) => this.#ask(prober, peer, PROBE)));
+    if (JSON.stringify(this.problems()) !== before) this.#changed();
+    return asked;
   }
 
   #open(): IcmpProber {

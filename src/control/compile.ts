@@ -28,6 +28,8 @@ export interface HostContext extends ClusterSettings, Omit<ServingHost, 'relayAd
   udpPort: number;
   /** MTU of pods and of the host port. */
   podMtu: number;
+  /** Largest IP packets that the underlay takes to other nodes, by name, where that is less than pods' packets need. */
+  pathMtus?: ReadonlyMap<string, number>;
   /** The ports of the pods that run here: from FIRST_POD_PORT up. */
   ports: readonly LocalPort[];
 }

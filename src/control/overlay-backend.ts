@@ -30,6 +30,8 @@ export interface OverlayOptions {
   /** This host. */
   self: ClusterNode;
   podMtu: number;
+  /** Of the underlay, by node, where it is smaller than pods' packets need. */
+  pathMtus?: ReadonlyMap<string, number>;
   vni: number;
   udpPort: number;
   hostPort: number;

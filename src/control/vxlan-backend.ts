@@ -6,6 +6,8 @@ import { type OverlayBackend, podCidrs, sharedAddress } from './overlay-backend.
 /** Outer IPv4 20, or IPv6 40, UDP 8, VXLAN 8, inner Ethernet 14. */
 const OVERLAY_BYTES_4 = 50;
 const OVERLAY_BYTES_6 = 70;
+/** IPv6 needs as much (RFC 8200, 5): below, the outer packets are cut. */
+const LEAST_MTU = 1280;
 
 /** What the tunnel puts around a packet, in bytes, by the family of the outer address. */
 export function overlayBytes(outer: Words): number {
@@ -22,7 +24,10 @@ export const vxlanBackend: OverlayBackend = {
         kind: ADJACENCY_KIND.peer,
         port: isV4(outer) ? options.overlayPort : options.overlayPort6,
         // A tunnel in the other family than this host's own takes more off, or less, which its pods make no use of.
-        mtu: options.podMtu - Math.max(0, overlayBytes(outer) - overlayBytes(options.self.address)),
+        mtu: Math.min(
+          options.podMtu - Math.max(0, overlayBytes(outer) - overlayBytes(options.self.address)),
+          Math.max(LEAST_MTU, (options.pathMtus?.get(node.name) ?? Infinity) - overlayBytes(outer)),
+        ),
         peer: outer,
         udpPort: options.udpPort,
         vni: options.vni,

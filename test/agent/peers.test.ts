@@ -101,4 +101,14 @@ t.test('the loopback device answers, and its MTU is found', async (t) => {
   });
   t.same(await probes.probe('somebody'), []);
   probes.close();
+
+  let changes = 0;
+  const small = new PeerProbes(() => changes++);
+  small.update([here], { neededMtu: 70_000, overlayBytes: 50, udpPort: 4789 });
+  await small.probe('me');
+  t.same([...small.pathMtus()], [], 'once may be an accident');
+  await small.probe('me');
+  t.same([...small.pathMtus()], [['me', 65_535]], 'twice is a small path');
+  t.equal(changes, 1, 'which is told');
+  small.close();
 });

@@ -201,6 +201,16 @@ t.test('where each address leads over vxlan', async (t) => {
   for (const [address, wanted] of ways) t.equal(way(tables, address), wanted, address);
 });
 
+t.test('a path that is smaller than pods need is kept to, where known', async (t) => {
+  const mtuFor = (pathMtu: number) => {
+    const { tables } = compileFor(modelOf(...cluster), { podMtu: 1450, pathMtus: new Map([['hostb', pathMtu]]) });
+    return word(tables, lookup4(tables.routes, ip('10.244.2.5')), ADJACENCY.mtu);
+  };
+  t.equal(mtuFor(1400), 1350);
+  t.equal(mtuFor(9000), 1450);
+  t.equal(mtuFor(600), 1280, 'but no less than IPv6 needs');
+});
+
 t.test('a peer as the dataplane needs it', async (t) => {
   const { tables } = compileFor(modelOf(...cluster), { vni: 7, udpPort: 8472, podMtu: 1400 });
   const index = lookup4(tables.routes, ip('10.244.2.5'));

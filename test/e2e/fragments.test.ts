@@ -2,10 +2,14 @@
  * End to end, in network namespaces: datagrams larger than a packet through services, in order and out of it, and what
  * clients of a service learn of the way to its endpoints.
  */
+
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { checksumErrors } from '../../src/lab/checksum-errors.ts';
 import { targetEntry } from '../../src/lab/exec.ts';
+import { run } from '../../src/lab/run.ts';
+import { endpointsOf } from './manifests.ts';
 import { noLab, ownHome, TestLab, until, without } from './test-lab.ts';
 
 const skip = noLab();
@@ -151,3 +155,64 @@ for (const workers of [1, 2]) {
     }
   });
 }
+
+t.test(
+  'the way becomes smaller under a connection',
+  { skip: skip || without('iperf3', 'ip', 'nft'), timeout: 200_000 },
+  async (t) => {
+    process.env.WEFT_WORKERS = '1';
+    const lab = await TestLab.up({ name: 'path', hosts: 2 });
+    // A world behind the hosts' router.
+    const [world, outside] = ['203.0.113.1', '203.0.113.2'];
+    await lab.inside([
+      ...['sh', '-e', '-c'],
+      `ip netns add path
+     ip link add far type veth peer name eth0 netns path
+     ip addr add ${world}/24 dev far
+     ip link set far up
+     ip -n path addr add ${outside}/24 dev eth0
+     ip -n path link set eth0 up
+     ip -n path link set lo up
+     ip -n path route add 172.31.0.0/24 via ${world}`,
+    ]);
+    lab.background(['nsenter', '--net=/run/netns/path', '--', 'iperf3', '-s', '-1', '-p', '5301']);
+    const client1 = await lab.address('client-1');
+    const other = lab.run('client-1', ['iperf3', '-s', '-1', '-p', '5301'], { timeoutMs: 60_000 });
+    lab.manifest('far.yaml', endpointsOf('far', 5301, [outside]));
+    lab.manifest('near.yaml', endpointsOf('near', 5301, [client1]));
+    await until('the services are there', 5000, async () => (await lab.serviceAddress('near')) !== '');
+
+    /** Bytes of each second of a stream under which something happens, and the MTU that the client believes in then. */
+    const stream = async (name: string, seconds: number, happens: () => Promise<unknown>) => {
+      const service = await lab.serviceAddress(name);
+      const command = ['iperf3', '-c', service, '-p', '5301', '-t', `${seconds}`, '-J'];
+      const running = lab.must('client-0', command, { timeoutMs: 60_000 });
+      await sleep(2000);
+      await happens();
+      const { intervals } = JSON.parse(await running) as { intervals: { sum: { bytes: number } }[] };
+      const route = await lab.must('client-0', ['ip', 'route', 'get', service]);
+      return { bytes: intervals.map(({ sum }) => sum.bytes), mtu: Number(/ mtu (\d+)/.exec(route)?.[1]) };
+    };
+
+    t.test('behind a router that says so', async (t) => {
+      const { bytes, mtu } = await stream('far', 5, () => lab.inside(['ip', 'link', 'set', 'far', 'mtu', '1000']));
+      t.equal(mtu, 1000, "the service's client has heard it, of the service's address");
+      t.ok((bytes.at(-1) ?? 0) > 100_000, `and goes on: ${bytes}`);
+    });
+
+    t.test('between two hosts, as probes find out', async (t) => {
+      const shrink = async () => {
+        // The bridge's port to hostb.
+        await lab.inside(['ip', 'link', 'set', 'u1', 'mtu', '1400']);
+        for (let n = 0; n < 2; n++) await run(targetEntry(lab.lab, 'hosta'), ['weft', 'ping', 'hostb']);
+        await sleep(1000);
+      };
+      const { bytes, mtu } = await stream('near', 15, shrink);
+      t.equal(mtu, 1350, 'what is left beside the tunnel');
+      t.ok((bytes.at(-1) ?? 0) > 100_000, `and goes on: ${bytes}`);
+      t.equal((await other).code, 0);
+      const full = await lab.must('client-0', ['ping', '-n', '-c', '1', '-M', 'do', '-s', '1322', client1]);
+      t.match(full, / 0% packet loss/, 'packets of that size pass');
+    });
+  },
+);
