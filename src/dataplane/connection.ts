@@ -43,8 +43,8 @@ export function serviceOf(c: Context, forward: number): number {
 
 /**
  * Points a service's connection at an endpoint, given by its index. The client keeps its address, unless the endpoint
- * would not answer through us, being the client itself (hairpin), or is not to see who is outside the cluster: then
- * it comes from this host.
+ * would not answer through us, being the client itself (hairpin) or behind this host's own stack while the client is
+ * this host, or is not to see who is outside the cluster: then it comes from this host.
  */
 export function pointAt(c: Context, forward: number, service: number, endpoint: number): boolean {
   const { services, endpoints: ends } = c.tables.services;
@@ -57,7 +57,7 @@ export function pointAt(c: Context, forward: number, service: number, endpoint: 
   const masked = (w[o + FLOW.state] & STATE.outside) !== 0 && (flags & SERVICE_FLAG.masquerade) !== 0;
   w[o + FLOW.state] |= STATE.translated | STATE.balanced;
   c.endpoints.begin(w, forward, ends[e + ENDPOINT.id]);
-  if (hairpin || masked) return masquerade(c, forward, e, port);
+  if (hairpin || masked || (isGateway(c, o) && isBehindHost(c, e))) return masquerade(c, forward, e, port);
   return setReply(c, forward, ends[e], ends[e + 1], ends[e + 2], ends[e + 3], port, w[o], w[o + 1], w[o + 2], w[o + 3]);
 }
 
@@ -70,9 +70,7 @@ function masquerade(c: Context, forward: number, e: number, port: number): boole
   const { tables } = c;
   const { local } = tables;
   const ends = tables.services.endpoints;
-  const way = lookup(tables.routes, ends[e], ends[e + 1], ends[e + 2], ends[e + 3]);
-  const kind = way < 0 ? 0 : tables.adjacencies[way * ADJACENCY_WORDS];
-  const inside = kind === ADJACENCY_KIND.host || kind === ADJACENCY_KIND.gateway;
+  const inside = isBehindHost(c, e);
   if (ends[e] !== 0 || ends[e + 1] !== 0 || ends[e + 2] !== MAPPED) {
     const g = local.gateway6;
     const foreign = c.crossing?.isForeign(tables, g[0], g[1], g[2], g[3]) ?? false;
@@ -94,6 +92,24 @@ function masquerade(c: Context, forward: number, e: number, port: number): boole
   const foreign = c.crossing?.isForeign(tables, 0, 0, MAPPED, local.gateway4 | 0) ?? false;
   const near = inside || foreign ? local.vtepAddress4 : local.gateway4;
   return setReply(c, forward, ends[e], ends[e + 1], ends[e + 2], ends[e + 3], port, 0, 0, MAPPED, near | 0);
+}
+
+/** Whether the client of the record at word `o` is this host: its processes come from the gateway's address. */
+function isGateway(c: Context, o: number): boolean {
+  const w = c.flows.words;
+  const { local } = c.tables;
+  if (w[o] === 0 && w[o + 1] === 0 && w[o + 2] === MAPPED) return w[o + 3] === (local.gateway4 | 0);
+  const g = local.gateway6;
+  return w[o] === (g[0] | 0) && w[o + 1] === (g[1] | 0) && w[o + 2] === (g[2] | 0) && w[o + 3] === (g[3] | 0);
+}
+
+/** Whether the way to the endpoint at `e` leads through the host's own stack. */
+function isBehindHost(c: Context, e: number): boolean {
+  const { tables } = c;
+  const ends = tables.services.endpoints;
+  const way = lookup(tables.routes, ends[e], ends[e + 1], ends[e + 2], ends[e + 3]);
+  const kind = way < 0 ? 0 : tables.adjacencies[way * ADJACENCY_WORDS];
+  return kind === ADJACENCY_KIND.host || kind === ADJACENCY_KIND.gateway;
 }
 
 /**

@@ -5,7 +5,7 @@ import { setU16, u16 } from '../../src/wire/bytes.ts';
 import { fold } from '../../src/wire/checksum.ts';
 import { icmpErrorAbout } from './errors.ts';
 import { run } from './family.ts';
-import { cluster, settle, TestHost, type TestService } from './host.ts';
+import { cluster, HOST_PORT, settle, TestHost, type TestService } from './host.ts';
 import { ipBytes, payloadOf, pseudoSum, read, tcpOffload, tcpPacket, udpPacket } from './packets.ts';
 
 const SYN = 2;
@@ -77,6 +77,20 @@ t.test('a pod that is its own endpoint reaches itself through its service', asyn
   settle([host]);
   t.match(host.at(0), [{ from: WEB, to: CLIENT, fromPort: 80, toPort: 1000, flags: SYN | ACK, valid: true }]);
 });
+
+t.test(
+  "a process of the host reaches its service's endpoints on hosts from another address than the host's own",
+  async (t) => {
+    const host = oneHost('172.31.0.11:8888', '10.244.1.11:80');
+    const seen: (string | undefined)[] = [];
+    for (let n = 0; n < 2; n++) {
+      host.io.inject(HOST_PORT, syn(1000 + n, '10.244.1.1'));
+      settle([host]);
+      seen.push(host.at(HOST_PORT - 16)[0]?.from, host.at(1)[0]?.from);
+    }
+    t.same(seen.filter(Boolean).sort(), ['10.244.1.0', '10.244.1.1'], 'its stack would keep the answer to itself');
+  },
+);
 
 t.test('UDP is balanced by flow', async (t) => {
   const host = new TestHost({

@@ -33,7 +33,28 @@ const SERVICES = [
   service('external', `externalIPs: [198.51.100.7, ${HOSTS.hosta}], ${WEB}, ports: [{port: 8088, targetPort: http}]`),
   service('sticky', `sessionAffinity: ClientIP, ${PLAIN}`),
   service('near', `internalTrafficPolicy: Local, ${PLAIN}`),
+  service(
+    'both',
+    `${WEB}, ports: [{name: t, port: 53, targetPort: 80}, {name: u, port: 53, protocol: UDP, targetPort: 8081}, {name: s, port: 53, protocol: SCTP}]`,
+  ),
+  service('late', 'publishNotReadyAddresses: true, ports: [{port: 80}]'),
+  service(
+    'hostnet',
+    'type: NodePort, selector: {app: hostnet}, ports: [{port: 80, targetPort: 8888, nodePort: 30088}]',
+  ),
+  service('hashed', PLAIN).replace('{name: hashed}', '{name: hashed, annotations: {weft.dev/proxy-mode: "ipvs:sh"}}'),
 ];
+
+/** A server in the network of hosta itself. */
+const HOST_SERVER = `apiVersion: v1
+kind: Pod
+metadata: {name: host-server, labels: {app: hostnet}}
+spec:
+  nodeName: hosta
+  hostNetwork: true
+  terminationGracePeriodSeconds: 1
+  containers: [{name: main, image: weft, command: [weft, netexec, --http-port, "8888"]}]
+`;
 
 /** A LoadBalancer whose only endpoint is on hosta. */
 const onHostA = (address: string) => `${service(
@@ -167,6 +188,60 @@ t.test('services from outside', { skip, timeout: 400_000 }, async (t) => {
     t.same(near.answers, { 'web-1': 20 }, "its own host's");
   });
 
+  t.test('TCP and UDP on one port, a scheduler of its own, endpoints that are not ready yet', async (t) => {
+    t.match(await lab.must('client-0', get('both:53/hostname')), /^web-\d$/);
+    const asked = await lab.tool('client-0', [
+      'udp-ask',
+      await lab.serviceAddress('both'),
+      '53',
+      'hostname',
+      '--count',
+      '6',
+    ]);
+    t.same(asked, { 'web-0': 2, 'web-1': 2, 'web-2': 2 });
+    t.match(
+      (await problems('hosta')).join('\n'),
+      /Service default\/both: spec\.ports\[2\]\.protocol: SCTP is not carried/,
+    );
+    const hashed = await lab.tool<HttpLoadResult>('client-0', [
+      'http-load',
+      'http://hashed/hostname',
+      '--requests',
+      '9',
+    ]);
+    t.equal(Object.keys(hashed.answers).length, 1, 'by the hash of the client');
+    t.equal((await lab.run('client-0', get('late/'))).code, 7, 'nobody yet');
+    lab.manifest(
+      'late.yaml',
+      `apiVersion: v1\nkind: Endpoints\nmetadata: {name: late}\nsubsets: [{notReadyAddresses: [{ip: ${await lab.address('web-1')}}], ports: [{port: 80}]}]\n`,
+    );
+    await until('it is served', 8000, async () => (await lab.run('client-0', get('late/'))).code === 0);
+  });
+
+  t.test('servers in the network of a host', async (t) => {
+    lab.manifest('host-server.yaml', HOST_SERVER);
+    await until('it answers', 10_000, async () => (await lab.run('client-1', get('hostnet/hostname'))).code === 0);
+    for (const from of ['client-0', 'client-1', 'hosta', 'hostb']) {
+      const { code: ended, stderr } = await lab.run(from, get(`${await lab.serviceAddress('hostnet')}/hostname`));
+      t.equal(ended, 0, `${from} by the cluster address: ${stderr}`);
+    }
+    for (const host of [HOSTS.hosta, HOSTS.hostb]) {
+      t.equal(await code(get(`${host}:30088/hostname`)), 0, `from outside by ${host}`);
+      for (const from of ['client-0', 'hosta', 'hostb']) {
+        const { code: ended, stderr } = await lab.run(from, get(`${host}:30088/hostname`));
+        t.equal(ended, 0, `${from} by ${host}: ${stderr}`);
+      }
+    }
+  });
+
+  t.test('an agent that is killed takes its services up again', async (t) => {
+    const agent = async () => (await lab.status()).hosts.find((host) => host.name === 'hosta');
+    await lab.inside(['kill', '-9', `${(await agent())?.agentPid}`]);
+    await until('it answers again', 20_000, async () => (await code(get(`${HOSTS.hosta}:30080/`, 1))) === 0);
+    t.equal(await code(get('172.31.0.205/hostname')), 0);
+    t.equal(await code(get(`${HOSTS.hosta}:8088/hostname`)), 0);
+  });
+
   t.test('what is in the way is said', async (t) => {
     lab.background([
       'nsenter',
@@ -180,7 +255,7 @@ t.test('services from outside', { skip, timeout: 400_000 }, async (t) => {
       'more.yaml',
       `${service('rival', `type: NodePort, ${HTTP(30_080)}`)}---\n${service('lb-rival', `type: LoadBalancer, loadBalancerIP: 172.31.0.205, ${PLAIN}`)}`,
     );
-    await until('all is said', 8000, async () => {
+    await until('all is said', 15_000, async () => {
       const text = (await problems('hostb')).join('\n');
       return (
         [
