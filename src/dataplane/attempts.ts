@@ -75,7 +75,7 @@ export class Attempts {
     const o = forward * FLOW_WORDS;
     const w = this.#flows.words;
     if ((w[o + FLOW.state] & STATE.trying) === 0) return;
-    w[o + FLOW.state] &= ~(STATE.trying | STATE.moving);
+    w[o + FLOW.state] &= ~(STATE.trying | STATE.moving | STATE.remembered);
     const slot = w[o + FLOW_WORDS + FLOW.held] - 1;
     w[o + FLOW_WORDS + FLOW.held] = 0;
     this.#meta[slot * META + 7] = this.#free;

@@ -278,6 +278,7 @@ export function moveOn(c: Context, forward: number, silent: boolean): void {
     if (c.endpoints.failed(failed, c.nowMs, another)) counters.gauges[GAUGE.endpointsEjected]++;
   }
   flows.newSerial(forward);
+  w[o + FLOW.state] &= ~STATE.remembered;
   const next = count > 0 && made < most ? chooseNext(c, service, outside, failed) : NO_ENDPOINT;
   if (next !== NO_ENDPOINT && pointAt(c, forward, service, next)) {
     counters.gauges[GAUGE.attemptsMoved]++;

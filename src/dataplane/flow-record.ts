@@ -48,6 +48,8 @@ export const STATE = {
   outside: 1024,
   /** Its endpoint is no longer the service's: it goes on for a time. */
   draining: 2048,
+  /** The endpoint that is tried still remembers an earlier connection with these ports, and has said so. */
+  remembered: 4096,
 } as const;
 
 /** The clock of flows. */

@@ -155,6 +155,52 @@ t.test('a refusal moves the connection to the next endpoint, unseen by the clien
   t.match(host.at(0), [{ from: WEB, flags: RST }], "once answered, a reset is the client's");
 });
 
+t.test('an endpoint that remembers an earlier connection with these ports is asked again at once', async (t) => {
+  const host = oneHost('10.244.1.11:80', '10.244.1.12:80');
+  const { endpoints } = host.pipeline.context;
+  const stale = (flags: number) =>
+    host.send(1, tcpPacket({ from: '10.244.1.11', to: CLIENT, fromPort: 80, toPort: 1000, flags, ack: 77 }));
+  const reset = () => host.send(0, tcpPacket({ from: CLIENT, to: WEB, fromPort: 1000, toPort: 80, flags: RST }));
+  host.send(0, syn(1000));
+  settle([host]);
+  t.match(host.at(1), [{ flags: SYN }]);
+  stale(ACK);
+  settle([host]);
+  t.match(host.at(0), [{ from: WEB, flags: ACK, valid: true }], 'the client hears of it');
+  reset();
+  settle([host]);
+  t.match(
+    host.at(1),
+    [
+      { flags: RST, valid: true },
+      { flags: SYN, fromPort: 1000, valid: true },
+    ],
+    'and asks again',
+  );
+  t.same(host.at(2), []);
+  t.equal(host.pipeline.context.attempts.held, 1, 'the packet is kept: it is no answer yet');
+
+  // Alive: it answers now. Dead, but for what its kernel remembers: it refuses, and that moves the connection on.
+  stale(RST | ACK);
+  settle([host]);
+  t.match(host.at(2), [{ flags: SYN, fromPort: 1000, valid: true }]);
+  t.same(host.at(0), []);
+  t.ok(endpoints.someFail, 'it has not been well in between');
+
+  const stubborn = oneHost('10.244.1.11:80', '10.244.1.12:80');
+  const again = tcpPacket({ from: '10.244.1.11', to: CLIENT, fromPort: 80, toPort: 1000, flags: ACK, ack: 77 });
+  stubborn.send(0, syn(1000));
+  for (let n = 0; n < 5; n++) {
+    stubborn.send(1, again.slice());
+    stubborn.send(0, tcpPacket({ from: CLIENT, to: WEB, fromPort: 1000, toPort: 80, flags: RST }));
+    settle([stubborn]);
+  }
+  t.equal(stubborn.at(0).length, 1, 'whoever goes on remembering is not believed twice');
+  stubborn.at(1);
+  stubborn.wait(250);
+  t.match(stubborn.at(2), [{ flags: SYN, fromPort: 1000, valid: true }], 'and left after 250 ms');
+});
+
 t.test('silence moves the connection on after 250 ms, 500 ms, 1 s and 2 s; then the client is refused', async (t) => {
   const host = oneHost('10.244.1.11:80', '10.244.1.12:80');
   host.send(0, syn(1000));

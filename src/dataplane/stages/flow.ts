@@ -112,7 +112,8 @@ export function hit(c: Context, i: number, record: number): void {
     return;
   }
   if (reply && (state & (STATE.balanced | STATE.answered)) === STATE.balanced && !answer(c, i, forward)) return;
-  track(c, f, reply, flags);
+  if (!reply && (flags & FLAG.rst) !== 0 && (w[f + FLOW.state] & STATE.remembered) !== 0) forgetEarlier(c, forward);
+  else track(c, f, reply, flags);
   w[f + FLOW.lastSeen] = flows.nowTicks;
   batch.flow[i] = record;
 }
@@ -124,7 +125,7 @@ function forgotten(c: Context, record: number): boolean {
   return c.flows.stale(record) || !endpointListed(c, record);
 }
 
-/** The first answer to a service's connection. False when it was a refusal, which moved the connection on. */
+/** The first answer to a service's connection. False when it was none: a refusal, which moved the connection on, … */
 function answer(c: Context, i: number, forward: number): boolean {
   const w = c.flows.words;
   const id = c.endpoints.isCurrent(w, forward) ? w[(forward + 1) * FLOW_WORDS + FLOW.endpoint] : -1;
@@ -138,9 +139,34 @@ function answer(c: Context, i: number, forward: number): boolean {
     c.batch.verdict[i] = DROP.consumed;
     return false;
   }
+  if (trying && c.batch.protocol[i] === PROTOCOL.tcp && (c.batch.tcpFlags[i] & FLAG.syn) === 0) {
+    remember(c, i, forward);
+    return false;
+  }
   if (trying) c.attempts.release(forward);
   if (id >= 0 && c.endpoints.someFail) c.endpoints.succeeded(id, c.nowMs);
   return true;
+}
+
+/**
+ * … or an acknowledgement of something else: the endpoint has a connection with these ports in TIME-WAIT, which the
+ * client had through another service or straight. The client answers with a reset (RFC 9293, 3.10.7.3), that ends it.
+ */
+function remember(c: Context, i: number, forward: number): void {
+  const f = forward * FLOW_WORDS;
+  if ((c.flows.words[f + FLOW.state] & STATE.remembered) !== 0) {
+    // Where that did not help, the time limit does.
+    c.batch.verdict[i] = DROP.consumed;
+    return;
+  }
+  c.flows.words[f + FLOW.state] |= STATE.remembered;
+  c.batch.flow[i] = forward ^ 1;
+}
+
+/** The client's reset is on its way: the held packet goes right behind it, where the client would wait for a second. */
+function forgetEarlier(c: Context, forward: number): void {
+  const state = c.flows.words[forward * FLOW_WORDS + FLOW.state];
+  if ((state & (STATE.trying | STATE.moving)) === STATE.trying) c.attempts.queueResend(forward);
 }
 
 /** The connection's state after a packet in one direction with these TCP flags. */
