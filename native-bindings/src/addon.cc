@@ -57,12 +57,13 @@ Napi::Value openUdpSocket(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   Napi::Object options;
   if (!requireOptions(info, "openUdp", options)) return env.Undefined();
-  double port, receiveBytes, sendBytes, sockets, first;
+  double port, receiveBytes, sendBytes, sockets, first, first6;
   if (!requireNumber(env, options, "port", 0, 65535, port)) return env.Undefined();
   if (!requireNumber(env, options, "receiveBufferBytes", 0, INT32_MAX / 2, receiveBytes)) return env.Undefined();
   if (!requireNumber(env, options, "sendBufferBytes", 0, INT32_MAX / 2, sendBytes)) return env.Undefined();
   if (!readNumber(env, options, "sockets", 1, 64, 1, sockets)) return env.Undefined();
   if (!readNumber(env, options, "firstSocketsIp4", 0, UINT32_MAX, 0, first)) return env.Undefined();
+  if (!readNumber(env, options, "firstSocketsIp6", 0, UINT32_MAX, 0, first6)) return env.Undefined();
   UdpRequest request;
   request.address = readText(options, "address");
   request.netns = readText(options, "netns");
@@ -73,6 +74,7 @@ Napi::Value openUdpSocket(const Napi::CallbackInfo& info) {
   request.gro = readFlag(options, "gro");
   request.sockets = static_cast<uint32_t>(sockets);
   request.firstSocketsIp4 = static_cast<uint32_t>(first);
+  request.firstSocketsIp6 = static_cast<uint32_t>(first6);
   UdpSocket socket;
   if (SystemError error = openUdp(request, socket)) {
     throwSystemError(env, error);
@@ -95,6 +97,7 @@ Napi::Value probe(const Napi::CallbackInfo& info) {
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("tunnelGso", found.tunnelGso);
   result.Set("bigTcp", found.bigTcp);
+  result.Set("bigTcp6", found.bigTcp6);
   result.Set("udpSegment", found.udpSegment);
   result.Set("udpGro", found.udpGro);
   result.Set("uso", found.uso);

@@ -32,7 +32,8 @@ struct Port {
   uint32_t encapBytes = 0;
   uint32_t mtu = 0;
   bool trustPartial = false;
-  uint32_t mergeBytes = 0;  // most payload of super-packets that are written as one; 0: none are
+  uint32_t mergeBytes = 0;  // most payload of IPv4 super-packets that are written as one; 0: none are
+  uint32_t mergeBytes6 = 0;
   bool sendOnly = false;  // another engine reads it
   bool polled = false;
   bool singles = false;  // its datagrams came one by one last time: no aggregates, as on a plain wire
@@ -74,7 +75,7 @@ class Engine {
   void transmitToUdp(Port& port, uint32_t packet);
   void transmitToTap(Port& port, uint32_t packet);
   uint32_t superPieces(const SuperPacket& super, iovec* pieces) const;
-  uint32_t mergeFollowing(const Port& port, MergedPacket& merged, uint32_t packet, uint32_t end, iovec* pieces,
+  uint32_t mergeFollowing(uint32_t mergeBytes, MergedPacket& merged, uint32_t packet, uint32_t end, iovec* pieces,
                           uint32_t used);
   bool write(Port& port, const iovec* pieces, uint32_t count);
   void flushQueues();

@@ -113,13 +113,16 @@ void EngineObject::attach(const Napi::CallbackInfo& info) {
     return;
   }
   const Napi::Object given = info[0].As<Napi::Object>();
-  double id, fd, vnet, encap, mtu, merge;
+  double id, fd, vnet, encap, mtu, merge, merge6;
   if (!requireNumber(env, given, "id", 0, kMaxPorts - 1, id)) return;
   if (!requireNumber(env, given, "fd", 0, INT32_MAX, fd)) return;
   if (!readNumber(env, given, "vnetHeaderBytes", 0, kVnetTunnelHeaderBytes, 0, vnet)) return;
   if (!readNumber(env, given, "encapBytes", 0, 128, 0, encap)) return;
   if (!readNumber(env, given, "mtu", 0, kMaxPacketBytes, 0, mtu)) return;
   if (!readNumber(env, given, "mergeBytes", 0, kMaxMergeBytes, 0, merge)) return;
+  if (!readNumber(env, given, "mergeBytes6", 0, kMaxMergeBytes, std::min<double>(merge, kMaxPacketBytes - 256), merge6)) {
+    return;
+  }
   const std::string kind = readText(given, "kind");
   auto port = std::make_unique<Port>();
   if (kind == "tun") port->kind = PortKind::kTun;
@@ -141,6 +144,7 @@ void EngineObject::attach(const Napi::CallbackInfo& info) {
   port->encapBytes = static_cast<uint32_t>(encap);
   port->mtu = static_cast<uint32_t>(mtu);
   port->mergeBytes = static_cast<uint32_t>(merge);
+  port->mergeBytes6 = static_cast<uint32_t>(merge6);
   port->gso = readFlag(given, "gso");
   port->trustPartial = readFlag(given, "trustPartial");
   port->sendOnly = readFlag(given, "sendOnly");

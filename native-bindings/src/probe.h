@@ -6,6 +6,7 @@ namespace weft {
 struct Capabilities {
   bool tunnelGso = false;
   bool bigTcp = false;
+  bool bigTcp6 = false;
   bool udpSegment = false;
   bool udpGro = false;
   bool uso = false;

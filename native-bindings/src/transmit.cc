@@ -20,6 +20,19 @@ namespace {
 constexpr uint32_t kMaxPieces = 1024;
 constexpr uint32_t kEthernetBytes = 14;
 constexpr uint16_t kEtherTypeIpv6 = 0x86dd;
+constexpr uint32_t kIpv6Bytes = 40, kUdpBytes = 8;
+
+// The outer UDP checksum of a frame over IPv6, where none may be left out (RFC 8200 section 8.1). Of a super-packet the
+// pseudo-header's sum, from which the kernel makes each segment's.
+void fillOuterChecksum(uint8_t* frame, uint32_t length, bool super) {
+  uint8_t* const ip = frame + kEthernetBytes;
+  uint8_t* const udp = ip + kIpv6Bytes;
+  const uint32_t udpBytes = length - kEthernetBytes - kIpv6Bytes;
+  const uint64_t pseudo = sumBytes(ip + 8, 32) + swap16(kUdp) + swap16(udpBytes);
+  store16Raw(udp + 6, 0);
+  if (super) store16Raw(udp + 6, foldSum(pseudo));
+  else storeChecksum(udp + 6, pseudo + sumBytes(udp, udpBytes), kUdp);
+}
 
 }  // namespace
 
@@ -99,7 +112,7 @@ bool Engine::write(Port& port, const iovec* pieces, uint32_t count) {
 }
 
 // Adds the payload of packets behind `i` that continue it; they leave with it. Returns the pieces used.
-uint32_t Engine::mergeFollowing(const Port& port, MergedPacket& merged, uint32_t i, uint32_t end, iovec* pieces,
+uint32_t Engine::mergeFollowing(uint32_t mergeBytes, MergedPacket& merged, uint32_t i, uint32_t end, iovec* pieces,
                                 uint32_t used) {
   const Descriptors& packets = memory_.descriptors;
   const int32_t outPort = packets.at(kOutPort, i);
@@ -119,7 +132,7 @@ uint32_t Engine::mergeFollowing(const Port& port, MergedPacket& merged, uint32_t
     }
     const Relation relation = merged.relate(packet, next.inner);
     if (relation == Relation::kOther) continue;
-    if (relation == Relation::kStops || !super || merged.payloadBytes + next.payloadBytes > port.mergeBytes) break;
+    if (relation == Relation::kStops || !super || merged.payloadBytes + next.payloadBytes > mergeBytes) break;
     if (next.gsoSize != merged.first.gsoSize) break;  // whoever cuts it again must not cut larger
     if (used + std::max(next.segments, 1u) > kMaxPieces - 1) break;
     const uint32_t count = superPieces(next, pieces + used);
@@ -179,8 +192,9 @@ void Engine::transmitToTun(Port& port, uint32_t i, uint32_t end) {
     return;
   }
   MergedPacket merged(super);
-  if (super.payloadBytes < port.mergeBytes && merged.mergeable()) {
-    count = mergeFollowing(port, merged, i, end, pieces + 1, count);
+  const uint32_t mergeBytes = inner.ipv6 ? port.mergeBytes6 : port.mergeBytes;
+  if (super.payloadBytes < mergeBytes && merged.mergeable()) {
+    count = mergeFollowing(mergeBytes, merged, i, end, pieces + 1, count);
   }
   if (merged.packets > 1) {
     merged.writeHeaders();
@@ -194,6 +208,15 @@ void Engine::transmitToTun(Port& port, uint32_t i, uint32_t end) {
   header.gsoSize = static_cast<uint16_t>(super.gsoSize);
   header.checksumStart = static_cast<uint16_t>(inner.l4);
   header.checksumOffset = static_cast<uint16_t>(inner.checksumOffset());
+  uint8_t front[kVnetTunnelHeaderBytes + kIpv6Bytes + kJumboBytes];
+  if (merged.isJumbo()) {
+    header.headerBytes = static_cast<uint16_t>(super.headerBytes + kJumboBytes);
+    header.checksumStart = static_cast<uint16_t>(inner.l4 + kJumboBytes);
+    memcpy(front, &header, port.vnetHeaderBytes);
+    merged.writeJumboHeader(front + port.vnetHeaderBytes);
+    pieces[0] = {front, port.vnetHeaderBytes + kIpv6Bytes + kJumboBytes};
+    pieces[1] = {packet + inner.l4, pieces[1].iov_len - inner.l4};
+  }
   stats_.add(kSyscallsWrite);
   if (writev(port.fd, pieces, static_cast<int>(count + 1)) >= 0) {
     if (merged.packets > 1) {
@@ -205,8 +228,9 @@ void Engine::transmitToTun(Port& port, uint32_t i, uint32_t end) {
   if (merged.packets > 1) {
     stats_.add(kMergeFallbacks);
     // The kernel takes 32 KB of memory in one piece for this, and may have none, where a packet of 64 KB needs none.
-    if ((errno == ENOMEM || errno == ENOBUFS || errno == EMSGSIZE) && port.mergeBytes > kMaxPacketBytes) {
-      port.mergeBytes = std::max(port.mergeBytes / 2, kMaxPacketBytes);
+    uint32_t& limit = inner.ipv6 ? port.mergeBytes6 : port.mergeBytes;
+    if ((errno == ENOMEM || errno == ENOBUFS || errno == EMSGSIZE) && limit > kMaxPacketBytes) {
+      limit = std::max(limit / 2, kMaxPacketBytes);
     }
     const int32_t outPort = packets.at(kOutPort, i);
     for (uint32_t k = 1; k < kMergeReach; k++) {
@@ -293,6 +317,11 @@ void Engine::transmitToTap(Port& port, uint32_t i) {
   const bool partial = (packets.at(kFlags, i) & kChecksumPartial) != 0;
   // What a flow has sent through the socket before must be on its way first.
   flushQueues();
+  const bool outerV6 = length > kEthernetBytes && load16(packet + 12) == kEtherTypeIpv6;
+  if (outerV6 && length < kEthernetBytes + kIpv6Bytes + kUdpBytes) {
+    stats_.add(kTxMalformed);
+    return;
+  }
   VnetHeader header;
   iovec pieces[kMaxPieces];
   pieces[0] = {&header, port.vnetHeaderBytes};
@@ -303,18 +332,18 @@ void Engine::transmitToTap(Port& port, uint32_t i) {
       stats_.add(kTxMalformed);
       return;
     }
+    if (outerV6) fillOuterChecksum(packet, length, false);
     pieces[1] = {packet, length};
     write(port, pieces, 2);
     return;
   }
   SuperPacket super;
-  if (!describeSuperAt(i, super) || super.inner.l3 < kEthernetBytes + 20 + 8) {
+  if (!describeSuperAt(i, super) || super.inner.l3 < kEthernetBytes + (outerV6 ? kIpv6Bytes : 20) + kUdpBytes) {
     stats_.add(kTxMalformed);
     return;
   }
   const InnerPacket& inner = super.inner;
-  const bool outerV6 = load16(packet + 12) == kEtherTypeIpv6;
-  const uint32_t outerIpBytes = outerV6 ? 40 : (packet[kEthernetBytes] & 15u) * 4;
+  const uint32_t outerIpBytes = outerV6 ? kIpv6Bytes : (packet[kEthernetBytes] & 15u) * 4;
   const uint32_t count = superPieces(super, pieces + 1);
   if (count == 0) {
     stats_.add(kTxMalformed);
@@ -324,7 +353,8 @@ void Engine::transmitToTap(Port& port, uint32_t i) {
     const uint32_t l4Bytes = inner.end - inner.l4;
     store16Raw(packet + inner.l4 + inner.checksumOffset(), foldSum(pseudoSum(packet, inner, l4Bytes)));
   }
-  header.flags = kVnetNeedsChecksum;
+  if (outerV6) fillOuterChecksum(packet, length, true);
+  header.flags = outerV6 ? kVnetNeedsChecksum | kVnetTunnelChecksum : kVnetNeedsChecksum;
   header.gsoType = static_cast<uint8_t>(packets.at(kGsoType, i) | (outerV6 ? kGsoUdpTunnelV6 : kGsoUdpTunnelV4));
   header.headerBytes = static_cast<uint16_t>(super.headerBytes);
   header.gsoSize = static_cast<uint16_t>(super.gsoSize);

@@ -33,7 +33,7 @@ struct VnetHeader {
 static_assert(sizeof(VnetHeader) == 24, "as the kernel has it");
 constexpr uint32_t kVnetHeaderBytes = 10;
 constexpr uint32_t kVnetTunnelHeaderBytes = 24;
-constexpr uint8_t kVnetNeedsChecksum = 1, kVnetDataValid = 2;
+constexpr uint8_t kVnetNeedsChecksum = 1, kVnetDataValid = 2, kVnetTunnelChecksum = 8;
 
 struct TunRequest {
   std::string name;

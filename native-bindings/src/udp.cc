@@ -55,6 +55,7 @@ SystemError openOne(const UdpRequest& request, int family, uint32_t index, UdpSo
   // Outer packets may be fragmented on the way, as the kernel's VXLAN allows; nobody's ICMP shrinks what we send.
   const int dontDiscover = IP_PMTUDISC_DONT;
   setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &dontDiscover, sizeof dontDiscover);
+  if (family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &dontDiscover, sizeof dontDiscover);
   result.receiveBufferBytes = setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, request.receiveBufferBytes);
   setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, request.sendBufferBytes);
   const int off = 0, on = 1;
@@ -79,7 +80,7 @@ SystemError steer(int fd, const UdpRequest& request) {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kDestination4),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, request.firstSocketsIp4, 2, 3),
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kDestination6 + 12),
-      BPF_JUMP(BPF_JMP | BPF_JA, 1, 0, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, request.firstSocketsIp6, 0, 1),
       BPF_STMT(BPF_RET | BPF_K, 0),
       BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xffff),
       BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, request.sockets),

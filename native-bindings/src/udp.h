@@ -26,6 +26,7 @@ struct UdpRequest {
   bool gro = false;
   uint32_t sockets = 1;          // more than one share the address, each for one worker
   uint32_t firstSocketsIp4 = 0;  // inner destination that always goes to the first of them, in host order; 0: none
+  uint32_t firstSocketsIp6 = 0;  // the same, by the last 32 bits of an IPv6 one
 };
 
 struct UdpSocket {

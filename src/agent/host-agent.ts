@@ -111,7 +111,8 @@ export class HostAgent {
       (message) => log.info(`solved: ${message}`),
     );
     const report = (pod: string, message: string) => log.info(`Pod ${pod}: ${message}`);
-    const environment = { native, tools: findTools(), offloads: offload.tun, mergeBytes: offload.mergeBytes, report };
+    const { tun: offloads, mergeBytes, mergeBytes6 } = offload;
+    const environment = { native, tools: findTools(), offloads, mergeBytes, mergeBytes6, report };
     const again = () => void this.#reconciler.request();
     this.pods = new LocalPods(environment, dataplane, settings.stateDir, log, again);
     const fast = {

@@ -8,7 +8,7 @@ import { isIPv4 } from 'node:net';
 import { HOST_PORT, OVERLAY_PORT, OVERLAY_PORT_6, OVERLAY_TAP_PORT } from '../control/compile.ts';
 import type { Dataplane } from '../dataplane/handle.ts';
 import type { NativeAddon } from '../io/native-addon.ts';
-import { parseAddress4 } from '../wire/address.ts';
+import { parseAddress, parseAddress4 } from '../wire/address.ts';
 import { AgentError, errnoOf } from './agent-error.ts';
 import { ipBatch } from './command.ts';
 import {
@@ -129,6 +129,7 @@ export class HostPorts {
       kind: 'tun',
       vnetHeaderBytes: device.vnetHeaderBytes,
       mergeBytes: Math.min(this.#offload.mergeBytes, PLAIN_MERGE_BYTES),
+      mergeBytes6: Math.min(this.#offload.mergeBytes6, PLAIN_MERGE_BYTES),
     });
   }
 
@@ -146,7 +147,8 @@ export class HostPorts {
           gso,
           gro,
           sockets: this.#dataplane.workers,
-          firstSocketsIp4: parseAddress4(config.network.families[0]?.gateway ?? '') ?? 0,
+          firstSocketsIp4: parseAddress4(gatewayOf(config.network, true)) ?? 0,
+          firstSocketsIp6: parseAddress(gatewayOf(config.network, false))?.[3] ?? 0,
         }),
       'port-busy',
       `UDP port ${udpPort} of ${address} is in use`,
@@ -204,6 +206,10 @@ export class HostPorts {
   async close(): Promise<void> {
     for (const id of [...this.#open.keys()]) await this.#closePort(id);
   }
+}
+
+function gatewayOf(network: HostNetwork, isV4: boolean): string {
+  return network.families.find((family) => family.isV4 === isV4)?.gateway ?? '';
 }
 
 async function patiently<T>(open: () => T, code: string, message: string, remedy: string): Promise<T> {

@@ -110,13 +110,14 @@ export class LocalPods {
       if (device) {
         const { fd, vnetHeaderBytes } = device;
         const address4 = parseAddress4(plan.address);
-        const { mergeBytes } = this.#env;
+        const { mergeBytes, mergeBytes6 } = this.#env;
         await this.#dataplane.attach({
           id: pod.port,
           fd,
           kind: 'tun',
           vnetHeaderBytes,
           mergeBytes,
+          mergeBytes6,
           mtu: plan.mtu,
           address4,
         });

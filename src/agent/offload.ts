@@ -22,8 +22,9 @@ export interface Offload {
   gro: boolean;
   /** Of the TUN devices. */
   tun: boolean;
-  /** Most bytes of one connection that go into a pod at once. */
+  /** Most bytes of one connection that go into a pod at once, in IPv4 and in IPv6. */
   mergeBytes: number;
+  mergeBytes6: number;
   /** What was found, as a sentence. */
   detail: string;
 }
@@ -47,14 +48,15 @@ export function chooseOffload(requested: OffloadRequest, probe: Probe): Offload 
   if (!has[mode])
     throw new AgentError('offload-missing', `--offload ${mode} is not to be had (${found})`, 'use --offload auto');
   const full = mode !== 'batched';
-  const mergeBytes = !full ? 0 : probe.bigTcp ? MERGE_BYTES : PLAIN_MERGE_BYTES;
+  const merge = (big: boolean) => (!full ? 0 : big ? MERGE_BYTES : PLAIN_MERGE_BYTES);
   return {
     mode,
     forced: requested !== 'auto',
     gso: full && probe.udpSegment,
     gro: full,
     tun: full,
-    mergeBytes,
+    mergeBytes: merge(probe.bigTcp),
+    mergeBytes6: merge(probe.bigTcp6),
     detail: found,
   };
 }

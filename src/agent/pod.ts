@@ -22,8 +22,9 @@ export interface PodEnvironment {
   native: Pick<NativeAddon, 'openTun' | 'closeFd'>;
   tools: Tools;
   offloads: boolean;
-  /** Most bytes of one connection that the device takes at once. */
+  /** Most bytes of one connection that the device takes at once, in IPv4 and in IPv6. */
   mergeBytes: number;
+  mergeBytes6: number;
   /** Something happened to a container, in one sentence. */
   report(pod: string, message: string): void;
 }

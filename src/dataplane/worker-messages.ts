@@ -14,6 +14,7 @@ export interface PortAttachment {
   vnetHeaderBytes?: number | undefined;
   /** TUN: most bytes of consecutive TCP super-packets that it takes as one (native-addon.ts). */
   mergeBytes?: number | undefined;
+  mergeBytes6?: number | undefined;
   /** UDP: whether the socket takes UDP_SEGMENT and gives UDP_GRO. */
   gso?: boolean | undefined;
   gro?: boolean | undefined;

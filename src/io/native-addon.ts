@@ -47,6 +47,8 @@ export interface UdpOptions {
   readonly sockets?: number;
   /** Inner IPv4 destination that always goes to the first of them, in host order. */
   readonly firstSocketsIp4?: number;
+  /** The same in IPv6, by the address's last 32 bits. */
+  readonly firstSocketsIp6?: number;
 }
 
 export interface UdpSocket {
@@ -68,6 +70,8 @@ export interface NativeCapabilities {
   readonly uso: boolean;
   /** IPv4 takes TCP super-packets of more than 65,535 bytes from a device (Linux 6.3). */
   readonly bigTcp: boolean;
+  /** IPv6 takes them with a jumbo payload option. */
+  readonly bigTcp6: boolean;
   /** Variant of the checksum in use: 'avx2', 'sse2' or 'scalar'. */
   readonly checksum: string;
 }
@@ -90,8 +94,10 @@ export interface NativePort {
   readonly mtu?: number | undefined;
   /** UDP: a checksum field that equals its pseudo-header's sum is an unfinished one (same-machine underlays). */
   readonly trustPartial?: boolean | undefined;
-  /** TUN: most payload bytes of consecutive TCP super-packets that are written as one; above 65,535 with `bigTcp`. */
+  /** TUN: most payload bytes of consecutive IPv4 TCP super-packets that are written as one; above 65,535 with `bigTcp`. */
   readonly mergeBytes?: number | undefined;
+  /** The same for IPv6, and `bigTcp6`. */
+  readonly mergeBytes6?: number | undefined;
   /** Packets are sent to it, and never received: another engine does that. */
   readonly sendOnly?: boolean | undefined;
 }

@@ -29,7 +29,15 @@ t.test('each missing thing comes with what to do', async (t) => {
   t.doesNotThrow(() => requireChecks([{ ...tool, optional: true }]));
 });
 
-const ALL = { tunnelGso: true, bigTcp: true, udpSegment: true, udpGro: true, uso: true, checksum: 'avx2' };
+const ALL = {
+  tunnelGso: true,
+  bigTcp: true,
+  bigTcp6: true,
+  udpSegment: true,
+  udpGro: true,
+  uso: true,
+  checksum: 'avx2',
+};
 
 t.test('the fastest way that is there, or the one asked for', async (t) => {
   t.match(chooseOffload('auto', ALL), { mode: 'tunnel-gso', gso: true, gro: true, tun: true });
@@ -40,6 +48,7 @@ t.test('the fastest way that is there, or the one asked for', async (t) => {
   t.throws(() => chooseOffload('tunnel-gso', none), { code: 'offload-missing' });
   t.equal(chooseOffload('auto', ALL).mergeBytes, 256 * 1024, 'of one connection at once');
   t.equal(chooseOffload('auto', { ...ALL, bigTcp: false }).mergeBytes, PLAIN_MERGE_BYTES, 'as an IPv4 length tells it');
+  t.equal(chooseOffload('auto', { ...ALL, bigTcp6: false }).mergeBytes6, PLAIN_MERGE_BYTES, "as IPv6's does");
   t.equal(chooseOffload('batched', ALL).mergeBytes, 0);
   t.match(chooseOffload('auto', ALL).detail, 'tunnel GSO: yes, UDP GSO: yes, UDP GRO: yes; checksums by avx2');
 });

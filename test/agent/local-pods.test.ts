@@ -23,7 +23,14 @@ function setup(stateDir = join(root, `${++states}`)) {
     },
     closeFd: () => {},
   };
-  const env = { native, tools: { nsenter: '', unshare: '', sh: '' }, offloads: false, mergeBytes: 0, report: () => {} };
+  const env = {
+    native,
+    tools: { nsenter: '', unshare: '', sh: '' },
+    offloads: false,
+    mergeBytes: 0,
+    mergeBytes6: 0,
+    report: () => {},
+  };
   let gone = 0;
   const lines: string[] = [];
   const pods = new LocalPods(

@@ -118,10 +118,15 @@ export class Bench {
   readonly stats = new Float64Array(this.addon.statNames.length);
   readonly io = new NativeIo(this.vector, { waker: this.waker, stats: this.stats });
   readonly #fds: number[] = [this.waker];
+  readonly #underlay: '127.0.0.1' | '::1';
+
+  constructor(underlay: '127.0.0.1' | '::1' = '127.0.0.1') {
+    this.#underlay = underlay;
+  }
 
   udp(options: Partial<NativePort> & { gro?: boolean } = {}): number {
     const socket = this.addon.openUdp({
-      address: '127.0.0.1',
+      address: this.#underlay,
       port: 0,
       receiveBufferBytes: 4 << 20,
       sendBufferBytes: 4 << 20,
@@ -142,15 +147,15 @@ export class Bench {
     return this.stats[this.addon.statNames.indexOf(name)] ?? Number.NaN;
   }
 
-  /** Appends a packet to the vector, bound for port 1 at 127.0.0.1:`port`. Returns its index. */
+  /** Appends a packet to the vector, bound for `port` at the underlay's address by port 1. Returns its index. */
   queue(bytes: Uint8Array, port: number): number {
     const i = this.vector.append(bytes.length);
     if (i < 0) throw new Error('the vector is full');
     this.vector.arena.set(bytes, this.vector.offset[i]);
     this.vector.outPort[i] = 1;
     this.vector.l3Offset[i] = ENCAP_BYTES;
-    this.vector.peer2[i] = 0xffff;
-    this.vector.peer3[i] = 0x7f000001;
+    this.vector.peer2[i] = this.#underlay === '::1' ? 0 : 0xffff;
+    this.vector.peer3[i] = this.#underlay === '::1' ? 1 : 0x7f000001;
     this.vector.peerPort[i] = port;
     return i;
   }

@@ -28,13 +28,22 @@ function namespace(t: Test): string {
 }
 
 /** A TUN device `eth0` with an address and the default route, attached to the bench as port `id`. */
-function pod(bench: Bench, netns: string, address: string, id: number, offloads: boolean, mergeBytes = 0): TunDevice {
+function pod(
+  bench: Bench,
+  netns: string,
+  address: string,
+  id: number,
+  offloads: boolean,
+  mergeBytes = 0,
+  mergeBytes6 = 0,
+): TunDevice {
   const tun = addon.openTun({ name: 'eth0', netns: `/run/netns/${netns}`, kind: 'tun', offloads });
   bench.own(tun.fd);
-  bench.io.attach({ id, kind: 'tun', fd: tun.fd, vnetHeaderBytes: tun.vnetHeaderBytes, mergeBytes });
-  ip('-n', netns, 'addr', 'add', `${address}/32`, 'dev', 'eth0');
+  bench.io.attach({ id, kind: 'tun', fd: tun.fd, vnetHeaderBytes: tun.vnetHeaderBytes, mergeBytes, mergeBytes6 });
+  const six = address.includes(':');
+  ip('-n', netns, 'addr', 'add', `${address}/${six ? 128 : 32}`, 'dev', 'eth0');
   ip('-n', netns, 'link', 'set', 'eth0', 'mtu', '1450', 'up');
-  ip('-n', netns, 'route', 'add', 'default', 'dev', 'eth0');
+  ip('-n', netns, ...(six ? ['-6'] : []), 'route', 'add', 'default', 'dev', 'eth0');
   return tun;
 }
 
@@ -96,49 +105,65 @@ for (const offloads of [true, false]) {
   });
 }
 
+/** TCP, and not what a kernel says to its neighbours by itself. */
+function isOurs(arena: Uint8Array, o: number): boolean {
+  return arena[o]! >> 4 === 4 ? arena[o + 9] === TCP : arena[o + 6] === TCP;
+}
+
 const SERVER = `
   const hash = require('crypto').createHash('sha1');
   require('net').createServer((s) => {
     s.on('data', (d) => hash.update(d)).on('end', () => { console.log(hash.digest('hex')); process.exit(); });
-  }).listen(5000, () => console.log('ready'));`;
+  }).listen(5000, '::', () => console.log('ready'));`;
 const CLIENT = `
   const c = require('crypto');
-  const s = require('net').connect(5000, '10.244.7.3');
+  const s = require('net').connect(5000, process.argv[1]);
   const bytes = c.createHash('sha512').update('weft').digest();
   s.end(Buffer.concat(Array(200_000).fill(bytes)));`;
 
-for (const [from, to, mergeBytes] of [
-  [true, true, 0],
-  [true, true, 64_000],
-  [true, true, addon.probe().bigTcp ? 262_144 : 64_000],
-  [true, false, 262_144],
-  [false, true, 0],
+const { bigTcp, bigTcp6 } = addon.probe();
+
+for (const [family, from, to, mergeBytes] of [
+  [4, true, true, 0],
+  [4, true, true, 64_000],
+  [4, true, true, bigTcp ? 262_144 : 64_000],
+  [4, true, false, 262_144],
+  [4, false, true, 0],
+  [6, true, true, 0],
+  [6, true, true, 64_000],
+  [6, true, true, bigTcp6 ? 262_144 : 64_000],
+  [6, true, false, 262_144],
+  [6, false, true, 0],
 ] as const) {
   t.test(
-    `TCP between pods, offloads ${from} to ${to}, merged to ${mergeBytes} bytes`,
+    `TCP over IPv${family} between pods, offloads ${from} to ${to}, merged to ${mergeBytes} bytes`,
     { skip, timeout: 25_000 },
     async (t) => {
       const bench = new Bench();
       t.teardown(() => bench.close());
       const [one, two] = [namespace(t), namespace(t)];
-      pod(bench, one, '10.244.7.2', 16, from);
-      pod(bench, two, '10.244.7.3', 17, to, mergeBytes);
+      const [client4, server4] = ['10.244.7.2', '10.244.7.3'];
+      const server = family === 4 ? server4 : 'fd00:10:244:7::3';
+      pod(bench, one, family === 4 ? client4 : 'fd00:10:244:7::2', 16, from);
+      pod(bench, two, server, 17, to, family === 4 ? mergeBytes : 0, family === 6 ? mergeBytes : 0);
       const run = (netns: string, code: string) =>
-        spawn('ip', ['netns', 'exec', netns, process.execPath, '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
-      const server = run(two, SERVER);
-      t.teardown(() => server.kill());
+        spawn('ip', ['netns', 'exec', netns, process.execPath, '-e', code, server], {
+          stdio: ['ignore', 'pipe', 'inherit'],
+        });
+      const listener = run(two, SERVER);
+      t.teardown(() => listener.kill());
       let output = '';
       let client: ReturnType<typeof run> | undefined;
-      server.stdout?.on('data', (data: Buffer) => {
+      listener.stdout?.on('data', (data: Buffer) => {
         output += data.toString();
         client ??= run(one, CLIENT);
       });
       t.teardown(() => client?.kill());
       const { vector } = bench;
-      while (server.exitCode === null || !/[0-9a-f]{40}/.test(output)) {
+      while (listener.exitCode === null || !/[0-9a-f]{40}/.test(output)) {
         bench.io.exchange(vector, 2);
         for (let i = 0; i < vector.count; i++) {
-          if (vector.arena[vector.offset[i]!]! >> 4 === 4) vector.outPort[i] = vector.inPort[i] === 16 ? 17 : 16;
+          if (isOurs(vector.arena, vector.offset[i]!)) vector.outPort[i] = vector.inPort[i] === 16 ? 17 : 16;
         }
         await turn();
       }
@@ -167,7 +192,7 @@ for (const [from, to, mergeBytes] of [
 t.test('super-packets that continue each other leave in one write', { skip }, async (t) => {
   const bench = new Bench();
   t.teardown(() => bench.close());
-  pod(bench, namespace(t), '10.244.2.9', 16, true, 20_000);
+  pod(bench, namespace(t), '10.244.2.9', 16, true, 20_000, 20_000);
   const size = 2800;
   const packet = (seq: number, more: Partial<Parameters<typeof encapsulated>[0]> = {}, gso = true) => {
     const payload = randomBytes(size, seq + 1);
@@ -204,7 +229,9 @@ t.test('super-packets that continue each other leave in one write', { skip }, as
     ['not a FIN', 2, () => [packet(0), packet(1, { tcpFlags: 0x11 })]],
     ['not past a FIN', 2, () => [packet(0, { tcpFlags: 0x11 }), packet(1)]],
     ['nothing overtakes a packet of its own connection', 3, () => [packet(0), packet(1, {}, false), packet(2)]],
-    ['not IPv6', 2, () => [0, 1].forEach((k) => packet(k, { ipv6: true }))],
+    ['nor IPv6 with IPv4', 2, () => [packet(0), packet(1, { ipv6: true })]],
+    ['IPv6', 1, () => [0, 1, 2].forEach((k) => packet(k, { ipv6: true }))],
+    ['not with another hop limit', 2, () => [packet(0, { ipv6: true }), packet(1, { ipv6: true, ttl: 62 })]],
   ];
   for (const [name, expected, queue] of cases) t.equal(writes(queue), expected, name);
 });
@@ -228,7 +255,30 @@ t.test('a device that goes away is counted and not polled any more', { skip }, a
   bench.io.detach(16);
 });
 
-/** Ethernet, IPv4 and UDP in front of what `encapsulated` makes, as it goes into a TAP. */
+/** Ethernet, IPv6 and UDP in front of what `encapsulated` makes, as it goes into a TAP. */
+function outerFrame6(mac: string, inner: Buffer): Buffer {
+  const frame = Buffer.alloc(62);
+  Buffer.from(mac.replaceAll(':', ''), 'hex').copy(frame);
+  Buffer.from('0a0000000009', 'hex').copy(frame, 6);
+  frame.writeUInt16BE(0x86dd, 12);
+  frame[14] = 0x60;
+  frame.writeUInt16BE(8 + inner.length, 18);
+  frame[20] = 17;
+  frame[21] = 64;
+  for (const [at, last] of [
+    [22, 1],
+    [38, 2],
+  ] as const) {
+    frame.writeUInt32BE(0xfd000192, at);
+    frame[at + 15] = last;
+  }
+  frame.writeUInt16BE(50_000, 54);
+  frame.writeUInt16BE(4789, 56);
+  frame.writeUInt16BE(8 + inner.length, 58);
+  return Buffer.concat([frame, inner]);
+}
+
+/** The same over IPv4. */
 function outerFrame(mac: string, inner: Buffer): Buffer {
   const frame = Buffer.alloc(42);
   Buffer.from(mac.replaceAll(':', ''), 'hex').copy(frame);
@@ -248,62 +298,90 @@ function outerFrame(mac: string, inner: Buffer): Buffer {
 
 const noTunnel = skip || (!addon.probe().tunnelGso && 'this kernel has no UDP tunnel segmentation on TAP (6.17)');
 
-t.test('a super-packet leaves through a TAP with its outer headers', { skip: noTunnel }, async (t) => {
-  const bench = new Bench();
-  t.teardown(() => bench.close());
-  const [one, two] = [namespace(t), namespace(t)];
-  ip('link', 'add', 'under', 'netns', one, 'type', 'veth', 'peer', 'name', 'under', 'netns', two);
-  for (const [n, netns] of [one, two].entries()) {
-    ip('-n', netns, 'addr', 'add', `192.168.99.${n + 1}/24`, 'dev', 'under');
-    ip('-n', netns, 'link', 'set', 'under', 'up');
-  }
-  const tap = addon.openTun({
-    name: 'tap0',
-    netns: `/run/netns/${one}`,
-    kind: 'tap',
-    offloads: true,
-    tunnelGso: true,
-  });
-  bench.own(tap.fd);
-  t.equal(tap.vnetHeaderBytes, 24);
-  ip('-n', one, 'link', 'set', 'tap0', 'address', '0a:00:00:00:00:01', 'up');
-  const settings = ['ip_forward=1', 'conf.tap0.rp_filter=0', 'conf.all.rp_filter=0', 'conf.tap0.accept_local=1'];
-  execFileSync('ip', ['netns', 'exec', one, 'sysctl', '-qw', ...settings.map((s) => `net.ipv4.${s}`)]);
-  const socket = addon.openUdp({
-    address: '192.168.99.2',
-    port: 4789,
-    netns: `/run/netns/${two}`,
-    receiveBufferBytes: 4 << 20,
-    sendBufferBytes: 4 << 20,
-    gso: true,
-    gro: true,
-  });
-  bench.own(socket.fd);
-  bench.io.attach({ id: 1, kind: 'udp', fd: socket.fd, encapBytes: ENCAP_BYTES, mtu: 1450, trustPartial: true });
-  bench.io.attach({ id: 2, kind: 'tap', fd: tap.fd, vnetHeaderBytes: 24 });
+for (const [outer, inner6, cut] of [
+  [4, false, false],
+  [4, true, false],
+  [6, false, false],
+  [6, true, false],
+  [4, true, true],
+  [6, false, true],
+  [6, true, true],
+] as const) {
+  const how = `IPv${inner6 ? 6 : 4} in IPv${outer}${cut ? ', cut by the kernel' : ''}`;
+  t.test(`a super-packet leaves through a TAP with its outer headers: ${how}`, { skip: noTunnel }, async (t) => {
+    const bench = new Bench();
+    t.teardown(() => bench.close());
+    const [one, two] = [namespace(t), namespace(t)];
+    ip('link', 'add', 'under', 'netns', one, 'type', 'veth', 'peer', 'name', 'under', 'netns', two);
+    for (const [n, netns] of [one, two].entries()) {
+      ip('-n', netns, 'addr', 'add', `192.168.99.${n + 1}/24`, 'dev', 'under');
+      ip('-n', netns, 'addr', 'add', `fd00:192::${n + 1}/64`, 'dev', 'under', 'nodad');
+      ip('-n', netns, 'link', 'set', 'under', 'up');
+    }
+    if (outer === 6) ip('netns', 'exec', one, 'ping', '-6', '-c', '1', '-w', '3', 'fd00:192::2');
+    // A device that cannot segment: the kernel does, and makes all checksums.
+    const off = ['tso', 'gso', 'gro', 'tx', 'rx', 'tx-udp_tnl-segmentation', 'tx-udp_tnl-csum-segmentation'];
+    const ethtool = ['-K', 'under', ...off.flatMap((feature) => [feature, 'off'])];
+    if (cut) for (const netns of [one, two]) ip('netns', 'exec', netns, 'ethtool', ...ethtool);
+    const tap = addon.openTun({
+      name: 'tap0',
+      netns: `/run/netns/${one}`,
+      kind: 'tap',
+      offloads: true,
+      tunnelGso: true,
+    });
+    bench.own(tap.fd);
+    t.equal(tap.vnetHeaderBytes, 24);
+    ip('-n', one, 'link', 'set', 'tap0', 'address', '0a:00:00:00:00:01', 'up');
+    const settings = ['ip_forward=1', 'conf.tap0.rp_filter=0', 'conf.all.rp_filter=0', 'conf.tap0.accept_local=1'];
+    const sysctls = [...settings.map((s) => `net.ipv4.${s}`), 'net.ipv6.conf.all.forwarding=1'];
+    execFileSync('ip', ['netns', 'exec', one, 'sysctl', '-qw', ...sysctls]);
+    const socket = addon.openUdp({
+      address: outer === 4 ? '192.168.99.2' : 'fd00:192::2',
+      port: 4789,
+      netns: `/run/netns/${two}`,
+      receiveBufferBytes: 4 << 20,
+      sendBufferBytes: 4 << 20,
+      gso: true,
+      gro: true,
+    });
+    bench.own(socket.fd);
+    const trustPartial = !cut;
+    bench.io.attach({ id: 1, kind: 'udp', fd: socket.fd, encapBytes: ENCAP_BYTES, mtu: 1430, trustPartial });
+    bench.io.attach({ id: 2, kind: 'tap', fd: tap.fd, vnetHeaderBytes: 24 });
 
-  const sent = encapsulated({ protocol: TCP, payload: randomBytes(30_000, 5), partial: true });
-  const whole = encapsulated({ protocol: TCP, payload: randomBytes(100, 6) });
-  for (const inner of [sent, whole]) {
-    const i = bench.queue(outerFrame('0a:00:00:00:00:01', inner), 0);
-    bench.vector.outPort[i] = 2;
-    bench.vector.l3Offset[i] = 42 + ENCAP_BYTES;
-    if (inner === whole) continue;
-    bench.vector.gsoType[i] = GSO_TCPV4;
-    bench.vector.gsoSize[i] = 1398;
-    bench.vector.flags[i] = PACKET_FLAG.checksumPartial;
-    bench.vector.checksumStart[i] = 42 + ENCAP_BYTES + 20;
-    bench.vector.checksumOffset[i] = 16;
-  }
-  bench.io.exchange(bench.vector, 0);
-  const got = bench.receive();
-  t.same(
-    got.map((packet) => packet.bytes),
-    [sent, whole],
-    'whole, because nothing on the way had to cut it',
-  );
-  t.match(got[0], { gsoType: GSO_TCPV4, gsoSize: 1398, flags: PACKET_FLAG.checksumPartial, peerPort: 50_000 });
-});
+    const sent = encapsulated({ protocol: TCP, payload: randomBytes(30_000, 5), partial: true, ipv6: inner6 });
+    const whole = encapsulated({ protocol: TCP, payload: randomBytes(101, 6), ipv6: inner6 });
+    const [prefix, ipBytes] = [outer === 4 ? 42 : 62, inner6 ? 40 : 20];
+    const gsoType = inner6 ? GSO_TCPV6 : GSO_TCPV4;
+    const gsoSize = 1430 - ipBytes - 32;
+    for (const inner of [sent, whole]) {
+      const frame = (outer === 4 ? outerFrame : outerFrame6)('0a:00:00:00:00:01', inner);
+      const i = bench.queue(frame, 0);
+      bench.vector.outPort[i] = 2;
+      bench.vector.l3Offset[i] = prefix + ENCAP_BYTES;
+      if (inner === whole) continue;
+      bench.vector.gsoType[i] = gsoType;
+      bench.vector.gsoSize[i] = gsoSize;
+      bench.vector.flags[i] = PACKET_FLAG.checksumPartial;
+      bench.vector.checksumStart[i] = prefix + ENCAP_BYTES + ipBytes;
+      bench.vector.checksumOffset[i] = 16;
+    }
+    bench.io.exchange(bench.vector, 0);
+    const got = bench.receive();
+    const last = got.at(-1);
+    t.same(last?.bytes, whole, 'the small one comes last');
+    const payload = Buffer.concat(got.slice(0, -1).map((packet) => packet.bytes.subarray(ENCAP_BYTES + ipBytes + 32)));
+    t.ok(payload.equals(sent.subarray(ENCAP_BYTES + ipBytes + 32)), 'every byte, in order');
+    const counters = execFileSync('ip', ['netns', 'exec', two, 'cat', '/proc/net/snmp', '/proc/net/snmp6']).toString();
+    t.notMatch(counters, /Udp6InCsumErrors\s+[1-9]/, 'with outer checksums that the kernel believes');
+    t.equal(bench.stat('checksumBad'), 0, 'and inner ones that are true');
+    if (cut) return;
+    t.equal(got.length, 2, 'whole, because nothing on the way had to cut it');
+    t.same(got[0]?.bytes, sent);
+    t.match(got[0], { gsoType, gsoSize, flags: PACKET_FLAG.checksumPartial, peerPort: 50_000 });
+  });
+}
 
 // Plain JavaScript, which a worker takes however this test was started; it waits as the dataplane does.
 const WAITER = `

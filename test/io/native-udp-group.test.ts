@@ -7,10 +7,18 @@ const addon = loadNativeAddon();
 const udp = { address: '127.0.0.1', port: 0, receiveBufferBytes: 1 << 20, sendBufferBytes: 1 << 20 };
 const none = { ...udp, gso: false, gro: false };
 const GATEWAY = 0x0a_f4_01_01;
+/** Its last 32 bits. */
+const GATEWAY6 = 1;
 
 /** As many engines as sockets, each reading one. */
 function group(t: Test, count: number): { port: number; readers: Bench[] } {
-  const socket = addon.openUdp({ ...none, gro: true, sockets: count, firstSocketsIp4: GATEWAY });
+  const socket = addon.openUdp({
+    ...none,
+    gro: true,
+    sockets: count,
+    firstSocketsIp4: GATEWAY,
+    firstSocketsIp6: GATEWAY6,
+  });
   t.equal(socket.fds.length, count);
   t.equal(socket.fd, socket.fds[0]);
   const readers = socket.fds.map((fd) => {
@@ -47,6 +55,9 @@ for (const count of [2, 3, 4]) {
     const gateway = packetTo(0);
     gateway.writeUInt32BE(GATEWAY, ENCAP_BYTES + 16);
     for (let n = 0; n < 5; n++) send(gateway, 0);
+    const gateway6 = packetTo(GATEWAY6, true);
+    gateway6.writeUInt16BE(0, ENCAP_BYTES + 36);
+    for (let n = 0; n < 5; n++) send(gateway6, 0);
     const arp = packetTo(1);
     arp.writeUInt16BE(0x0806, ENCAP_BYTES - 2);
     send(arp, 0);

@@ -28,9 +28,14 @@ import {
   UDP,
 } from './native-packets.ts';
 
-function pair(t: Test, receiver: { trustPartial?: boolean; gro?: boolean } = {}, sender: { gso?: boolean } = {}) {
-  const from = new Bench();
-  const to = new Bench();
+function pair(
+  t: Test,
+  receiver: { trustPartial?: boolean; gro?: boolean } = {},
+  sender: { gso?: boolean } = {},
+  underlay: '127.0.0.1' | '::1' = '127.0.0.1',
+) {
+  const from = new Bench(underlay);
+  const to = new Bench(underlay);
   t.teardown(() => {
     from.close();
     to.close();
@@ -52,22 +57,26 @@ function queueSuper(bench: Bench, inner: Inner, gsoSize: number, port: number): 
   return bytes;
 }
 
-for (const [name, inner, gsoType] of [
+const SUPER_PACKETS: readonly (readonly [string, Inner, number])[] = [
   ['TCP over IPv4', { protocol: TCP, payload: randomBytes(40_000, 1), tcpFlags: 0x18 }, GSO_TCPV4],
   ['TCP over IPv6', { protocol: TCP, payload: randomBytes(40_000, 2), tcpFlags: 0x18, ipv6: true }, GSO_TCPV6],
   ['UDP over IPv4', { protocol: UDP, payload: randomBytes(40_000, 3) }, GSO_UDP_L4],
   ['UDP over IPv6', { protocol: UDP, payload: randomBytes(40_000, 4), ipv6: true }, GSO_UDP_L4],
   ['without DF, ids in order', { protocol: TCP, payload: randomBytes(9000, 5), dontFragment: false }, GSO_TCPV4],
-] as const) {
-  t.test(`a super-packet comes out as it went in: ${name}`, async (t) => {
-    const { from, to, port } = pair(t);
+];
+
+for (const [name, inner, gsoType, underlay] of SUPER_PACKETS.flatMap((row) =>
+  (['127.0.0.1', '::1'] as const).map((underlay) => [...row, underlay] as const),
+)) {
+  t.test(`a super-packet comes out as it went in: ${name}, by ${underlay}`, async (t) => {
+    const { from, to, port } = pair(t, {}, {}, underlay);
     const sent = queueSuper(from, inner, 1398, port);
     from.io.exchange(from.vector, 0);
     const [got, ...rest] = to.receive();
     t.equal(rest.length, 0, 'one packet');
     t.same(got?.bytes, sent, 'the same bytes, partial checksum included');
     t.match(got, { gsoType, gsoSize: 1398, flags: PACKET_FLAG.checksumPartial, l3Offset: ENCAP_BYTES, inPort: 1 });
-    t.match(got?.peer, [0, 0, 0xffff, 0x7f000001]);
+    t.match(got?.peer, underlay === '::1' ? [0, 0, 0, 1] : [0, 0, 0xffff, 0x7f000001]);
     t.equal(got?.headerBytes, sent.length - inner.payload.length);
     t.equal(from.stat('segments'), Math.ceil(inner.payload.length / 1398));
     t.equal(from.stat('syscallsSend'), 1, 'all segments in one system call');
