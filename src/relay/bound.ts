@@ -11,14 +11,14 @@ export class Bound {
     return this.#used;
   }
 
-  /** False where no more is allowed. */
-  take(): boolean {
-    if (this.#used >= this.limit) return false;
-    this.#used++;
+  /** False where so much more is not allowed. */
+  take(amount = 1): boolean {
+    if (this.#used + amount > this.limit) return false;
+    this.#used += amount;
     return true;
   }
 
-  release(): void {
-    this.#used--;
+  release(amount = 1): void {
+    this.#used -= amount;
   }
 }

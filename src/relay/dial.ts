@@ -17,16 +17,22 @@ export const SOCKET_OPTIONS = {
 export function dial({ address, port }: Target, timeoutMs: number): Promise<Dialled> {
   return new Promise((resolve) => {
     const socket = connect({ host: address, port, ...SOCKET_OPTIONS });
-    const late = setTimeout(() => {
+    let answered = false;
+    const giveUp = (): void => {
+      if (answered) return;
       socket.destroy();
       resolve({ silent: true, code: 'ETIMEDOUT' });
-    }, timeoutMs);
+    };
+    // After a busy moment the answer may be there, and is only read after the timers.
+    const late = setTimeout(() => setImmediate(giveUp), timeoutMs);
     socket.once('connect', () => {
+      answered = true;
       clearTimeout(late);
       resolve({ socket });
     });
     // Stays for good: an error between this answer and the next listener must not be one that nobody hears.
     socket.on('error', (error: NodeJS.ErrnoException) => {
+      answered = true;
       clearTimeout(late);
       resolve({ silent: error.code === 'ETIMEDOUT', code: error.code ?? error.message });
     });

@@ -9,7 +9,7 @@ export interface ProxyCounts {
   moved: number;
   /** Clients that no endpoint answered. */
   failed: number;
-  /** Clients turned away because as many as are allowed are open (UDP: conversations ended for new ones). */
+  /** Clients turned away because as many as are allowed are open (UDP: that ended another for it). */
   limited: number;
 }
 

@@ -8,6 +8,7 @@
  * publish, then retire(). Only addresses and sockets here; who is served where is the caller's.
  */
 import { Bound } from './bound.ts';
+import { ConversationRoom } from './conversation-room.ts';
 import type { EndpointCounts, Target } from './endpoint-picker.ts';
 import { candidates, type PortRange } from './port-range.ts';
 import type { ProxyCounts, ProxyPort } from './proxy-port.ts';
@@ -54,7 +55,8 @@ export interface RelayOptions {
   conversations?: number;
 }
 
-const MOST_CONNECTIONS = 16_384;
+/** Each may hold some 100 KB where its ends do not read. */
+const MOST_CONNECTIONS = 8192;
 const MOST_CONVERSATIONS = 8192;
 
 interface Opened {
@@ -67,7 +69,7 @@ interface Opened {
 export class Relay {
   readonly #range: PortRange | undefined;
   readonly #connections: Bound;
-  readonly #conversations: Bound;
+  readonly #conversations: ConversationRoom;
   readonly #opened = new Map<string, Opened>();
   /** Replaced or unwanted; they listen until the tables that lead to them are gone. */
   #leaving: ProxyPort[] = [];
@@ -80,7 +82,7 @@ export class Relay {
   constructor(options: RelayOptions) {
     this.#range = options.range;
     this.#connections = new Bound(options.connections ?? MOST_CONNECTIONS);
-    this.#conversations = new Bound(options.conversations ?? MOST_CONVERSATIONS);
+    this.#conversations = new ConversationRoom(options.conversations ?? MOST_CONVERSATIONS);
   }
 
   /** Service ports that could not be opened. */

@@ -7,7 +7,7 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
 import { triesAgain } from './attempts.ts';
-import type { Bound } from './bound.ts';
+import type { ConversationRoom, RoomMember } from './conversation-room.ts';
 import { Conversations } from './conversations.ts';
 import { type Choice, EndpointPicker, type PickerOptions, type Target } from './endpoint-picker.ts';
 import type { ProxyCounts, ProxyPort } from './proxy-port.ts';
@@ -30,32 +30,37 @@ const LOOK_MS = 1000;
 /** Errors by which ICMP messages about a connected socket are told. */
 const REFUSALS: ReadonlySet<string | undefined> = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'EACCES']);
 
-export class UdpProxy implements ProxyPort {
+export class UdpProxy implements ProxyPort, RoomMember {
   readonly picker: EndpointPicker;
   readonly #idleMs: number;
   readonly #conversations: Conversations<Conversation>;
-  readonly #bound: Bound;
+  readonly #room: ConversationRoom;
   readonly #counts: ProxyCounts = { accepted: 0, active: 0, moved: 0, failed: 0, limited: 0 };
   #server: Socket | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: PickerOptions, bound: Bound, idleMs = IDLE_MS) {
+  constructor(options: PickerOptions, room: ConversationRoom, idleMs = IDLE_MS) {
     this.picker = new EndpointPicker(options);
     this.#idleMs = idleMs;
     this.#conversations = new Conversations(idleMs);
-    this.#bound = bound;
+    this.#room = room;
   }
 
   listen(address: string, port: number): Promise<number> {
     const server = newSocket(address);
     return new Promise((done, fail) => {
-      server.once('error', fail);
+      const refused = (error: Error): void => {
+        server.close();
+        fail(error);
+      };
+      server.once('error', refused);
       server.bind({ address, port, exclusive: true }, () => {
-        server.off('error', fail);
+        server.off('error', refused);
         server.on('error', () => this.#counts.failed++);
         server.on('message', (datagram, client) => this.#fromClient(datagram, client));
         this.#server = server;
-        this.#timer = setInterval(() => this.#endIdle(), Math.min(LOOK_MS, this.#idleMs)).unref();
+        this.#room.join(this);
+        this.#timer = setInterval(() => this.#look(), Math.min(LOOK_MS, this.#idleMs)).unref();
         done(server.address().port);
       });
     });
@@ -74,6 +79,7 @@ export class UdpProxy implements ProxyPort {
 
   close(): void {
     clearInterval(this.#timer);
+    this.#room.leave(this);
     this.#server?.close();
     this.#server = undefined;
     for (const conversation of [...this.#conversations.values()]) this.#end(conversation);
@@ -83,23 +89,37 @@ export class UdpProxy implements ProxyPort {
     this.close();
   }
 
+  oldestUseMs(): number | undefined {
+    return this.#conversations.oldest()?.usedAtMs;
+  }
+
+  endOldest(): void {
+    const oldest = this.#conversations.oldest();
+    if (oldest) this.#end(oldest);
+  }
+
   #fromClient(datagram: Buffer, client: RemoteInfo): void {
     const key = `${client.address} ${client.port}`;
     const conversation = this.#conversations.get(key) ?? this.#begin(key, client);
     if (conversation === undefined) return;
     const now = Date.now();
     this.#conversations.touch(key, conversation, now);
-    conversation.unanswered.add(datagram, now);
-    if (conversation.socket && conversation.connected) this.#toEndpoint(conversation, conversation.socket, datagram);
+    const kept = conversation.unanswered.add(datagram, now);
+    const { socket } = conversation;
+    if (socket === undefined) return;
+    if (conversation.connected) this.#toEndpoint(conversation, socket, datagram);
+    // What is kept goes with the others once it is connected.
+    else if (!kept) socket.once('connect', () => this.#toEndpoint(conversation, socket, datagram));
   }
 
   /** Nothing where the service has no endpoint (any more). */
   #begin(key: string, client: RemoteInfo): Conversation | undefined {
     const choice = this.picker.first(client.address);
-    if (choice === undefined || !this.#makeRoom()) {
+    if (choice === undefined) {
       this.#counts.failed++;
       return undefined;
     }
+    if (this.#room.enter()) this.#counts.limited++;
     this.#counts.accepted++;
     this.#counts.active++;
     const conversation: Conversation = {
@@ -110,19 +130,10 @@ export class UdpProxy implements ProxyPort {
       connected: false,
       usedAtMs: 0,
       made: 0,
-      unanswered: new Unanswered(),
+      unanswered: new Unanswered(this.#room.unansweredBytes),
     };
     this.#open(conversation);
     return conversation;
-  }
-
-  /** The conversation of this port that was silent longest ends for a new one; other ports' are left alone. */
-  #makeRoom(): boolean {
-    if (this.#bound.take()) return true;
-    this.#counts.limited++;
-    const oldest = this.#conversations.oldest();
-    if (oldest) this.#end(oldest);
-    return oldest !== undefined && this.#bound.take();
   }
 
   #open(conversation: Conversation): void {
@@ -155,7 +166,8 @@ export class UdpProxy implements ProxyPort {
     this.#shut(conversation);
     this.#conversations.delete(conversation.key);
     this.#counts.active--;
-    this.#bound.release();
+    conversation.unanswered.clear();
+    this.#room.exit();
   }
 
   #toEndpoint(conversation: Conversation, socket: Socket, datagram: Uint8Array): void {
@@ -193,8 +205,10 @@ export class UdpProxy implements ProxyPort {
     this.#open(conversation);
   }
 
-  #endIdle(): void {
-    for (const conversation of this.#conversations.expired(Date.now())) this.#end(conversation);
+  #look(): void {
+    const now = Date.now();
+    for (const conversation of this.#conversations.expired(now)) this.#end(conversation);
+    for (const conversation of this.#conversations.values()) conversation.unanswered.age(now);
   }
 }
 

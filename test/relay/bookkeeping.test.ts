@@ -57,13 +57,17 @@ t.test('conversations end in the order in which they fell silent', async (t) => 
 });
 
 t.test('datagrams without an answer: few, young, small in sum', async (t) => {
-  const kept = new Unanswered();
+  const bytes = new Bound(200_000);
+  const kept = new Unanswered(bytes);
   const sizes = (now: number) => kept.young(now).map((datagram) => datagram.length);
   for (let i = 1; i <= 20; i++) kept.add(new Uint8Array(i), i);
   t.same(sizes(20), [5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20], 'the last sixteen');
   t.same(sizes(1018), [19, 20], 'of the last second');
-  for (let i = 0; i < 6; i++) kept.add(new Uint8Array(65_507), 2000);
-  t.equal(sizes(2000).length, 4, 'of at most 256 KB');
-  kept.clear();
+  t.equal(bytes.used, 39);
+  const other = new Unanswered(bytes);
+  for (let i = 0; i < 6; i++) other.add(new Uint8Array(65_507), 2000);
+  t.equal(other.young(2000).length, 3, 'what there is no room for is not kept');
+  for (const each of [kept, other]) each.clear();
   t.same(sizes(2000), []);
+  t.equal(bytes.used, 0);
 });

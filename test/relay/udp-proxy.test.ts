@@ -1,13 +1,17 @@
 /** The UDP proxy port on loopback: conversations, any size, refusals, what ends a conversation. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { Bound } from '../../src/relay/bound.ts';
+import { ConversationRoom } from '../../src/relay/conversation-room.ts';
 import type { Target } from '../../src/relay/endpoint-picker.ts';
 import { UdpProxy } from '../../src/relay/udp-proxy.ts';
 import { udpClient, udpServer } from './endpoints.ts';
 
-async function proxyOf(t: Test, targets: readonly Target[], { idleMs = 5000, limit = 100 } = {}) {
-  const proxy = new UdpProxy({ affinitySeconds: undefined, random: () => 0.9999 }, new Bound(limit), idleMs);
+async function proxyOf(
+  t: Test,
+  targets: readonly Target[],
+  { idleMs = 5000, limit = 100, room = new ConversationRoom(limit) } = {},
+) {
+  const proxy = new UdpProxy({ affinitySeconds: undefined, random: () => 0.9999 }, room, idleMs);
   proxy.update(targets);
   const port = await proxy.listen('127.0.0.1', 0);
   t.teardown(() => proxy.abort());
@@ -114,4 +118,15 @@ t.test('bounded: the one that was silent longest makes room', async (t) => {
   const clients = await Promise.all(Array.from({ length: 5 }, () => udpClient(t)));
   for (const client of clients) t.ok(await client.ask('x', port));
   t.match(proxy.counts(), { accepted: 5, active: 3, limited: 2 });
+});
+
+t.test('bounded over all ports: a busy one cannot keep another out', async (t) => {
+  const server = await teller(t, '127.0.0.2');
+  const room = new ConversationRoom(2);
+  const one = await proxyOf(t, [server], { room });
+  const two = await proxyOf(t, [server], { room });
+  for (let i = 0; i < 3; i++) t.ok(await (await udpClient(t)).ask('x', one.port));
+  t.ok(await (await udpClient(t)).ask('x', two.port));
+  t.match(one.proxy.counts(), { accepted: 3, active: 1, limited: 1 });
+  t.match(two.proxy.counts(), { accepted: 1, active: 1, limited: 1 });
 });
