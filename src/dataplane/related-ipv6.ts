@@ -15,6 +15,7 @@ import * as extension from '../wire/ipv6-extension.ts';
 import { moveOn, renew } from './connection.ts';
 import type { Context } from './context.ts';
 import { DROP } from './drop-reasons.ts';
+import { lost } from './ending.ts';
 import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from './flow-record.ts';
 import { quotedChecksumAt } from './related.ts';
 
@@ -50,6 +51,13 @@ export function relate6(c: Context, i: number): boolean {
   const l3 = batch.l3[i];
   if (!icmpv6.checksumValid(b, l3, error, end - error)) {
     batch.verdict[i] = DROP['l4-header'];
+    return true;
+  }
+  // Its pod is gone, on another host: a stack would only try for longer.
+  const code = icmpv6.code(b, error);
+  const gone = unreachable && (code === icmpv6.UNREACHABLE.noRoute || code === icmpv6.UNREACHABLE.address);
+  if (gone && (record & 1) !== 0 && maySpeakFor(c, i, quote) && lost(c, record & ~1)) {
+    batch.verdict[i] = DROP.consumed;
     return true;
   }
   // Seen from the client, an error that the endpoint sent comes from the service.

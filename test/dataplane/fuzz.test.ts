@@ -10,7 +10,7 @@ import * as icmpv6 from '../../src/wire/icmpv6.ts';
 import * as ndp from '../../src/wire/ndp.ts';
 import { icmpErrorAbout } from './errors.ts';
 import { run } from './family.ts';
-import { OVERLAY_PORT, TestHost, underlay, words } from './host.ts';
+import { OVERLAY_PORT, TestHost, type TestService, underlay, words } from './host.ts';
 import {
   echoPacket,
   ipPacket,
@@ -24,11 +24,18 @@ import {
 import { Random } from './random.ts';
 
 const ROUNDS = 20_000;
-const SERVICES = [
+const SERVICES: TestService[] = [
   { address: '10.96.0.80', port: 80, endpoints: ['10.244.1.11:80', '10.244.2.10:80', '10.244.1.99:80'] },
   { address: '10.96.0.81', port: 80, endpoints: ['10.244.1.10:80'] },
   { address: '10.96.0.53', port: 53, protocol: 17, endpoints: ['10.244.1.11:53', '10.244.2.10:53'] },
   { address: '10.96.0.99', port: 80, endpoints: [] },
+  ...(['lc', 'mh', 'wrr', 'sed', 'nq', 'random', 'plain'] as const).map((scheduler, n): TestService => {
+    const endpoints = ['10.244.1.11:80*3', '10.244.2.10:80*0', '10.244.1.99:80', '8.8.8.8:80'];
+    const outside = n % 2 === 0 ? { outside: endpoints.slice(n / 2) } : {};
+    const policy = { masquerade: n % 3 === 0, affinitySeconds: n % 4, whenEmpty: 'drop' as const, ...outside };
+    return { address: `10.96.0.${82 + n}`, port: 80, protocol: n % 5 === 4 ? 17 : 6, endpoints, scheduler, ...policy };
+  }),
+  { address: '8.8.8.8', port: 80, endpoints: ['10.244.1.1:80'], scheduler: 'plain', shared: true },
 ];
 const TARGETS = [
   '10.244.1.10',
@@ -41,6 +48,9 @@ const TARGETS = [
   '10.96.0.80',
   '10.96.0.81',
   '10.96.0.53',
+  '10.96.0.82',
+  '10.96.0.83',
+  '10.96.0.86',
   '10.96.0.99',
   '10.96.0.1',
   '8.8.8.8',
@@ -176,7 +186,7 @@ t.test('nothing that comes in can break the pipeline', async (t) => {
       // To a peer, the inner packet of a pod has the pod's own address.
       if (pod !== undefined && out === OVERLAY_PORT && u32(host.vector.arena, offset + sourceAt) !== pod) bad++;
     }
-    if (r.chance(0.02)) host.publish({ pods: 1 + r.below(2) });
+    if (r.chance(0.02)) host.publish({ pods: 1 + r.below(2), services: SERVICES.filter(() => r.chance(0.95)) });
     host.io.sent();
   }
   t.equal(bad, 0);

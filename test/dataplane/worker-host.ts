@@ -4,7 +4,13 @@
  * reads its device, the overlay's to the worker that the socket program picks, or to one picked at random.
  */
 import { Crossing, type SharedMemory, shareMemory, workerOf } from '../../src/dataplane/crossing.ts';
-import { FLOW, FLOW_WORDS } from '../../src/dataplane/flow-record.ts';
+import {
+  ENDPOINT_AREA_BYTES,
+  ENDPOINT_LIMIT,
+  EndpointStates,
+  readEndpoints,
+} from '../../src/dataplane/endpoint-states.ts';
+import { FLOW, FLOW_WORDS, STATE } from '../../src/dataplane/flow-record.ts';
 import { Pipeline } from '../../src/dataplane/pipeline.ts';
 import { type InjectMeta, MemoryIo, type SentPacket } from '../../src/io/memory-io.ts';
 import { PacketVector } from '../../src/io/vector.ts';
@@ -28,11 +34,18 @@ class TestWorker {
   readonly crossing: Crossing;
   readonly pipeline: Pipeline;
 
-  constructor(self: number, memory: SharedMemory, options: HostOptions, wake: (worker: number) => void) {
+  constructor(
+    self: number,
+    memory: SharedMemory,
+    areas: readonly SharedArrayBuffer[],
+    options: HostOptions,
+    wake: (worker: number) => void,
+  ) {
     this.vector = new PacketVector(new Uint8Array(memory.arenas[self]!));
     this.crossing = new Crossing(self, memory, wake);
     const { maxFlows } = options;
-    this.pipeline = new Pipeline(this.vector, { maxFlows, seed: self + 1, crossing: this.crossing });
+    const endpoints = new EndpointStates(areas, self);
+    this.pipeline = new Pipeline(this.vector, { maxFlows, seed: self + 1, crossing: this.crossing, endpoints });
     this.pipeline.context.attached.fill(1, 0, 64);
     for (let n = 0; n < (options.pods ?? 2); n++) {
       this.crossing.readers[16 + n] = workerOf(address(`10.244.${options.number}.${10 + n}`), memory.arenas.length);
@@ -52,6 +65,7 @@ class TestWorker {
 export class WorkerHost {
   readonly workers: TestWorker[];
   readonly wakes: number[] = [];
+  readonly endpointAreas: readonly SharedArrayBuffer[];
   options: WorkerHostOptions;
   #generation = 0;
 
@@ -59,7 +73,9 @@ export class WorkerHost {
     this.options = options;
     const memory = shareMemory(options.workers);
     const wake = (worker: number) => this.wakes.push(worker);
-    this.workers = Array.from({ length: options.workers }, (_, self) => new TestWorker(self, memory, options, wake));
+    const areas = Array.from({ length: options.workers }, () => new SharedArrayBuffer(ENDPOINT_AREA_BYTES));
+    this.endpointAreas = areas;
+    this.workers = areas.map((_, self) => new TestWorker(self, memory, areas, options, wake));
     this.publish({});
   }
 
@@ -119,6 +135,23 @@ export class WorkerHost {
       }
     }
     return out;
+  }
+
+  /** Connections that endpoints say they have, and that flows say they are. */
+  get active(): number {
+    const endpoints = Object.values(readEndpoints(this.endpointAreas, ENDPOINT_LIMIT, 0));
+    return endpoints.reduce((sum, one) => sum + one.active, 0);
+  }
+
+  get counted(): number {
+    let sum = 0;
+    for (const { pipeline } of this.workers) {
+      const w = pipeline.context.flows.words;
+      for (let o = 0; o < w.length; o += 2 * FLOW_WORDS) {
+        if (w[o + FLOW.protocol] !== 0 && (w[o + FLOW.state]! & STATE.counted) !== 0) sum++;
+      }
+    }
+    return sum;
   }
 
   /** Connections that each worker knows. */

@@ -4,6 +4,7 @@
  * to two workers.
  */
 import t from 'tap';
+import type { TestService } from './host.ts';
 import { echoPacket, payloadOf, type Seen, tcpPacket, udpPacket } from './packets.ts';
 import { Random } from './random.ts';
 import { settleAll, WorkerHost } from './worker-host.ts';
@@ -13,11 +14,23 @@ const ACK = 16;
 const PODS = 6;
 const ROUNDS = 3000;
 const WORLD = '192.0.2.7';
-const services = [
+const services: TestService[] = [
   { address: '10.96.0.80', port: 80, endpoints: ['10.244.1.11:8080', '10.244.2.12:8080', '10.244.1.14:8080'] },
   { address: '10.96.0.53', port: 53, protocol: 17, endpoints: ['10.244.2.11:5353', '10.244.1.12:5353'] },
   { address: '10.96.0.81', port: 80, endpoints: ['10.244.1.13:80'] },
 ];
+/** Each host's relay stands behind one more. */
+const servicesOf = (number: number): TestService[] => [
+  ...services,
+  ...(['lc', 'mh', 'wrr', 'random'] as const).map((scheduler, n): TestService => {
+    const endpoints = ['10.244.1.11:8080*2', '10.244.2.12:8080', '10.244.2.14:8080'];
+    return { address: `10.96.0.${82 + n}`, port: 80, endpoints, scheduler, masquerade: true, affinitySeconds: n * 4 };
+  }),
+  { address: '10.96.0.90', port: 80, endpoints: [`10.244.${number}.1:40000`], scheduler: 'plain' },
+];
+const addresses = servicesOf(1)
+  .filter((s) => s.protocol === undefined)
+  .map((s) => s.address);
 
 /** Where packets come out and go in: a pod of a host, or a host's own stack (the world lies behind it). */
 interface Place {
@@ -43,7 +56,14 @@ for (const workers of [1, 2, 3, 4]) {
   t.test(`${workers} workers`, async (t) => {
     const r = new Random(7 + workers);
     const make = (number: number) =>
-      new WorkerHost({ number, hosts: 2, pods: PODS, workers, services, steer: () => r.below(workers) });
+      new WorkerHost({
+        number,
+        hosts: 2,
+        pods: PODS,
+        workers,
+        services: servicesOf(number),
+        steer: () => r.below(workers),
+      });
     const hosts = [make(1), make(2)] as const;
     const places = hosts.flatMap((host, h): Place[] => [
       { host, pod: -1, address: `10.244.${h + 1}.1` },
@@ -64,12 +84,12 @@ for (const workers of [1, 2, 3, 4]) {
           if (!wanted.has(place)) wanted.set(place, new Set());
           wanted.get(place)?.add(answer);
         };
-        const kind = r.below(6);
+        const kind = r.below(7);
         if (place === other || (place.pod < 0 && other.pod < 0)) continue;
         if (kind === 0) {
-          const { address: to, port } = r.pick(services.filter((s) => s.protocol === undefined));
-          put(place, tcpPacket({ from: place.address, to, fromPort: round, toPort: port, flags: SYN }));
-          expect(`6 ${to}:${port} > ${round}`);
+          const to = r.pick(addresses);
+          put(place, tcpPacket({ from: place.address, to, fromPort: round, toPort: 80, flags: SYN }));
+          expect(`6 ${to}:80 > ${round}`);
         } else if (kind === 1) {
           put(place, udpPacket({ from: place.address, to: '10.96.0.53', fromPort, toPort: 53 }));
           expect(`17 10.96.0.53:53 > ${fromPort}`);
@@ -86,6 +106,10 @@ for (const workers of [1, 2, 3, 4]) {
         } else if (kind === 5 && place.pod >= 0) {
           put(place, udpPacket({ from: place.address, to: WORLD, fromPort, toPort: 53 }));
           expect(`17 ${WORLD}:53 > ${fromPort}`);
+        } else if (kind === 6 && place.pod < 0) {
+          const to = `10.96.0.${82 + r.below(4)}`;
+          put(place, tcpPacket({ from: WORLD, to, fromPort: round, toPort: 80, flags: SYN }));
+          expect(`6 ${to}:80 > ${round}`);
         }
       }
       for (let turn = 0; turn < 2; turn++) {
@@ -108,6 +132,7 @@ for (const workers of [1, 2, 3, 4]) {
     for (const host of hosts) {
       const busy = host.workers.filter(({ pipeline }) => pipeline.context.flows.created > 100);
       t.equal(busy.length, workers, 'every worker kept connections');
+      t.equal(host.active, host.counted, 'endpoints count their connections');
       t.same(
         Object.keys(host.drops).filter((reason) => reason !== 'consumed'),
         [],
