@@ -51,7 +51,20 @@ export function mainContenders(underlayMtu?: number): Contender[] {
 /** Services of three endpoints: what carries packets is ours, or the kernel's VXLAN with something in front of it. */
 export function serviceContenders(): Contender[] {
   const options = { endpoints: 3 };
-  return [weft(options), new KernelVxlan(options), new Haproxy(options), new NginxStream(options)];
+  const modes = [
+    ['weft-ipvs', 'Weft, ipvs rr', 'ipvs:rr'],
+    ['weft-iptables', 'Weft, iptables', 'iptables'],
+    ['weft-userspace', 'Weft, userspace', 'userspace'],
+  ] as const;
+  return [
+    weft(options),
+    ...modes.map(([name, title, proxyMode]) => {
+      return new WeftAgents({ name, title, offload: 'auto', backend: 'vxlan', proxyMode }, options);
+    }),
+    new KernelVxlan(options),
+    new Haproxy(options),
+    new NginxStream(options),
+  ];
 }
 
 /** The Weft that was built in another checkout. */

@@ -27,6 +27,8 @@ export interface WeftVariant {
   readonly title: string;
   readonly offload: OffloadRequest;
   readonly backend: BackendName;
+  /** As --proxy-mode takes it; absent: the default. */
+  readonly proxyMode?: string;
   /** Its command line, built; absent: this checkout's. */
   readonly program?: string;
 }
@@ -102,7 +104,8 @@ export class WeftAgents implements Contender {
       const state = privateFolder(`${this.name}/${namespace}`);
       const socket = `${state}/agent.sock`;
       const where = ['--node', namespace, '--manifests', this.#folder, '--state-dir', state, '--socket', socket];
-      const how = ['--offload', this.#variant.offload, '--backend', this.#variant.backend];
+      const { offload, backend, proxyMode } = this.#variant;
+      const how = ['--offload', offload, '--backend', backend, ...(proxyMode ? ['--proxy-mode', proxyMode] : [])];
       const program = this.#variant.program ?? 'dist/src/cli/main.js';
       const agent = [process.execPath, program, 'agent', ...where, ...how];
       return { daemon: daemon(inNamespace(namespace, agent)), socket };
