@@ -11,6 +11,7 @@
         "src/engine.cc",
         "src/engine_object.cc",
         "src/ethtool.cc",
+        "src/frame.cc",
         "src/inner_packet.cc",
         "src/memory.cc",
         "src/merge.cc",

@@ -10,6 +10,7 @@
 #include "checksum.h"
 #include "engine_object.h"
 #include "ethtool.h"
+#include "frame.h"
 #include "memory.h"
 #include "probe.h"
 #include "stats.h"
@@ -122,6 +123,20 @@ Napi::Value offloadsOf(const Napi::CallbackInfo& info) {
   return result;
 }
 
+Napi::Value sendOneFrame(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (info.Length() < 2 || !info[0].IsString()) {
+    Napi::TypeError::New(env, "sendFrame: expected a device's name and the frame's bytes").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  void* bytes;
+  size_t length;
+  if (!readElements(env, info[1], "frame", napi_uint8_array, &bytes, &length)) return env.Undefined();
+  const std::string device = info[0].As<Napi::String>().Utf8Value();
+  if (SystemError error = sendFrame(device, static_cast<const uint8_t*>(bytes), length)) throwSystemError(env, error);
+  return env.Undefined();
+}
+
 Napi::Value openWaker(const Napi::CallbackInfo& info) {
   const int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (fd >= 0) return Napi::Number::New(info.Env(), fd);
@@ -186,6 +201,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("openUdp", Napi::Function::New<openUdpSocket>(env, "openUdp"));
   exports.Set("probe", Napi::Function::New<probe>(env, "probe"));
   exports.Set("deviceOffloads", Napi::Function::New<offloadsOf>(env, "deviceOffloads"));
+  exports.Set("sendFrame", Napi::Function::New<sendOneFrame>(env, "sendFrame"));
   exports.Set("openWaker", Napi::Function::New<openWaker>(env, "openWaker"));
   exports.Set("wake", Napi::Function::New<wake>(env, "wake"));
   exports.Set("closeFd", Napi::Function::New<closeFd>(env, "closeFd"));

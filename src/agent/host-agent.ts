@@ -29,6 +29,7 @@ import type { NameTable } from '../tables/names.ts';
 import { formatAddress, formatAddress4 } from '../wire/address.ts';
 import { formatPrefix } from '../wire/prefix.ts';
 import { describeError } from './agent-error.ts';
+import { Announcer } from './announcer.ts';
 import { findTools } from './container-command.ts';
 import { boundLogs } from './container-logs.ts';
 import { HealthPorts } from './health-ports.ts';
@@ -105,7 +106,8 @@ export class HostAgent {
     this.#log = log;
     this.#source = source;
     this.#hostPorts = new HostPorts(native, dataplane, offload);
-    this.#serviceNetwork = new ServiceNetwork(() => {});
+    const announcer = new Announcer(native);
+    this.#serviceNetwork = new ServiceNetwork((...what) => announcer.announce(...what));
     this.#problemLog = new OnceLog(
       (message) => log.warn(message),
       (message) => log.info(`solved: ${message}`),

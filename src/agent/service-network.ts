@@ -76,20 +76,22 @@ export function announceSysctls(device: string, family: AddressFamily): Record<s
     : { [`net/ipv6/neigh/${device}/proxy_delay`]: '0', [`net/ipv6/conf/${device}/proxy_ndp`]: '1' };
 }
 
+/** Tells the neighbours of a device that these addresses are here, again later where they still are. */
+export type Announce = (device: string, addresses: readonly Words[], isOurs: (address: Words) => boolean) => void;
+
 export class ServiceNetwork {
-  readonly #announce: (device: string, addresses: readonly Words[]) => void;
+  readonly #announce: Announce;
   #key = '';
   #network = '';
   #lines: readonly string[] = [];
-  #announced: readonly Words[] = [];
+  #announced: ReadonlySet<string> = new Set();
   #rules: Partial<Record<AddressFamily, string>> = {};
   /** What the sysctls were before us. */
   readonly #sysctls = new Map<string, string>();
   #faults: readonly string[] = [];
   #services: HostServices | undefined;
 
-  /** `announce` tells the neighbours where addresses are now. */
-  constructor(announce: (device: string, addresses: readonly Words[]) => void) {
+  constructor(announce: Announce) {
     this.#announce = announce;
   }
 
@@ -147,10 +149,9 @@ export class ServiceNetwork {
       faults.push(`addresses of services are not reached from outside: ${describeError(error)}`);
       return;
     }
-    const known = new Set(this.#announced.map(String));
-    const fresh = services.announced.filter((address) => !known.has(String(address)));
-    this.#announced = services.announced;
-    if (fresh.length > 0) this.#announce(place.underlayDevice, fresh);
+    const fresh = services.announced.filter((address) => !this.#announced.has(String(address)));
+    this.#announced = new Set(services.announced.map(String));
+    if (fresh.length > 0) this.#announce(place.underlayDevice, fresh, (each) => this.#announced.has(String(each)));
   }
 
   #keepSysctls(device: string, family: AddressFamily): void {
@@ -163,6 +164,7 @@ export class ServiceNetwork {
 
   /** Takes away everything that apply made. */
   async close(): Promise<void> {
+    this.#announced = new Set();
     await ipBatch(routeChanges(this.#lines, []).remove, { force: true });
     for (const [name, value] of this.#sysctls) {
       if (existsSync(`/proc/sys/${name}`)) writeSysctls({ [name]: value });

@@ -143,6 +143,11 @@ export interface NativeAddon {
    * system error where the device is gone or does not tell.
    */
   deviceOffloads(device: string): { tcpSegmentation: boolean; tunnelSegmentation: boolean };
+  /**
+   * Sends one Ethernet frame, from the destination's MAC on, as it is; CAP_NET_RAW. Throws a system error where the
+   * device is gone or takes none.
+   */
+  sendFrame(device: string, frame: Uint8Array): void;
   openWaker(): number;
   /** From any thread. */
   wake(fd: number): void;

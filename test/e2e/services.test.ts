@@ -56,8 +56,8 @@ spec:
   containers: [{name: main, image: weft, command: [weft, netexec, --http-port, "8888"]}]
 `;
 
-/** A LoadBalancer whose only endpoint is on hosta. */
-const onHostA = (address: string) => `${service(
+/** A LoadBalancer whose only endpoint is on one host. */
+const onHost = (host: string, address: string) => `${service(
   'lb-local',
   `type: LoadBalancer, loadBalancerIP: 172.31.0.206, ${LOCAL}, healthCheckNodePort: 30090, ports: [{port: 80, nodePort: 30084}]`,
 )}---
@@ -65,7 +65,7 @@ apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
 metadata: {name: lb-local-1, labels: {kubernetes.io/service-name: lb-local}}
 addressType: IPv4
-endpoints: [{addresses: [${address}], nodeName: hosta}]
+endpoints: [{addresses: [${address}], nodeName: ${host}}]
 ports: [{port: 80}]
 `;
 
@@ -129,7 +129,7 @@ t.test('services from outside', { skip, timeout: 400_000 }, async (t) => {
   t.test('externalTrafficPolicy Local: here or not at all, the client as it is', async (t) => {
     t.same(await names(`${HOSTS.hostb}:30082`, 3), { 'web-1': 3 });
     t.equal(await client(`${HOSTS.hostb}:30082`), OUTSIDE);
-    lab.manifest('local.yaml', onHostA(await lab.address('web-0')));
+    lab.manifest('local.yaml', onHost('hosta', await lab.address('web-0')));
     await until('it is served', 8000, async () => (await lab.serviceAddress('lb-local')) !== '');
     await until('hosta announces it', 5000, async () => (await code(get('172.31.0.206/', 1))) === 0);
     t.same(await names('172.31.0.206', 3), { 'web-0': 3 });
@@ -139,6 +139,10 @@ t.test('services from outside', { skip, timeout: 400_000 }, async (t) => {
     const check = (host: string) => outside('curl', '-s', '-m', '5', '-w', ' %{http_code}', `http://${host}:30090/`);
     t.match(await check(HOSTS.hosta), /"service":{"namespace":"default","name":"lb-local"},"localEndpoints":1}\s+200$/);
     t.match(await check(HOSTS.hostb), /"localEndpoints":0}\s+503$/);
+    lab.manifest('local.yaml', onHost('hostb', await lab.address('web-1')));
+    await until('hostb has it', 3000, async () => (await code(get('172.31.0.206/', 1))) === 0);
+    t.same(await names('172.31.0.206', 3), { 'web-1': 3 }, 'neighbours are told when another host announces it');
+    t.match(await check(HOSTS.hosta), /503$/);
     lab.manifest('local.yaml', undefined);
     await until('its port is closed', 8000, async () => (await code(get(`${HOSTS.hosta}:30090/`, 1))) === 7);
   });
