@@ -64,7 +64,7 @@ export function buildNodes(
       podCidr: block.prefix,
       gateway4: network4 + 1,
       vtepAddress4: network4,
-      ready: node.status?.conditions?.find((c) => c.type === 'Ready')?.status !== 'False',
+      ready: (node.status?.conditions?.find((c) => c.type === 'Ready')?.status ?? 'True') === 'True',
       ...(block6
         ? { podCidr6: block6.prefix, gateway6: addressAt(block6, 1), vtepAddress6: addressAt(block6, 0) }
         : {}),

@@ -35,7 +35,7 @@ export interface ClusterNode {
   mac?: Uint8Array;
   /** The VNI it says it uses, where it says so. */
   vni?: number;
-  /** False where its status says so. */
+  /** False where its status says something else than that it is. */
   ready: boolean;
 }
 

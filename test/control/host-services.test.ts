@@ -71,7 +71,10 @@ t.test('with policy Local a host with endpoints announces; a host that is not re
   t.equal(who(hosta, hostb, p('a', 'hostb'), local), 'hostb');
   t.equal(who(hosta, hostb, p('a', 'hosta'), local), 'hosta');
   t.equal(who(hosta, hostb, local), undefined, 'nobody where nobody has one');
-  const lost = (n: Node): Node => ({ ...n, status: { ...n.status, conditions: [{ type: 'Ready', status: 'False' }] } });
+  const lost = (n: Node): Node => ({
+    ...n,
+    status: { ...n.status, conditions: [{ type: 'Ready', status: 'Unknown' }] },
+  });
   const any = balancer('192.0.2.7');
   t.equal(who(hosta, lost(hostb), any), 'hosta');
   t.equal(who(lost(hosta), hostb, any), 'hostb');
