@@ -1,27 +1,21 @@
 /** The segment size that SYNs announce, lowered to what the ways through a host carry. */
 import t from 'tap';
-import { u16 } from '../../src/wire/bytes.ts';
-import { finish, pseudoSum4, sum } from '../../src/wire/checksum.ts';
-import * as ipv4 from '../../src/wire/ipv4.ts';
+import { setU16, u16 } from '../../src/wire/bytes.ts';
 import * as tcp from '../../src/wire/tcp.ts';
 import { cluster, settle, type TestHost } from './host.ts';
-import { tcpPacket } from './packets.ts';
+import { ipBytes, read, tcpOffload, tcpPacket } from './packets.ts';
 
 const SYN = 2;
 const ACK = 16;
 const CLIENT = '10.244.1.10';
 const WEB = '10.96.0.80';
+/** What fits 1300 bytes. */
+const MOST = 1300 - ipBytes() - 20;
 const MSS_1460 = [2, 4, 0x05, 0xb4];
 
 function announced(packet: Uint8Array): number {
-  const at = tcp.segmentSizeAt(packet, 20);
+  const at = tcp.segmentSizeAt(packet, ipBytes());
   return at === 0 ? 0 : u16(packet, at);
-}
-
-/** Of a packet without IP options. */
-function valid(b: Uint8Array): boolean {
-  const pseudo = pseudoSum4(ipv4.source(b, 0), ipv4.destination(b, 0), 6, b.length - 20);
-  return ipv4.checksumValid(b, 0) && finish(sum(b, 20, b.length - 20, pseudo)) === 0;
 }
 
 function arrived(host: TestHost, pod: number): Uint8Array {
@@ -38,14 +32,14 @@ t.test('both directions of a connection to a peer are held to the smaller way', 
     a.send(0, tcpPacket({ ...out, flags: SYN, options }));
     settle(hosts);
     const syn = arrived(b, 0);
-    t.equal(announced(syn), 1260);
-    t.ok(valid(syn), `checksum of options ${options}`);
+    t.equal(announced(syn), MOST);
+    t.ok(read(syn).valid, `checksum of options ${options}`);
     const back = { from: '10.244.2.10', to: CLIENT, fromPort: 80, toPort: out.fromPort };
     b.send(0, tcpPacket({ ...back, flags: SYN | ACK, options }));
     settle(hosts);
     const answer = arrived(a, 0);
-    t.equal(announced(answer), 1260);
-    t.ok(valid(answer));
+    t.equal(announced(answer), MOST);
+    t.ok(read(answer).valid);
   }
 });
 
@@ -68,7 +62,7 @@ t.test('what is announced within the limit, not at all, or not by a SYN stays as
     settle(hosts);
     const seen = arrived(b, 0);
     t.equal(announced(seen), expected, name);
-    t.same(seen.subarray(20), sent.subarray(20), `${name}: nothing but the hops changed`);
+    t.same(seen.subarray(ipBytes()), sent.subarray(ipBytes()), `${name}: nothing but the hops changed`);
   }
 });
 
@@ -76,13 +70,12 @@ t.test('a checksum that is left to the device counts the option later', async (t
   const hosts = cluster(2, { peerMtu: 1400 });
   const [a] = hosts as [TestHost, TestHost];
   const partial = tcpPacket({ from: CLIENT, to: '10.244.3.9', fromPort: 1, toPort: 2, flags: SYN, options: MSS_1460 });
-  partial[36] = 0x12;
-  partial[37] = 0x34;
+  setU16(partial, ipBytes() + 16, 0x1234);
   a.publish({ hosts: 3 });
-  a.io.inject(16, partial, { flags: 1, checksumStart: 20, checksumOffset: 16 });
+  a.io.inject(16, partial, tcpOffload(0));
   settle(hosts);
   const [out] = a.io.sent(1);
   const inner = out!.bytes.subarray(22);
-  t.equal(announced(inner), 1360);
-  t.equal(u16(inner, 36), 0x1234);
+  t.equal(announced(inner), 1400 - ipBytes() - 20);
+  t.equal(u16(inner, ipBytes() + 16), 0x1234);
 });

@@ -3,12 +3,15 @@
  * errors about the packets that the client sent, to the addresses that it knows.
  */
 import t from 'tap';
+import { u32 } from '../../src/wire/bytes.ts';
 import * as icmp from '../../src/wire/icmp.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
+import * as ipv6 from '../../src/wire/ipv6.ts';
 import { icmpErrorAbout } from './errors.ts';
+import { run } from './family.ts';
 import { fragmentsOf } from './fragments.ts';
 import { cluster, settle, type TestHost } from './host.ts';
-import { echoPacket, payloadOf, read, tcpPacket, udpPacket } from './packets.ts';
+import { echoPacket, ipBytes, payloadOf, read, tcpPacket, udpPacket } from './packets.ts';
 
 const SYN = 2;
 const ACK = 16;
@@ -35,13 +38,17 @@ function connected(): { hosts: TestHost[]; a: TestHost; b: TestHost } {
 
 /** What an error quotes, with the hops that it has taken put back. */
 function quoteOf(error: Uint8Array, ttl: number): Uint8Array {
-  const quote = error.slice(ipv4.HEADER_BYTES + icmp.HEADER_BYTES);
-  ipv4.setTtl(quote, 0, ttl);
-  ipv4.fillChecksum(quote, 0);
+  const quote = error.slice(ipBytes() + icmp.HEADER_BYTES);
+  if (run.family === 6) {
+    ipv6.setHopLimit(quote, 0, ttl);
+  } else {
+    ipv4.setTtl(quote, 0, ttl);
+    ipv4.fillChecksum(quote, 0);
+  }
   return quote;
 }
 
-for (const quoted of [28, 40, 576]) {
+for (const quoted of [ipBytes() + 8, ipBytes() + 20, 576]) {
   t.test(`fragmentation needed, ${quoted} bytes quoted`, async (t) => {
     const { hosts, a, b } = connected();
     const data = { fromPort: 1000, toPort: 80, flags: ACK, dontFragment: true, payload: payloadOf(1200) };
@@ -50,11 +57,11 @@ for (const quoted of [28, 40, 576]) {
     settle(hosts);
     const [arrived] = b.io.sent(16);
     // From a router behind the endpoint's host, which is heard by host 2's own stack.
-    b.io.inject(0, icmpErrorAbout(arrived!.bytes, '172.31.0.99', 3, 4, { rest: 1000, quoted }));
+    b.io.inject(0, icmpErrorAbout(arrived!.bytes, '192.0.2.9', 3, 4, { rest: 1000, quoted }));
     settle(hosts);
     const [heard] = a.io.sent(16);
-    t.match(read(heard!.bytes), { from: '172.31.0.99', to: CLIENT, type: 3, code: 4, valid: true });
-    t.equal(icmp.nextHopMtu(heard!.bytes, 20), 1000);
+    t.match(read(heard!.bytes), { from: '192.0.2.9', to: CLIENT, type: 3, code: 4, valid: true });
+    t.equal(u32(heard!.bytes, ipBytes() + 4), 1000);
     t.same(quoteOf(heard!.bytes, 64), sent.slice(0, quoted), 'as the client sent it, to the bit');
   });
 }
@@ -70,11 +77,13 @@ t.test('an endpoint that complains of a datagram, whole or in fragments, complai
   const arrived = b.io.sent(16).map((p) => p.bytes);
   t.equal(arrived.length, 2 + rest.length);
   for (const [n, sent] of [whole, first!].entries()) {
-    b.send(0, icmpErrorAbout(arrived[n]!, ENDPOINT, 3, 3));
+    // In IPv6 the ports stand behind the fragment header.
+    const quoted = ipBytes() + (run.family === 6 ? 16 : 8);
+    b.send(0, icmpErrorAbout(arrived[n]!, ENDPOINT, 3, 3, { quoted }));
     settle(hosts);
     const [heard] = a.io.sent(16);
     t.match(read(heard!.bytes), { from: WEB, to: CLIENT, type: 3, code: 3, valid: true });
-    t.same(quoteOf(heard!.bytes, 64), sent.slice(0, 28));
+    t.same(quoteOf(heard!.bytes, 64), sent.slice(0, quoted));
   }
 });
 
@@ -85,11 +94,11 @@ t.test('a client that complains of an answer is heard by the endpoint as itself'
   b.send(0, sent);
   settle(hosts);
   const [arrived] = a.io.sent(16);
-  a.send(0, icmpErrorAbout(arrived!.bytes, CLIENT, 3, 4, { rest: 600, quoted: 40 }));
+  a.send(0, icmpErrorAbout(arrived!.bytes, CLIENT, 3, 4, { rest: 600, quoted: ipBytes() + 20 }));
   settle(hosts);
   const [heard] = b.io.sent(16);
   t.match(read(heard!.bytes), { from: CLIENT, to: ENDPOINT, type: 3, code: 4, valid: true });
-  t.same(quoteOf(heard!.bytes, 64), sent.slice(0, 40));
+  t.same(quoteOf(heard!.bytes, 64), sent.slice(0, ipBytes() + 20));
 });
 
 t.test('a service address answers pings where its client is; an address of nobody does not', async (t) => {
