@@ -1,11 +1,12 @@
 /**
  * Conversations at random between pods, hosts, services and the world, on hosts of one to four workers whose steering
- * is at random too, stepped in any order: every question is answered by whom it was put to, and no connection is known
+ * is at random too, stepped in any order; some datagrams are larger than a packet: every question is answered by whom it was put to, and no connection is known
  * to two workers.
  */
 import t from 'tap';
-import type { TestService } from './host.ts';
-import { echoPacket, payloadOf, type Seen, tcpPacket, udpPacket } from './packets.ts';
+import { fragmentsOf, reassembled } from './fragments.ts';
+import { HOST_PORT, type TestService } from './host.ts';
+import { echoPacket, payloadOf, read, type Seen, tcpPacket, udpPacket } from './packets.ts';
 import { Random } from './random.ts';
 import { settleAll, WorkerHost } from './worker-host.ts';
 
@@ -44,11 +45,26 @@ function put(place: Place, packet: Uint8Array): void {
   else place.host.send(place.pod, packet);
 }
 
+let identification = 0;
+
+/** A datagram of any size, as a kernel sends it. */
+function putDatagram(place: Place, packet: Uint8Array): void {
+  if (packet.length <= 1400) return put(place, packet);
+  identification = (identification + 1) & 0xffff;
+  for (const fragment of fragmentsOf(packet, identification)) put(place, fragment);
+}
+
+/** What came out at a place, its fragments put together. */
+function taken({ host, pod }: Place): Seen[] {
+  return reassembled(host.sent(pod < 0 ? HOST_PORT : 16 + pod).map((p) => p.bytes)).map(read);
+}
+
 /** What a peer's kernel would answer to a packet. */
 function answerTo(seen: Seen): Uint8Array | undefined {
   const back = { from: seen.to, to: seen.from, fromPort: seen.toPort, toPort: seen.fromPort };
   if (seen.protocol === 6) return seen.flags === SYN ? tcpPacket({ ...back, flags: SYN | ACK }) : undefined;
-  if (seen.protocol === 17) return seen.toPort < 10_000 ? udpPacket({ ...back, payload: payloadOf(4) }) : undefined;
+  if (seen.protocol === 17)
+    return seen.toPort < 10_000 ? udpPacket({ ...back, payload: payloadOf(seen.length > 1400 ? 3000 : 4) }) : undefined;
   return seen.type === 8 ? echoPacket({ ...back, reply: true }) : undefined;
 }
 
@@ -84,6 +100,7 @@ for (const workers of [1, 2, 3, 4]) {
           if (!wanted.has(place)) wanted.set(place, new Set());
           wanted.get(place)?.add(answer);
         };
+        const payload = payloadOf(r.chance(0.1) ? 1400 + r.below(5000) : 0);
         const kind = r.below(7);
         if (place === other || (place.pod < 0 && other.pod < 0)) continue;
         if (kind === 0) {
@@ -91,20 +108,20 @@ for (const workers of [1, 2, 3, 4]) {
           put(place, tcpPacket({ from: place.address, to, fromPort: round, toPort: 80, flags: SYN }));
           expect(`6 ${to}:80 > ${round}`);
         } else if (kind === 1) {
-          put(place, udpPacket({ from: place.address, to: '10.96.0.53', fromPort, toPort: 53 }));
+          putDatagram(place, udpPacket({ from: place.address, to: '10.96.0.53', fromPort, toPort: 53, payload }));
           expect(`17 10.96.0.53:53 > ${fromPort}`);
         } else if (kind === 2) {
           const toPort = r.pick([80, 8080]);
           put(place, tcpPacket({ from: place.address, to: other.address, fromPort: round, toPort, flags: SYN }));
           expect(`6 ${other.address}:${toPort} > ${round}`);
         } else if (kind === 3) {
-          put(place, udpPacket({ from: place.address, to: other.address, fromPort, toPort: 5353 }));
+          putDatagram(place, udpPacket({ from: place.address, to: other.address, fromPort, toPort: 5353, payload }));
           expect(`17 ${other.address}:5353 > ${fromPort}`);
         } else if (kind === 4 && other.pod >= 0) {
           put(place, echoPacket({ from: place.address, to: other.address, id: fromPort }));
           expect(`1 ${other.address}:0 > 0`);
         } else if (kind === 5 && place.pod >= 0) {
-          put(place, udpPacket({ from: place.address, to: WORLD, fromPort, toPort: 53 }));
+          putDatagram(place, udpPacket({ from: place.address, to: WORLD, fromPort, toPort: 53, payload }));
           expect(`17 ${WORLD}:53 > ${fromPort}`);
         } else if (kind === 6 && place.pod < 0) {
           const to = `10.96.0.${82 + r.below(4)}`;
@@ -115,11 +132,11 @@ for (const workers of [1, 2, 3, 4]) {
       for (let turn = 0; turn < 2; turn++) {
         settleAll(hosts, order);
         for (const place of places) {
-          for (const seen of place.pod < 0 ? place.host.atHost() : place.host.at(place.pod)) {
+          for (const seen of taken(place)) {
             if (!seen.valid) unanswered.push(`damaged: ${JSON.stringify(seen)}`);
             wanted.get(place)?.delete(`${seen.protocol} ${seen.from}:${seen.fromPort} > ${seen.toPort}`);
             const answer = answerTo(seen);
-            if (answer) put(place, answer);
+            if (answer) putDatagram(place, answer);
           }
         }
       }
