@@ -36,7 +36,7 @@ import { HealthPorts } from './health-ports.ts';
 import { HostDns } from './host-dns.ts';
 import { hostFamilies } from './host-families.ts';
 import { ipv6Obstacle } from './host-ipv6.ts';
-import { changeKernelRoutes, type HostFamily, type HostNetwork, removeHostNetwork } from './host-network.ts';
+import { changeKernelRoutes, type HostNetwork, removeHostNetwork } from './host-network.ts';
 import { HostPorts } from './host-ports.ts';
 import { HostRelay } from './host-relay.ts';
 import { LocalPods } from './local-pods.ts';
@@ -94,7 +94,6 @@ export class HostAgent {
   #routes: readonly KernelRoute[] = [];
   #failure = '';
   #ipv6Problem = '';
-  #families: readonly HostFamily[] = [];
   #underlayWanted = '';
   #logTimer: NodeJS.Timeout | undefined;
 
@@ -196,7 +195,7 @@ export class HostAgent {
     // Last, so that a host whose port 53 is taken still forwards; it is not ready until names are answered.
     await this.dns.serve(
       model,
-      this.#families.flatMap((family) => family.clusterDns || []),
+      this.#hostPorts.families.flatMap((family) => family.clusterDns || []),
     );
     if (!this.readyAfterMs) {
       this.readyAfterMs = Math.round(process.uptime() * 1000);
@@ -257,9 +256,8 @@ export class HostAgent {
 
   async #placeHost(node: ClusterNode, underlay: Underlay): Promise<void> {
     const { settings } = this;
-    this.#families = hostFamilies(node, clusterRanges(settings), this.#ipv6Problem === '');
     const network: HostNetwork = {
-      families: this.#families,
+      families: hostFamilies(node, clusterRanges(settings), this.#ipv6Problem === ''),
       mtu: this.podMtu,
       udpPort: settings.port,
     };

@@ -131,16 +131,36 @@ function writeSysctl(path: string, value: string): void {
   }
 }
 
-/** Returns what could not be had, as sentences; throws where nothing would work without it. */
-export async function applyHostNetwork(host: HostNetwork): Promise<string[]> {
+/** What of the network is there. */
+export interface AppliedNetwork {
+  /** The families of it. */
+  families: readonly HostFamily[];
+  /** What could not be had, as sentences. */
+  problems: readonly string[];
+}
+
+/** Throws where nothing would work without it; where only IPv6 is not to be had, IPv4 goes on. */
+export async function applyHostNetwork(host: HostNetwork): Promise<AppliedNetwork> {
+  try {
+    if (host.families.some((family) => !family.isV4)) writeSysctls(ipv6Sysctls(HOST_DEVICE));
+    return await applyFamilies(host);
+  } catch (error) {
+    const families = host.families.filter((family) => family.isV4);
+    if (families.length === host.families.length) throw error;
+    const { problems } = await applyFamilies({ ...host, families });
+    const said = error instanceof Error ? error.message : String(error);
+    return { families, problems: [`this host has no IPv6 for its pods, IPv4 goes on: ${said}`, ...problems] };
+  }
+}
+
+async function applyFamilies(host: HostNetwork): Promise<AppliedNetwork> {
   writeSysctls(hostSysctls());
-  if (host.families.some((family) => !family.isV4)) writeSysctls(ipv6Sysctls(HOST_DEVICE));
   const [masquerade, forwarding] = await Promise.all([
     applyMasquerade(host),
     admitForwarding(),
     ipBatch(hostBatch(host)),
   ]);
-  return [...masquerade, ...forwarding];
+  return { families: host.families, problems: [...masquerade, ...forwarding] };
 }
 
 const NO_NFT = ['the program nft is missing, so pods cannot reach the outside world: install the package nftables'];

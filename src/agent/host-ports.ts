@@ -9,7 +9,7 @@ import { HOST_PORT, OVERLAY_PORT, OVERLAY_PORT_6, OVERLAY_TAP_PORT } from '../co
 import type { Dataplane } from '../dataplane/handle.ts';
 import type { NativeAddon } from '../io/native-addon.ts';
 import { parseAddress, parseAddress4 } from '../wire/address.ts';
-import { AgentError, errnoOf } from './agent-error.ts';
+import { AgentError, describeError, errnoOf } from './agent-error.ts';
 import { ipBatch } from './command.ts';
 import {
   applyHostNetwork,
@@ -17,6 +17,7 @@ import {
   gsoBatch,
   gsoSysctls,
   HOST_DEVICE,
+  type HostFamily,
   type HostNetwork,
   writeSysctls,
 } from './host-network.ts';
@@ -52,7 +53,8 @@ export class HostPorts {
   readonly #open = new Map<number, OpenPort>();
   #network = '';
   #overlay = '';
-  #networkProblems: string[] = [];
+  #families: readonly HostFamily[] = [];
+  #networkProblems: readonly string[] = [];
   #overlayProblems: string[] = [];
 
   constructor(native: NativeAddon, dataplane: Pick<Dataplane, 'attach' | 'detach' | 'workers'>, offload: Offload) {
@@ -64,6 +66,11 @@ export class HostPorts {
   /** What could not be had but is no reason to stop, as sentences. */
   get problems(): readonly string[] {
     return [...this.#networkProblems, ...this.#overlayProblems];
+  }
+
+  /** What the host's kernel has of each family. */
+  get families(): readonly HostFamily[] {
+    return this.#families;
   }
 
   /** Changes whenever the host's addresses and routes were made anew. */
@@ -88,7 +95,9 @@ export class HostPorts {
   async #applyNetwork({ network }: HostConfig): Promise<void> {
     const key = JSON.stringify(network);
     if (key === this.#network) return;
-    this.#networkProblems = await applyHostNetwork(network);
+    const { families, problems } = await applyHostNetwork(network);
+    this.#families = families;
+    this.#networkProblems = problems;
     this.#network = key;
   }
 
@@ -100,7 +109,9 @@ export class HostPorts {
       await this.#closePort(OVERLAY_PORT_6);
       this.#overlayProblems = [];
       if (config.backend === 'vxlan') {
-        for (const address of config.underlay.addresses) await this.#openOverlay(config, address);
+        const [first = '', ...others] = config.underlay.addresses;
+        await this.#openOverlay(config, first);
+        for (const address of others) await this.#openOther(config, address);
       }
       this.#overlay = key;
     }
@@ -173,6 +184,15 @@ export class HostPorts {
       mtu,
       trustPartial: isSameMachine(config.underlay),
     });
+  }
+
+  /** The tunnel in the family that few hosts are reached in, or none. */
+  async #openOther(config: HostConfig, address: string): Promise<void> {
+    try {
+      await this.#openOverlay(config, address);
+    } catch (error) {
+      this.#overlayProblems.push(`hosts that are reached at ${address} alone are not reached: ${describeError(error)}`);
+    }
   }
 
   async #openTap(): Promise<void> {

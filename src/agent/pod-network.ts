@@ -84,8 +84,13 @@ export async function openPodNetwork(
   }
   try {
     // What this host cannot give, it has said.
-    const addresses = ipv6Obstacle(pod.mtu) ? pod.addresses.filter(isIPv4) : pod.addresses;
-    await ipBatch(podNetworkBatch(addresses, pod.mtu), { netns: pod.netns });
+    const four = pod.addresses.filter(isIPv4);
+    const wanted = ipv6Obstacle(pod.mtu) ? four : pod.addresses;
+    const at = { netns: pod.netns };
+    await ipBatch(podNetworkBatch(wanted, pod.mtu), at).catch((error) => {
+      if (wanted.length === four.length) throw error;
+      return ipBatch(podNetworkBatch(four, pod.mtu), at);
+    });
   } catch (error) {
     native.closeFd(device.fd);
     throw error;

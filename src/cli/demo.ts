@@ -7,6 +7,7 @@ import {
   balance,
   type CheckResult,
   failOver,
+  ipv6Across,
   kernelInterop,
   noChecksumErrors,
   pingAcross,
@@ -26,6 +27,7 @@ type Check = [name: string, run: (demo: DemoLab) => Promise<CheckResult>];
 const CHECKS: readonly Check[] = [
   ['ping', pingAcross],
   ['trace', traceAcross],
+  ['IPv6', ipv6Across],
   ['resolve', resolveService],
   ['service', balance],
   ['failover', failOver],

@@ -75,7 +75,7 @@ function addNetexec(program: Command): void {
     .description('a small HTTP and UDP server for trying networks out')
     .option('--http-port <port>', 'serve HTTP: /hostname /clientip /echo?msg= /healthz /shutdown', port, 8080)
     .option('--udp-port <port>', 'answer UDP: hostname, clientip, echo …', port)
-    .option('--address <ip>', 'listen on this address alone', '0.0.0.0')
+    .option('--address <ip>', 'listen on this address alone')
     .addHelpText('after', '\nExamples:\n  weft netexec --http-port 80 --udp-port 8081')
     .action(async (options: { httpPort: number; udpPort?: number; address: string }) => {
       const { serveNetexec } = await import('../lab/netexec.ts');

@@ -38,6 +38,25 @@ export async function pingAcross(demo: DemoLab): Promise<CheckResult> {
   };
 }
 
+/** One client asks every server and the pod behind a kernel VXLAN device, then one server over HTTP. */
+export async function ipv6Across(demo: DemoLab): Promise<CheckResult> {
+  const check = 'IPv6, client-0 to every server';
+  if (demo.pods6.size === 0) return { check, ok: true, result: 'this machine has no IPv6', figure: '' };
+  const servers = [...demo.pods6].filter(([name]) => name.startsWith('web-')).map(([, address]) => address);
+  const client = enter(demo, 'client-0');
+  const targets = [...servers, ...(demo.learned.pod6 === undefined ? [] : [demo.learned.pod6])];
+  const probes = await tool<ProbeResult[]>(client, ['ping', ...targets]);
+  const answered = probes.filter((probe) => probe.reachable).length;
+  const url = `http://[${demo.pods6.get('web-2')}]/hostname`;
+  const load = await tool<HttpLoadResult>(client, ['http-load', url, '--requests', '50']);
+  return {
+    check,
+    ok: answered === targets.length && load.failed === 0,
+    result: `${answered} of ${targets.length} answer, ${load.requests - load.failed} of 50 requests${failureText(load)}`,
+    figure: `${(probes[0]?.rttMs?.median ?? 0).toFixed(2)} ms`,
+  };
+}
+
 export async function traceAcross(demo: DemoLab): Promise<CheckResult> {
   const target = addressOf(demo, 'web-1');
   const hops = await tool<Hop[]>(enter(demo, 'client-0'), ['trace', target]);

@@ -13,6 +13,8 @@ export interface DemoLab {
   topology: Topology;
   /** Addresses of the pods, by name. */
   pods: ReadonlyMap<string, string>;
+  /** Their IPv6 addresses; empty where the machine has no IPv6. */
+  pods6: ReadonlyMap<string, string>;
   /** The service's own address. */
   service: string;
   /** Knows the Weft hosts by fixed neighbours. */
@@ -39,9 +41,11 @@ export async function bringDemoUp(name: string, report: (step: string) => void):
   for (const host of [fixed, learned]) announceKernelHost(lab, host);
   await waitForPeers(lab, [fixed.name, learned.name], 5000);
   const statuses = (await readLab(lab)).hosts.flatMap((host) => host.status ?? []);
-  const pods = new Map(statuses.flatMap((status) => status.pods).map((pod) => [pod.name, pod.address]));
+  const running = statuses.flatMap((status) => status.pods);
+  const pods = new Map(running.map((pod) => [pod.name, pod.address]));
+  const pods6 = new Map(running.flatMap(({ name: pod, addresses: [, six] }) => (six ? [[pod, six] as const] : [])));
   const service = statuses[0]?.services.find((each) => each.name === 'web')?.clusterIps[0] ?? '';
-  return { lab, topology, pods, service, fixed, learned };
+  return { lab, topology, pods, pods6, service, fixed, learned };
 }
 
 /** Until every agent of the lab forwards to these nodes. */

@@ -8,7 +8,7 @@ t.test('demo', { skip: noLab(), timeout: 200_000 }, async (t) => {
   const { code, stdout, stderr } = await weft(['demo', '-o', 'json'], { timeoutMs: 180_000 });
   t.equal(stderr, '');
   const { results, seconds } = JSON.parse(stdout) as { results: CheckResult[]; seconds: number };
-  t.equal(results.length, 9);
+  t.equal(results.length, 10);
   for (const { check, ok, result, figure } of results) {
     const line = `${check}: ${result} ${figure}`;
     if (check.startsWith('TCP stream')) t.match(figure, /^\d+\.\d\d of the kernel's$/, line);
