@@ -57,7 +57,7 @@ const AGAINST_ROWS = [
   'connections',
 ];
 const BLOCK = /<!-- (run|compose|generated): (.+?) -->\n[\s\S]*?<!-- end -->/g;
-const GENERATED = { 'drop-reasons': dropReasons, commands, benchmark, against, profile };
+const GENERATED = { 'drop-reasons': dropReasons, commands, benchmark, against, profile, names };
 
 const { check, renews } = readOptions();
 const home = mkdtempSync(join(tmpdir(), 'weft-docs-'));
@@ -215,6 +215,21 @@ function benchmark() {
   return [
     `| ${where} | Weft / ${peer.title} | Weft / best program without encryption | Weft | ${peer.title} |`,
     '| --- | --- | --- | --- | --- |',
+    ...lines,
+  ].join('\n');
+}
+
+/** DNS servers beside each other, from the last make bench-dns. */
+function names() {
+  const { figures, participants, machine, rounds } = JSON.parse(readFileSync('docs/benchmarks/dns.json', 'utf8'));
+  const lines = figures.map(({ title, unit, better, standings }) => {
+    const cells = participants.map(({ name }) => (standings[name] ? number(standings[name].median) : '-'));
+    return `| ${title}, ${unit}${better === 'lower' ? ' (lower is better)' : ''} | ${cells.join(' | ')} |`;
+  });
+  const where = `${machine.processors}, ${machine.kernel}, ${rounds} round${rounds === 1 ? '' : 's'}`;
+  return [
+    `| ${where} | ${participants.map(({ title }) => title).join(' | ')} |`,
+    `| --- |${' --- |'.repeat(participants.length)}`,
     ...lines,
   ].join('\n');
 }

@@ -9,8 +9,9 @@ import { DEFAULT_NODE_PORTS } from '../control/node-ports.ts';
 import { DEFAULT_PROXY, type ProxyDefaults } from '../control/service-mode.ts';
 import type { StubDomain } from '../dns/forwarder.ts';
 import { canonicalName, isWritableName } from '../dns/name.ts';
+import { POD_NAMES, type PodNames } from '../dns/pod-records.ts';
 import { parseUpstream } from '../dns/upstream.ts';
-import { POD_NAMES, type PodNames } from '../dns/zone.ts';
+
 import { IPVS_SCHEDULERS, type IpvsScheduler, PROXY_MODES, parseProxyMode } from '../kube/proxy-mode.ts';
 import { type PortRange, parsePortRange } from '../relay/port-range.ts';
 import { parsePrefix } from '../wire/prefix.ts';

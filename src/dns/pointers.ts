@@ -3,17 +3,20 @@
  * endpoints, and among these the headless services' before names that merely happen to exist for pods behind a virtual
  * address; a pod behind no service has its own. Within one of these, an address has as many names as objects have it.
  */
-import { isV4, type Words, word4 } from '../wire/address.ts';
+import { addressKey, isV4, type Words } from '../wire/address.ts';
 import { prefixContains } from '../wire/prefix.ts';
+import type { EndpointEntry, PodEntry, ServiceEntry } from './cluster-records.ts';
 import { TYPE } from './codes.ts';
 import { isWritableName } from './name.ts';
 import type { DnsRecord } from './record.ts';
 import { reverseName, reversePrefix } from './reverse.ts';
 
-/** An address with the name that it may have; the name is made where it is needed. */
+/** An address with what has a name by it: a service, an endpoint of one, or a pod. */
 export interface Pointed {
   address: Words;
-  target: () => string;
+  service?: ServiceEntry;
+  endpoint?: EndpointEntry;
+  pod?: PodEntry;
 }
 
 /** In the order of precedence. */
@@ -26,14 +29,17 @@ export class Pointers {
   readonly #byAddress = new Map<number | string, Meanings>();
   readonly #ttlSeconds: number;
 
-  /** Passes in the order of precedence. */
-  constructor(passes: Iterable<Iterable<Pointed>>, ttlSeconds: number) {
+  readonly #targetOf: (pointed: Pointed) => string;
+
+  /** Passes in the order of precedence; names are made of what has them when they are asked for. */
+  constructor(passes: readonly (readonly Pointed[])[], targetOf: (pointed: Pointed) => string, ttlSeconds: number) {
+    this.#targetOf = targetOf;
     this.#ttlSeconds = ttlSeconds;
     let pass = 0;
     for (const each of passes) {
       pass++;
       for (const pointed of each) {
-        const key = keyOf(pointed.address);
+        const key = addressKey(pointed.address);
         const known = this.#byAddress.get(key);
         if (known) known.push({ pass, pointed });
         else this.#byAddress.set(key, [{ pass, pointed }]);
@@ -46,7 +52,7 @@ export class Pointers {
     const prefix = reversePrefix(key);
     if (!prefix) return undefined;
     if (prefix.lengthBits === ADDRESS_BITS) {
-      const records = this.#recordsOf(this.#byAddress.get(keyOf(prefix.address)) ?? [], key);
+      const records = this.#recordsOf(this.#byAddress.get(addressKey(prefix.address)) ?? [], key);
       return records.length > 0 ? records : undefined;
     }
     const v4 = prefix.lengthBits >= V4_BITS && isV4(prefix.address);
@@ -72,16 +78,11 @@ export class Pointers {
     let found = 0;
     for (const { pass, pointed } of meanings) {
       if (found !== 0 && pass !== found) break;
-      const target = pointed.target();
+      const target = this.#targetOf(pointed);
       if (!isWritableName(target)) continue;
       found = pass;
       targets.add(target);
     }
     return [...targets].map((target) => ({ type: TYPE.ptr, owner, ttlSeconds: this.#ttlSeconds, target }));
   }
-}
-
-/** A number is found faster than a text. */
-function keyOf(address: Words): number | string {
-  return isV4(address) ? word4(address) : address.join();
 }

@@ -18,13 +18,14 @@ import { encodeHeaderOnly, encodeReply, type Reply } from './encode.ts';
 import { type Explanation, explainName } from './explain.ts';
 import type { Forwarder } from './forwarder.ts';
 import { followAlias, isAddressType } from './lookup.ts';
+import type { PodNames } from './pod-records.ts';
 import { type Query, readQuery } from './query.ts';
 import { describeAnswer, type QueryLog } from './query-log.ts';
 import type { ReadyAnswers } from './ready-answers.ts';
 import type { AnswerSource, Resolver } from './resolver.ts';
 import { type PodPath, PodPaths, stepOf } from './search-path.ts';
 import { mayTransfer, transferZone } from './transfer.ts';
-import { buildZone, type PodNames, type Zone } from './zone.ts';
+import { buildZone, type Zone } from './zone.ts';
 import { zoneChange } from './zone-change.ts';
 
 const SYNC_WAIT_MS = 5000;

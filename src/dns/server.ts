@@ -12,12 +12,12 @@ import { RCODE, rcodeName } from './codes.ts';
 import { countReason, type DnsCounters, newDnsCounters } from './counters.ts';
 import type { Explanation } from './explain.ts';
 import { Forwarder, type StubDomain } from './forwarder.ts';
+import type { PodNames } from './pod-records.ts';
 import { QueryLog, type QueryLogEntry } from './query-log.ts';
 import { ReadyAnswers } from './ready-answers.ts';
 import { Resolver } from './resolver.ts';
 import { type DnsLog, Responder } from './responder.ts';
 import { serveTcpSession } from './tcp-session.ts';
-import type { PodNames } from './zone.ts';
 
 export interface DnsServerOptions {
   /** An address of this host: the cluster DNS address on weft0. */

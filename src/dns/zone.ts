@@ -11,14 +11,15 @@
  *   5.1.244.10.in-addr.arpa        PTR              services, else endpoints, else pods
  *   dns-version.Z TXT, Z SOA and NS, ns.dns.Z A, AAAA   the zone itself
  */
-import { isV4, parseAddress, type Words } from '../wire/address.ts';
-import { type ClusterRecords, type PodEntry, podAddresses, type ServiceEntry } from './cluster-records.ts';
+import type { Words } from '../wire/address.ts';
+import { type ClusterRecords, podAddresses, type ServiceEntry } from './cluster-records.ts';
 import { TYPE } from './codes.ts';
 import { canonicalName, isWithin, isWritableName } from './name.ts';
+import { type PodNames, PodRecords } from './pod-records.ts';
 import { type Pointed, Pointers } from './pointers.ts';
 import type { AuthorityRecord, DnsRecord } from './record.ts';
 import { reverseOrigin } from './reverse.ts';
-import { dashed, endpointLabel, serviceRecords } from './service-records.ts';
+import { endpointLabel, serviceRecords } from './service-records.ts';
 import { ZoneDraft } from './zone-draft.ts';
 
 /** As kube-dns and CoreDNS have it: short, because endpoints come and go. */
@@ -27,10 +28,6 @@ const TTL_SECONDS = 5;
 const SPECIFICATION_VERSION = '1.1.0';
 /** Services whose names are kept written out; more are written out again when they are asked for. */
 const WRITTEN_OUT = 2048;
-
-/** As CoreDNS has it: none; any address under a namespace that exists, unchecked; those of pods that exist. */
-export const POD_NAMES = ['disabled', 'insecure', 'verified'] as const;
-export type PodNames = (typeof POD_NAMES)[number];
 
 export interface ZoneOptions {
   /** `cluster.local`. */
@@ -136,12 +133,11 @@ class ClusterNames implements ZoneNames {
   readonly #services: ReadonlyMap<string, ServiceEntry>;
   readonly #own: ZoneDraft;
   readonly #ttlSeconds: number;
-  readonly #podMode: PodNames;
   /** With the dot in front. */
   readonly #servicesEnd: string;
   readonly #podsEnd: string;
   readonly #written = new Map<string, ZoneDraft>();
-  #pods: ZoneDraft | undefined;
+  readonly #pods: PodRecords;
   #pointers: Pointers | undefined;
 
   constructor(
@@ -154,9 +150,9 @@ class ClusterNames implements ZoneNames {
     this.#services = services;
     this.#own = own;
     this.#ttlSeconds = ttlSeconds;
-    this.#podMode = podNames;
     this.#servicesEnd = `.svc.${domain}`;
     this.#podsEnd = `.pod.${domain}`;
+    this.#pods = new PodRecords(records.pods, podNames, this.#podsEnd, ttlSeconds);
   }
 
   get(key: string): readonly DnsRecord[] | undefined {
@@ -164,9 +160,7 @@ class ClusterNames implements ZoneNames {
     if (own) return own;
     const service = this.serviceOf(key);
     if (service !== undefined) return this.#service(service)?.names.get(key);
-    if (key.endsWith(this.#podsEnd)) {
-      return this.#podMode === 'insecure' ? this.#anyPod(key) : this.#podNames().names.get(key);
-    }
+    if (key.endsWith(this.#podsEnd)) return this.#pods.get(key, (name) => this.#own.names.has(name));
     return key.endsWith('.arpa') ? this.#pointed().get(key) : undefined;
   }
 
@@ -175,8 +169,7 @@ class ClusterNames implements ZoneNames {
     for (const [key, service] of this.#services) {
       yield* serviceRecords(service, key + this.#servicesEnd, this.#ttlSeconds).names;
     }
-    const { names } = this.#podNames();
-    for (const entry of names) if (!this.#own.names.has(entry[0])) yield entry;
+    yield* this.#pods.entries();
     yield* this.#pointed().entries();
   }
 
@@ -200,67 +193,32 @@ class ClusterNames implements ZoneNames {
     return written;
   }
 
-  #podNames(): ZoneDraft {
-    if (this.#pods) return this.#pods;
-    this.#pods = new ZoneDraft(this.#podsEnd.slice(1), this.#ttlSeconds);
-    if (this.#podMode === 'disabled') return this.#pods;
-    for (const pod of this.#records.pods) {
-      for (const address of podAddresses(pod)) this.#pods.address(this.#podName(pod, address), address);
-    }
-    return this.#pods;
-  }
-
-  /** Whatever address the name spells, in the one way that it is spelled, under a namespace that exists. */
-  #anyPod(key: string): readonly DnsRecord[] | undefined {
-    const dot = key.indexOf('.');
-    const label = key.slice(0, dot);
-    if (!this.#own.names.has(key.slice(dot + 1))) return undefined;
-    const address = parseAddress(
-      /^\d+-\d+-\d+-\d+$/.test(label) ? label.replaceAll('-', '.') : label.replaceAll('-', ':'),
-    );
-    if (!address || dashed(address) !== label) return undefined;
-    const type = isV4(address) ? TYPE.a : TYPE.aaaa;
-    return [{ type, owner: key, ttlSeconds: this.#ttlSeconds, address }];
-  }
-
-  #podName(pod: PodEntry, address: Words): string {
-    return `${dashed(address)}.${canonicalName(pod.namespace)}${this.#podsEnd}`;
-  }
-
   #pointed(): Pointers {
-    const { services } = this.#records;
-    this.#pointers ??= new Pointers(
-      [
-        this.#serviceAddresses(),
-        this.#endpointAddresses(services.filter((service) => service.headless)),
-        this.#endpointAddresses(services.filter((service) => !service.headless)),
-        this.#podAddresses(),
-      ],
-      this.#ttlSeconds,
-    );
+    if (this.#pointers) return this.#pointers;
+    const ofServices: Pointed[] = [];
+    const ofHeadless: Pointed[] = [];
+    const ofOthers: Pointed[] = [];
+    const ofPods: Pointed[] = [];
+    for (const service of this.#records.services) {
+      for (const address of service.clusterIps) ofServices.push({ address, service });
+      const list = service.headless ? ofHeadless : ofOthers;
+      for (const endpoint of service.endpoints) list.push({ address: endpoint.address, service, endpoint });
+    }
+    if (this.#pods.mode !== 'disabled') {
+      for (const pod of this.#records.pods) {
+        if (pod.hostNetwork) continue;
+        for (const address of podAddresses(pod)) ofPods.push({ address, pod });
+      }
+    }
+    const passes = [ofServices, ofHeadless, ofOthers, ofPods];
+    this.#pointers = new Pointers(passes, (pointed) => this.#targetOf(pointed), this.#ttlSeconds);
     return this.#pointers;
   }
 
-  *#serviceAddresses(): Generator<Pointed> {
-    for (const service of this.#records.services) {
-      for (const address of service.clusterIps) yield { address, target: () => this.#nameOf(service) };
-    }
-  }
-
-  *#endpointAddresses(services: readonly ServiceEntry[]): Generator<Pointed> {
-    for (const service of services) {
-      for (const endpoint of service.endpoints) {
-        yield { address: endpoint.address, target: () => `${endpointLabel(endpoint)}.${this.#nameOf(service)}` };
-      }
-    }
-  }
-
-  *#podAddresses(): Generator<Pointed> {
-    if (this.#podMode === 'disabled') return;
-    for (const pod of this.#records.pods) {
-      if (pod.hostNetwork) continue;
-      for (const address of podAddresses(pod)) yield { address, target: () => this.#podName(pod, address) };
-    }
+  #targetOf({ address, service, endpoint, pod }: Pointed): string {
+    if (pod) return this.#pods.nameOf(pod, address);
+    const name = service ? this.#nameOf(service) : '';
+    return endpoint ? `${endpointLabel(endpoint)}.${name}` : name;
   }
 
   #nameOf(service: ServiceEntry): string {

@@ -177,6 +177,16 @@ t.test('the TTL of all that is the cluster’s, and how long an absence may be b
   t.match(read(await udpAsk(long.port, web)).answers, [{ ttl: 3600 }]);
 });
 
+t.test('a name as long as names may be does not exist; a longer one is none', async (t) => {
+  const server = await startServer(t);
+  const label = 'x'.repeat(63);
+  // 255 octets on the wire, with the lengths and the root.
+  const longest = `${label}.${label}.${label}.${'x'.repeat(253 - 192 - '.default.svc.cluster.local'.length)}.default.svc.cluster.local`;
+  t.equal(longest.length, 253);
+  t.equal(read(await udpAsk(server.port, queryBytes(longest, 1))).rcode, 3);
+  t.equal(read(await udpAsk(server.port, queryBytes(`y${longest}`, 1))).rcode, 1, 'one octet more');
+});
+
 t.test('a fault of ours is SERVFAIL, told, and not the end', async (t) => {
   const told: string[] = [];
   let broken = true;

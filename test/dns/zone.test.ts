@@ -2,7 +2,8 @@
 import t from 'tap';
 import type { ClusterRecords, EndpointEntry, PortEntry, ServiceEntry } from '../../src/dns/cluster-records.ts';
 import { RCODE, TYPE } from '../../src/dns/codes.ts';
-import { buildZone, type PodNames } from '../../src/dns/zone.ts';
+import type { PodNames } from '../../src/dns/pod-records.ts';
+import { buildZone } from '../../src/dns/zone.ts';
 import { zoneChange } from '../../src/dns/zone-change.ts';
 import { randomFrom } from './mutate.ts';
 import { naiveNames } from './naive-zone.ts';

@@ -58,12 +58,12 @@ t.test('names', { skip: noLab() || without('dig', 'getent'), timeout: 200_000 },
     };
     pod({ options: [{ name: 'ndots', value: '2' }] });
     await until('it runs', 20_000, async () => /options ndots:2$/m.test(await conf()));
+    await until('by its process', 20_000, async () => (await running()) !== undefined);
     const before = await running();
     pod({ searches: ['more.example'], options: [{ name: 'edns0' }] });
     await until('it is rewritten', 15_000, async () =>
       /corp\.example more\.example\n[\s\S]*options ndots:5 edns0$/m.test(await conf()),
     );
-    t.ok(before);
     t.equal(await running(), before, 'and the container goes on');
     pod({ nameservers: ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4'] });
     await until('what does not fit is told', 15_000, async () => {
