@@ -16,7 +16,7 @@ function query(name: string, more: Parameters<typeof queryBytes>[2] = {}, type =
 
 const answered = (asked: Buffer) => [replyBytes(asked, 0x8180, [addressAnswer(192, 0, 2, 7)])];
 
-async function cached(t: Test, cacheBytes = 1 << 20) {
+async function cached(t: Test, cacheBytes = 1 << 20, timeoutMs = 100) {
   const upstream: FakeUpstream = await fakeUpstream(t, answered);
   const counters = newDnsCounters();
   const clock = { ms: 1000 };
@@ -25,7 +25,7 @@ async function cached(t: Test, cacheBytes = 1 << 20) {
     own: { address: '10.96.0.10', port: 53 },
     counters,
     detectLoops: false,
-    timeoutMs: 100,
+    timeoutMs,
     probeMs: 60_000,
   });
   t.teardown(() => forwarder.close());
@@ -160,7 +160,7 @@ t.test('the same question of many is one question to the upstreams', async (t) =
 });
 
 t.test('bounded by bytes: what was asked for least recently goes', async (t) => {
-  const { upstream, counters, ask } = await cached(t, 20_000);
+  const { upstream, counters, ask } = await cached(t, 20_000, 5000);
   await ask(query('kept.example.com'));
   for (let i = 0; i < 200; i++) {
     await ask(query(`n${i}.example.com`));
