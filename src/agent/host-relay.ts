@@ -29,7 +29,7 @@ export class HostRelay {
 
   /** The proxy ports for the tables to come, by proxyPortKey. */
   async open(model: ClusterModel, self: ClusterNode, objects: ObjectSet): Promise<ReadonlyMap<string, number>> {
-    await this.#relay.apply(proxyRequests(model, self, objects, this.#defaults));
+    await this.#relay.apply(proxyRequests(model, self, this.#defaults));
     const problems = new ProblemList(objects.places);
     for (const { title, message } of this.#relay.problems) problems.error(title, message);
     this.#problems = problems.sorted();
@@ -57,19 +57,14 @@ export class HostRelay {
 }
 
 /** A proxy port for each port of a service in userspace mode, in each family in which the service has an address. */
-export function proxyRequests(
-  model: ClusterModel,
-  self: ClusterNode,
-  objects: ObjectSet,
-  defaults: ProxyDefaults,
-): ProxyRequest[] {
+export function proxyRequests(model: ClusterModel, self: ClusterNode, defaults: ProxyDefaults): ProxyRequest[] {
   const listen = relayAddresses(self);
   const out: ProxyRequest[] = [];
   for (const [name, service] of model.services) {
     if (proxyModeOf(service.proxy, defaults) !== 'userspace' || !isRelayed(service)) continue;
     for (const own of listen) {
       const address = service.clusterIps.find((each) => isV4(each) === isV4(own));
-      if (address) out.push(...requestsOf(name, service, address, own, objects));
+      if (address) out.push(...requestsOf(name, service, address, own));
     }
   }
   return out;
@@ -81,33 +76,19 @@ function isRelayed(service: ClusterService): boolean {
   return !service.internalLocal || (isExternal && !service.externalLocal);
 }
 
-function requestsOf(
-  name: string,
-  service: ClusterService,
-  address: Words,
-  own: Words,
-  objects: ObjectSet,
-): ProxyRequest[] {
-  const object = objects.services.get(name);
-  return service.ports.map(({ protocol, port, targets }) => {
-    const written = object?.spec.ports?.find((p) => p.port === port && (p.protocol ?? 'TCP') === protocol);
-    return {
-      key: proxyPortKey(name, protocol, port, address),
-      title: `Service ${name}`,
-      name: `${port}/${protocol}`,
-      protocol,
-      listen: formatAddress(own),
-      // Any difference in these makes it another service port (kube-proxy, pkg/proxy/userspace, sameConfig).
-      shape: JSON.stringify([
-        service.clusterIps.map(formatAddress),
-        written?.nodePort,
-        object?.spec.externalIPs,
-        object?.status?.loadBalancer,
-      ]),
-      targets: targets
-        .filter((target) => isV4(target.address) === isV4(own))
-        .map((target) => ({ address: formatAddress(target.address), port: target.port })),
-      affinitySeconds: service.affinitySeconds,
-    };
-  });
+function requestsOf(name: string, service: ClusterService, address: Words, own: Words): ProxyRequest[] {
+  const addresses = [...service.clusterIps, ...service.externalIps, ...service.loadBalancerIps].map(formatAddress);
+  return service.ports.map(({ protocol, port, nodePort, targets }) => ({
+    key: proxyPortKey(name, protocol, port, address),
+    title: `Service ${name}`,
+    name: `${port}/${protocol}`,
+    protocol,
+    listen: formatAddress(own),
+    // Any difference in these makes it another service port (kube-proxy, pkg/proxy/userspace, sameConfig).
+    shape: `${addresses.join()} ${nodePort ?? ''}`,
+    targets: targets
+      .filter((target) => isV4(target.address) === isV4(own))
+      .map((target) => ({ address: formatAddress(target.address), port: target.port })),
+    affinitySeconds: service.affinitySeconds,
+  }));
 }

@@ -12,10 +12,9 @@ function annotated(object: Service, mode: string): Service {
   return { ...object, metadata: { ...object.metadata, annotations: { 'weft.dev/proxy-mode': mode } } };
 }
 
-function requests(defaults: Parameters<typeof proxyRequests>[3], ...objects: KubeObject[]) {
-  const set = objectSet([hosta, ...objects]);
-  const model = buildModel(set, SETTINGS);
-  return proxyRequests(model, model.nodes.get('hosta') as ClusterNode, set, defaults);
+function requests(defaults: Parameters<typeof proxyRequests>[2], ...objects: KubeObject[]) {
+  const model = buildModel(objectSet([hosta, ...objects]), SETTINGS);
+  return proxyRequests(model, model.nodes.get('hosta') as ClusterNode, defaults);
 }
 
 const web = service('web', {
@@ -71,7 +70,7 @@ t.test('what makes a service port another one', async (t) => {
     shape({ clusterIP: '10.96.0.51' }),
     shape({ externalIPs: ['192.0.2.1'] }),
     shape({ sessionAffinity: 'ClientIP' }),
-    shape({}, { loadBalancer: { ingress: [{ ip: '192.0.2.7' }] } }),
+    shape({ type: 'LoadBalancer' }, { loadBalancer: { ingress: [{ ip: '192.0.2.7' }] } }),
     shape({ type: 'NodePort', ports: [{ name: 'http', port: 80, nodePort: 30_080 }] }),
   ];
   t.equal(new Set(all).size, all.length);

@@ -38,14 +38,15 @@ spec:
 `;
 
 /** Counts what it is sent until the sender ends, and only then answers. */
-const COUNTER = `apiVersion: v1
+const COUNTER_POD = `apiVersion: v1
 kind: Pod
 metadata: {name: counter, labels: {app: counter}}
 spec:
   nodeName: hostb
   containers: [{name: main, image: weft, command: [socat, "TCP-LISTEN:90,fork,reuseaddr", "SYSTEM:wc -c"]}]
----
-apiVersion: v1
+`;
+
+const COUNTER = `apiVersion: v1
 kind: Service
 metadata: {name: counter, annotations: {weft.dev/proxy-mode: userspace}}
 spec:
@@ -77,7 +78,7 @@ t.test('userspace mode', { skip: noLab() || without('curl', 'nft', 'socat'), tim
     lab.tool<HttpLoadResult>(client, [
       ...['http-load', `http://${service}/hostname`, '--requests', `${requests}`, '--concurrency', `${concurrency}`],
     ]);
-  lab.manifest('relayed.yaml', [RELAYED, STICKY, NOBODY, COUNTER].join('---\n'));
+  lab.manifest('relayed.yaml', [RELAYED, STICKY, NOBODY, COUNTER_POD, COUNTER].join('---\n'));
   await until('the services are there', 20_000, async () => (await lab.serviceAddress('relayed')) !== '');
   await until('the counter runs', 20_000, async () => {
     const { hosts } = await lab.status();
@@ -203,12 +204,26 @@ t.test('userspace mode', { skip: noLab() || without('curl', 'nft', 'socat'), tim
     t.comment(JSON.stringify(result.answers));
   });
 
+  t.test('a connection outlives its service', async (t) => {
+    const slow = '(echo one; sleep 4; echo two) | socat -t 10 STDIO TCP:counter:90';
+    const counted = lab.must('client-0', ['sh', '-c', slow]);
+    await until('it is connected', 8000, async () => {
+      const { stdout } = await lab.run('hosta', ['weft', 'services', 'counter', '-o', 'json']);
+      const [counter] = JSON.parse(stdout) as ServiceReport[];
+      return counter?.ports[0]?.relays[0]?.active === 1;
+    });
+    lab.manifest('relayed.yaml', [RELAYED, STICKY, NOBODY, COUNTER_POD].join('---\n'));
+    await until('the service is gone', 8000, async () => (await lab.serviceAddress('counter')) === '');
+    t.not((await lab.run('client-0', curl('http://counter:90/'))).code, 0);
+    t.equal((await counted).trim(), '8');
+  });
+
   t.test('a service that goes ends its port', async (t) => {
     const address = await lab.serviceAddress('sticky');
     const listening = async () =>
       (await lab.must('hosta', ['ss', '-Hltn', 'src', '10.244.1.1'])).trim().split('\n').length;
     const before = await listening();
-    lab.manifest('relayed.yaml', [RELAYED, NOBODY].join('---\n'));
+    lab.manifest('relayed.yaml', [RELAYED, NOBODY, COUNTER_POD].join('---\n'));
     await until('the port is closed', 20_000, async () => (await listening()) < before);
     t.not((await lab.run('client-0', curl(`http://${address}/hostname`))).code, 0);
   });
