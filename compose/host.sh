@@ -1,8 +1,9 @@
 #!/bin/sh
 # What a host's container runs: writes down the hosts that the mounted manifests do not name, and becomes the agent.
-# Every container works out the same hosts from the same three words, so that nothing has to be shared but manifests:
+# Every container works out the same hosts from the same words, so that nothing has to be shared but manifests:
 #   WEFT_HOSTS      how many hosts
 #   WEFT_UNDERLAY   their network
+#   WEFT_UNDERLAY6  the same in IPv6, where the network has it
 #   WEFT_MANIFESTS  empty where the example's manifests are mounted: hosts without pods then get the example's two
 set -eu
 manifests=/etc/weft/manifests
@@ -12,7 +13,7 @@ mkdir -p "$generated"
 # A container that is started again has them already, unless the manifests changed meanwhile.
 if [ ! -f "$generated/hosts.yaml" ] || [ -n "$(find "$manifests" -newer "$generated/hosts.yaml")" ]; then
   weft tool host-manifests --hosts "$WEFT_HOSTS" --cidr "$WEFT_UNDERLAY" --beside "$manifests" \
-    $examples >"$generated/hosts.next"
+    ${WEFT_UNDERLAY6:+--cidr6 "$WEFT_UNDERLAY6"} $examples >"$generated/hosts.next"
   mv "$generated/hosts.next" "$generated/hosts.yaml"
 fi
 exec weft agent --manifests "$manifests" "$generated" "$@"

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import t from 'tap';
 import { parse } from 'yaml';
 import { parseManifest } from '../../src/kube/manifest.ts';
+import { parseLabFile } from '../../src/lab/lab-file.ts';
+import { resolveTopology } from '../../src/lab/topology.ts';
 import { ROOT } from '../house/rooms.ts';
 import { logComplaints } from './checks.ts';
 
@@ -41,6 +43,29 @@ t.test('the N-th host has the N-th address, and is there when WEFT_HOSTS is N or
     const counts = Array.from({ length: 8 - i }, (_, n) => `hosts-${i + 1 + n}`);
     t.same(profiles, i < 3 ? undefined : counts);
   });
+});
+
+t.test('with IPv6 every host has the address that its Node names', async (t) => {
+  const six = parse(read('compose/ipv6.yml'), { merge: true }) as {
+    services: Record<
+      string,
+      { environment: { WEFT_UNDERLAY6: string }; networks: { underlay: Record<string, string> } }
+    >;
+    networks: { underlay: { ipam: { config: { subnet: string }[] } } };
+  };
+  const subnet = six.networks.underlay.ipam.config[1]?.subnet ?? '';
+  const file = `underlay: {cidr: 172.31.0.0/24, cidr6: "${subnet}"}`;
+  const { hosts } = resolveTopology(parseLabFile(file, 'f').lab, { hosts: 8 }).topology;
+  t.same(
+    Object.keys(six.services),
+    services.map(({ hostname }) => hostname),
+  );
+  Object.values(six.services).forEach(({ environment, networks }, i) => {
+    t.equal(environment.WEFT_UNDERLAY6, subnet);
+    t.equal(networks.underlay.ipv6_address, hosts[i]?.address6);
+  });
+  const onIpv4 = resolveTopology(parseLabFile('underlay: {family: ipv4}', 'f').lab, { hosts: 1 }).topology.hosts[0];
+  t.match(onIpv4, { address6: undefined, podCidr6: 'fd00:10:244:1::/64' }, "pods' IPv6 needs none of the underlay");
 });
 
 t.test('the mounted manifests are the example', async (t) => {
