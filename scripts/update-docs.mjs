@@ -56,8 +56,15 @@ const AGAINST_ROWS = [
   'request-response-p50',
   'connections',
 ];
+const SERVICE_ROWS = [
+  'connections/service',
+  'stream/service',
+  'stream/share',
+  'request-response-p50/service',
+  'request-response-p50/share',
+];
 const BLOCK = /<!-- (run|compose|generated): (.+?) -->\n[\s\S]*?<!-- end -->/g;
-const GENERATED = { 'drop-reasons': dropReasons, commands, benchmark, against, profile, names };
+const GENERATED = { 'drop-reasons': dropReasons, commands, benchmark, services, names, against, profile };
 
 const { check, renews } = readOptions();
 const home = mkdtempSync(join(tmpdir(), 'weft-docs-'));
@@ -193,6 +200,26 @@ function against() {
 /** The last profile in few lines. */
 function profile() {
   return groupTables(JSON.parse(readFileSync('docs/benchmarks/profile.json', 'utf8')).profiles);
+}
+
+/** Everyone's service in the last make bench-services. */
+function services() {
+  const { figures, participants, machine, rounds } = JSON.parse(readFileSync('docs/benchmarks/services.json', 'utf8'));
+  const lines = SERVICE_ROWS.flatMap((name) => {
+    const figure = figures.find((f) => f.name === name);
+    if (!figure) return [];
+    const { title, unit, better } = figure;
+    const show = ({ name }) => (figure.standings[name] ? number(figure.standings[name].median) : '-');
+    return [
+      `| ${title}, ${unit}${better === 'lower' ? ' (lower is better)' : ''} | ${participants.map(show).join(' | ')} |`,
+    ];
+  });
+  const where = `${machine.processors}, ${machine.kernel}, ${rounds} round${rounds === 1 ? '' : 's'}`;
+  return [
+    `| ${where} | ${participants.map((p) => p.title).join(' | ')} |`,
+    `| --- |${participants.map(() => ' ---: |').join('')}`,
+    ...lines,
+  ].join('\n');
 }
 
 /** The ratios of the last bench, from its own JSON. */
