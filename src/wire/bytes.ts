@@ -13,6 +13,14 @@ export function u32(b: Uint8Array, o: number): number {
   return ((b[o] << 24) | (b[o + 1] << 16) | (b[o + 2] << 8) | b[o + 3]) >>> 0;
 }
 
+/**
+ * The same as a signed number, which is what a word of an Int32Array is: a call of u32 that the engine does not inline
+ * allocates a number for what is above 2 ** 31.
+ */
+export function i32(b: Uint8Array, o: number): number {
+  return (b[o] << 24) | (b[o + 1] << 16) | (b[o + 2] << 8) | b[o + 3];
+}
+
 /** Stores the low 16 bits of `value`. */
 export function setU16(b: Uint8Array, o: number, value: number): void {
   b[o] = value >>> 8;

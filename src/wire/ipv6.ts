@@ -12,7 +12,7 @@
  *
  * Addresses are read and written a word (0 to 3, big-endian uint32) at a time.
  */
-import { setU16, setU32, u16, u32 } from './bytes.ts';
+import { i32, setU16, setU32, u16, u32 } from './bytes.ts';
 
 export const HEADER_BYTES = 40;
 
@@ -51,6 +51,16 @@ export function sourceWord(b: Uint8Array, o: number, i: number): number {
 
 export function destinationWord(b: Uint8Array, o: number, i: number): number {
   return u32(b, o + DESTINATION + 4 * i);
+}
+
+/** A word of the source as a signed number, for arrays of such. */
+export function sourceInt(b: Uint8Array, o: number, i: number): number {
+  return i32(b, o + SOURCE + 4 * i);
+}
+
+/** A word of the destination as a signed number, for arrays of such. */
+export function destinationInt(b: Uint8Array, o: number, i: number): number {
+  return i32(b, o + DESTINATION + 4 * i);
 }
 
 export function setPayloadBytes(b: Uint8Array, o: number, bytes: number): void {

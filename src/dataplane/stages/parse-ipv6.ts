@@ -72,14 +72,14 @@ function readHeader(c: Context, i: number): number {
   if (!ipv6.check(b, o, end)) return DROP['ip-header-length'];
   vector.length[i] = ipv6.HEADER_BYTES + ipv6.payloadBytes(b, o);
   batch.l3[i] = o;
-  batch.source0[i] = ipv6.sourceWord(b, o, 0);
-  batch.source1[i] = ipv6.sourceWord(b, o, 1);
-  batch.source2[i] = ipv6.sourceWord(b, o, 2);
-  batch.source3[i] = ipv6.sourceWord(b, o, 3);
-  batch.destination0[i] = ipv6.destinationWord(b, o, 0);
-  batch.destination1[i] = ipv6.destinationWord(b, o, 1);
-  batch.destination2[i] = ipv6.destinationWord(b, o, 2);
-  batch.destination3[i] = ipv6.destinationWord(b, o, 3);
+  batch.source0[i] = ipv6.sourceInt(b, o, 0);
+  batch.source1[i] = ipv6.sourceInt(b, o, 1);
+  batch.source2[i] = ipv6.sourceInt(b, o, 2);
+  batch.source3[i] = ipv6.sourceInt(b, o, 3);
+  batch.destination0[i] = ipv6.destinationInt(b, o, 0);
+  batch.destination1[i] = ipv6.destinationInt(b, o, 1);
+  batch.destination2[i] = ipv6.destinationInt(b, o, 2);
+  batch.destination3[i] = ipv6.destinationInt(b, o, 3);
   return PENDING;
 }
 
