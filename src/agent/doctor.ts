@@ -7,6 +7,7 @@ import { formatProblem, type Problem } from '../kube/problem.ts';
 import { describeError } from './agent-error.ts';
 import { forwardingForbidden } from './forward-rules.ts';
 import { hostChecks } from './host-checks.ts';
+import { hasIpv6 } from './host-ipv6.ts';
 import type { AgentStatus, Check, PeerStatus } from './status.ts';
 
 export async function agentChecks(status: AgentStatus, probe: () => Promise<PeerStatus[]>): Promise<Check[]> {
@@ -18,7 +19,11 @@ export async function agentChecks(status: AgentStatus, probe: () => Promise<Peer
     remedy: status.ready ? '' : 'see its log',
   });
   checks.push({ name: 'offload', ok: true, detail: `${status.offload.mode} (${status.offload.detail})`, remedy: '' });
-  checks.push(forwardingCheck(), await firewallCheck());
+  checks.push(forwardingCheck('ip forwarding', 'net/ipv4/ip_forward', 'the outside world'));
+  if (status.gateway6 && hasIpv6()) {
+    checks.push(forwardingCheck('IPv6 forwarding', 'net/ipv6/conf/all/forwarding', 'the outside world over IPv6'));
+  }
+  checks.push(await firewallCheck());
   checks.push(...status.problems.map(problemCheck));
   checks.push(...status.pods.filter((p) => p.phase === 'Failed' || p.message).map(podCheck));
   try {
@@ -29,10 +34,10 @@ export async function agentChecks(status: AgentStatus, probe: () => Promise<Peer
   return checks;
 }
 
-function forwardingCheck(): Check {
-  const on = readFileSync('/proc/sys/net/ipv4/ip_forward', 'latin1').trim() === '1';
-  const remedy = on ? '' : 'something turned it off again: sysctl -w net.ipv4.ip_forward=1';
-  return { name: 'ip forwarding', ok: on, detail: on ? 'on' : 'off: pods cannot reach the outside world', remedy };
+function forwardingCheck(name: string, sysctl: string, world: string): Check {
+  const on = readFileSync(`/proc/sys/${sysctl}`, 'latin1').trim() === '1';
+  const remedy = on ? '' : `something turned it off again: sysctl -w ${sysctl.replaceAll('/', '.')}=1`;
+  return { name, ok: on, detail: on ? 'on' : `off: pods cannot reach ${world}`, remedy };
 }
 
 async function firewallCheck(): Promise<Check> {
@@ -61,7 +66,7 @@ function podCheck(pod: AgentStatus['pods'][number]): Check {
 }
 
 function peerCheck(peer: PeerStatus): Check {
-  const { underlay, overlay } = peer;
+  const { underlay, overlay, overlay6 } = peer;
   const rtt = (ms: number | undefined) => (ms === undefined ? 'no answer' : `${ms.toFixed(2)} ms`);
   const mtu = underlay?.pathMtu === undefined ? '' : `, path MTU ${underlay.pathMtu} or more`;
   return {
@@ -69,7 +74,8 @@ function peerCheck(peer: PeerStatus): Check {
     ok: peer.problems.length === 0,
     detail:
       peer.problems.join('; ') ||
-      `underlay ${rtt(underlay?.rttMs?.median)}${mtu}, overlay ${rtt(overlay?.rttMs?.median)}`,
+      `underlay ${rtt(underlay?.rttMs?.median)}${mtu}, overlay ${rtt(overlay?.rttMs?.median)}` +
+        (overlay6 ? `, over IPv6 ${rtt(overlay6.rttMs?.median)}` : ''),
     remedy: '',
   };
 }

@@ -48,7 +48,7 @@ import { type PodPlan, planPod } from './pod-plan.ts';
 import { Reconciler } from './reconciler.ts';
 import { ServiceNetwork } from './service-network.ts';
 import { findUnderlay, readLinks, segmentsTunnels, type Underlay } from './underlay.ts';
-import { UnderlayWatch } from './underlay-watch.ts';
+import { ownAddresses, UnderlayWatch } from './underlay-watch.ts';
 
 const LOG_CHECK_MS = 10_000;
 
@@ -140,7 +140,7 @@ export class HostAgent {
         changed: again,
       },
       undefined,
-      () => (this.underlay ? `${segmentsTunnels(native, this.underlay.device)}` : ''),
+      () => (this.underlay ? underlayTraits(native, this.underlay) : ''),
     );
     this.#reconciler = new Reconciler(() => this.#reconcile());
   }
@@ -364,6 +364,12 @@ export class HostAgent {
     await this.dataplane.stop();
     if (!keepPods) await removeHostNetwork(this.#routes);
   }
+}
+
+/** What must be looked at again when it changes. */
+function underlayTraits(native: NativeAddon, { device, absent }: Underlay): string {
+  const here = absent.length > 0 ? ownAddresses() : [];
+  return `${segmentsTunnels(native, device)} ${absent.filter((address) => here.includes(address))}`;
 }
 
 function absentAddress(address: string): string {

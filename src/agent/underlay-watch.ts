@@ -1,6 +1,7 @@
 /**
- * Notices when what the underlay's device can do changes, and when the underlay's address leaves this host (a container taken off its network, a cable's device gone) and
- * when it comes back. The kernel forgets with a device the routes through it, so that they are wanted anew then.
+ * Notices when what the underlay's device can do changes, and when the underlay's address leaves this host (a container
+ * taken off its network, a cable's device gone) and when it comes back. The kernel forgets with a device the routes
+ * through it, so that they are wanted anew then.
  */
 import { networkInterfaces } from 'node:os';
 
@@ -63,6 +64,7 @@ export class UnderlayWatch {
   }
 }
 
-function ownAddresses(): string[] {
+/** Of all devices. */
+export function ownAddresses(): string[] {
   return Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map((each) => each.address));
 }

@@ -43,6 +43,7 @@ export async function ping(host: string | undefined, options: Asking): Promise<n
     const rows = peers.flatMap((peer) => [
       [peer.node, 'underlay', ...probeCells(peer.underlay)],
       [peer.node, 'overlay', ...probeCells(peer.overlay)],
+      ...(peer.overlay6 ? [[peer.node, 'overlay', ...probeCells(peer.overlay6)]] : []),
     ]);
     console.log(table(['HOST', 'BY', 'ADDRESS', 'ANSWERED', 'ROUND TRIP', 'PATH MTU'], rows));
     for (const peer of peers)

@@ -193,6 +193,37 @@ t.test('IPv6', { skip, timeout: 400_000 }, async (t) => {
     });
   });
 
+  t.test('a host that refuses to forward IPv6 says so once, and IPv4 goes on', async (t) => {
+    const file = join(home, 'stubborn.yaml');
+    writeFileSync(file, 'name: stubborn\nhosts: [{name: a}, {name: b}]\n');
+    const lab = await TestLab.up({ file });
+    const b = async () => (await lab.status()).hosts[1];
+    const pid = (await b())?.agentPid;
+    await lab.must('b', [
+      ...['sh', '-e', '-c'],
+      `echo 0 > /run/refused
+       mount --bind /run/refused /proc/sys/net/ipv6/conf/all/forwarding
+       mount -o remount,ro,bind /proc/sys/net/ipv6/conf/all/forwarding`,
+    ]);
+    await lab.inside(['kill', '-9', `${pid}`]);
+    await until('the agent is back', 20_000, async () => {
+      const now = await b();
+      return now?.agentPid !== pid && now?.status?.ready === true;
+    });
+    const said = (await b())?.status?.problems.filter(({ message }) => message.includes('no IPv6')) ?? [];
+    t.equal(said.length, 1);
+    t.match(said[0]?.message, /^this host has no IPv6 for its pods, IPv4 goes on: .*forwarding cannot be set to 1/);
+    t.notMatch(await lab.must('b', ['ip', '-6', 'addr', 'show', 'dev', 'weft0']), 'fd00');
+    const web1 = await lab.address('web-1');
+    t.equal((await lab.tool<ProbeResult[]>('client-0', ['ping', web1]))[0]?.received, 3);
+    const found = await lab.tool<{ address: string }[]>('client-1', ['resolve', 'web']);
+    t.same(
+      found.map(({ address }) => address),
+      [await lab.serviceAddress('web')],
+      'names are answered',
+    );
+  });
+
   t.test('an underlay of IPv6 alone', async (t) => {
     const file = join(home, 'six.yaml');
     writeFileSync(file, 'name: six\nunderlay: {family: ipv6}\n');
