@@ -10,7 +10,8 @@ build_tools='node:nodejs:nodejs:nodejs:nodejs npm:npm:npm:npm:npm g++:g++:gcc-c+
 run_tools='ip:iproute2:iproute:iproute2:iproute2'
 test_tools='ping:iputils-ping:iputils:iputils:iputils traceroute:traceroute:traceroute:traceroute:traceroute
 iperf3:iperf3:iperf3:iperf3:iperf3 tcpdump:tcpdump:tcpdump:tcpdump:tcpdump dig:dnsutils:bind-utils:bind:bind-tools
-nft:nftables:nftables:nftables:nftables curl:curl:curl:curl:curl ethtool:ethtool:ethtool:ethtool:ethtool'
+nft:nftables:nftables:nftables:nftables curl:curl:curl:curl:curl ethtool:ethtool:ethtool:ethtool:ethtool
+etcd:etcd-server:etcd:etcd:etcd'
 
 PATH="$PATH:/usr/sbin:/sbin"
 if command -v apt-get >/dev/null 2>&1; then column=2 install='apt-get install -y'

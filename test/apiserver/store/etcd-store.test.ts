@@ -1,0 +1,87 @@
+/** The store in etcd: the suite of all stores against one member, and three of which one is killed under load. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import { EtcdStore } from '../../../src/apiserver/store/etcd-store.ts';
+import { prefixRange } from '../../../src/apiserver/store/store.ts';
+import { EtcdCluster, missingEtcd } from './etcd-cluster.ts';
+import { Listener, put, storeSuite } from './store-suite.ts';
+
+t.test('suite', { skip: missingEtcd, timeout: 100_000 }, async (t) => {
+  const { endpoints } = await EtcdCluster.start(t, 1);
+  storeSuite(t, async (t) => {
+    const store = new EtcdStore({ endpoints });
+    t.teardown(() => store.close());
+    return store;
+  });
+});
+
+t.test('nobody there', { timeout: 60_000 }, async (t) => {
+  const store = new EtcdStore({ endpoints: ['http://127.0.0.1:9'] });
+  t.teardown(() => store.close());
+  await t.rejects(store.range(prefixRange('/')), { code: 'unavailable' });
+  await t.rejects(store.commit({ conditions: [], writes: [put('/a', '1')] }), { code: 'unavailable' });
+  const listener = new Listener(store, '/', 1);
+  await sleep(300);
+  t.equal(listener.ended, undefined, 'a watch goes on trying');
+  listener.close();
+});
+
+t.test(
+  'a member of three is killed and comes back: nothing lost, no event missed or doubled',
+  {
+    skip: missingEtcd,
+    timeout: 110_000,
+  },
+  async (t) => {
+    const cluster = await EtcdCluster.start(t, 3);
+    const store = new EtcdStore({ endpoints: cluster.endpoints });
+    t.teardown(() => store.close());
+    const begin = (await store.revision()) + 1;
+    const listeners = Array.from({ length: 3 }, () => new Listener(store, '/load/', begin));
+    for (const listener of listeners) t.teardown(() => listener.close());
+    const acknowledged = new Map<string, string>();
+    let unanswered = 0;
+    let stop = false;
+    const writer = async (w: number) => {
+      for (let i = 0; !stop; i++) {
+        const key = `/load/${w}-${i}`;
+        try {
+          const done = await store.commit({ conditions: [{ key, modRevision: 0 }], writes: [put(key, `${i}`)] });
+          if (done.succeeded) acknowledged.set(key, `${i}`);
+        } catch {
+          // Whether it took place, nobody said: it may stand there or not.
+          unanswered++;
+          await sleep(20);
+        }
+        await sleep(2);
+      }
+    };
+    const writers = [0, 1, 2, 3].map(writer);
+    await sleep(1500);
+    const before = acknowledged.size;
+    for (const victim of [0, 1, 2]) {
+      await cluster.killMember(victim);
+      await sleep(2500);
+      await cluster.startMember(victim);
+      await sleep(1000);
+    }
+    stop = true;
+    await Promise.all(writers);
+    t.ok(acknowledged.size > before + 200, `${acknowledged.size} writes acknowledged, ${unanswered} unanswered`);
+    const { values } = await store.range(prefixRange('/load/'));
+    const stands = new Map(values.map(({ key, value }) => [key, Buffer.from(value).toString()]));
+    t.same(
+      [...acknowledged].filter(([key, value]) => stands.get(key) !== value),
+      [],
+      'what was acknowledged stands',
+    );
+    for (const listener of listeners) {
+      await listener.until(() => listener.revisions.length >= values.length);
+      t.same(
+        listener.revisions,
+        values.map((v) => v.modRevision).sort((a, b) => a - b),
+        'each write heard once, in order',
+      );
+    }
+  },
+);
