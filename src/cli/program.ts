@@ -4,6 +4,7 @@
  */
 import { Command, Option } from 'commander';
 import { addAgentCommands } from './agent-commands.ts';
+import { addApiServer } from './apiserver-commands.ts';
 import { addBench } from './bench-command.ts';
 import { addDnsCommands } from './dns-commands.ts';
 import { addLabCommands } from './lab-commands.ts';
@@ -26,6 +27,7 @@ export function buildProgram(): Command {
     .addHelpText('after', EXIT_CODES);
   addLabCommands(program);
   addAgentCommands(program);
+  addApiServer(program);
   addDnsCommands(program);
   addServicesCommand(program);
   addDemo(program);

@@ -2,7 +2,7 @@
  * Validates one object against its schema and the rules between its fields, and says what is wrong in sentences for
  * the person who wrote it. Stands between the parsed text of a manifest and everything that trusts its objects.
  */
-import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
+import { Ajv, type ErrorObject, type SchemaObject } from 'ajv';
 import { objectRules } from './object-rules.ts';
 import type { KubeKind, KubeObject } from './objects.ts';
 import { API_VERSIONS, SCHEMAS } from './schemas.ts';
@@ -21,7 +21,10 @@ export interface Violation {
 const VIOLATION_LIMIT = 20;
 const VALUE_CHARACTERS = 60;
 
-const validators = new Map<string, ValidateFunction>();
+/** What is wrong with a value by a schema; nothing: it fulfils it. */
+export type SchemaCheck = (value: unknown) => Violation[];
+
+const checks = new Map<string, SchemaCheck>();
 
 /** Whether the network reads this kind. */
 export function isKnownKind(apiVersion: unknown, kind: unknown): kind is KubeKind {
@@ -30,9 +33,22 @@ export function isKnownKind(apiVersion: unknown, kind: unknown): kind is KubeKin
 
 /** What is wrong with a value that claims to be of a kind; empty: it is a KubeObject. */
 export function validate(kind: KubeKind, value: unknown): Violation[] {
-  const check = validator(kind);
-  if (!check(value)) return sentences(check.errors ?? []).slice(0, VIOLATION_LIMIT);
-  return objectRules(value as KubeObject).slice(0, VIOLATION_LIMIT);
+  // Compiled at first use: a process that reads no manifests pays nothing.
+  let check = checks.get(kind);
+  if (!check) {
+    check = schemaCheck(SCHEMAS[kind]);
+    checks.set(kind, check);
+  }
+  const violations = check(value);
+  return violations.length > 0 ? violations : objectRules(value as KubeObject).slice(0, VIOLATION_LIMIT);
+}
+
+/** Compiles a schema, which may use the formats of TEXT_FORMATS. Throws where it is none. */
+export function schemaCheck(schema: SchemaObject): SchemaCheck {
+  const ajv = new Ajv({ allErrors: true, verbose: true, strict: true, allowUnionTypes: true });
+  for (const [name, format] of Object.entries(TEXT_FORMATS)) ajv.addFormat(name, format.matches);
+  const fulfils = ajv.compile(schema);
+  return (value) => (fulfils(value) ? [] : sentences(fulfils.errors ?? []).slice(0, VIOLATION_LIMIT));
 }
 
 /** `spec.ports[0].port`, `metadata.labels[app.example/x]`. */
@@ -43,18 +59,6 @@ export function formatPath(path: FieldPath): string {
     else text += `[${part}]`;
   }
   return text;
-}
-
-/** Compiled at first use: a process that reads no manifests pays nothing. */
-function validator(kind: KubeKind): ValidateFunction {
-  let check = validators.get(kind);
-  if (!check) {
-    const ajv = new Ajv({ allErrors: true, verbose: true, strict: true });
-    for (const [name, format] of Object.entries(TEXT_FORMATS)) ajv.addFormat(name, format.matches);
-    check = ajv.compile(SCHEMAS[kind]);
-    validators.set(kind, check);
-  }
-  return check;
 }
 
 function sentences(errors: readonly ErrorObject[]): Violation[] {

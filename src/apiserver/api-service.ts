@@ -1,0 +1,100 @@
+/** The API server as a whole: its store, its kinds, its watches and its outside, wired together. */
+import type { IncomingMessage } from 'node:http';
+import type { TLSSocket } from 'node:tls';
+import { authorize } from './access.ts';
+import { ApiError } from './api-error.ts';
+import { timestamp } from './api-object.ts';
+import { ObjectStore } from './object-store.ts';
+import type { User } from './request.ts';
+import { ResourceHandler } from './resource-handler.ts';
+import { ResourceTable } from './resource-table.ts';
+import { ApiServer, type ServerTls } from './server.ts';
+import type { Store } from './store/store.ts';
+import { WatchCache } from './watch-cache.ts';
+
+/** Namespaces that every cluster has. */
+const FIRST_NAMESPACES = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
+/** History is kept for so long: who watches from further back lists again. */
+const COMPACTION_MS = 5 * 60 * 1000;
+
+export interface ApiServiceOptions {
+  store: Store;
+  host: string;
+  /** 0: any that is free. */
+  port: number;
+  tls: ServerTls | undefined;
+  authenticate(request: IncomingMessage, socket: TLSSocket | undefined): User;
+  version: string;
+  log(message: string): void;
+}
+
+export class ApiService {
+  readonly port: number;
+  readonly objects: ObjectStore;
+  readonly #store: Store;
+  readonly #cache: WatchCache;
+  readonly #server: ApiServer;
+  readonly #compaction: NodeJS.Timeout;
+
+  private constructor(parts: {
+    port: number;
+    objects: ObjectStore;
+    store: Store;
+    cache: WatchCache;
+    server: ApiServer;
+  }) {
+    this.port = parts.port;
+    this.objects = parts.objects;
+    this.#store = parts.store;
+    this.#cache = parts.cache;
+    this.#server = parts.server;
+    let earlier: number | undefined;
+    this.#compaction = setInterval(async () => {
+      try {
+        if (earlier !== undefined) await this.#store.compact(earlier);
+        earlier = await this.#store.revision();
+      } catch {
+        // The store is away: the next round does it.
+      }
+    }, COMPACTION_MS);
+    this.#compaction.unref();
+  }
+
+  static async start(options: ApiServiceOptions): Promise<ApiService> {
+    const { store, tls, authenticate, version, log } = options;
+    const table = new ResourceTable();
+    const objects = new ObjectStore(store, table);
+    const cache = new WatchCache(store);
+    await cache.start();
+    await makeNamespaces(objects, table);
+    const handler = new ResourceHandler({ table, objects, cache });
+    const ready = () =>
+      store.revision().then(
+        () => true,
+        () => false,
+      );
+    const server = new ApiServer({ tls, authenticate, authorize, version, table, handler, ready, log });
+    const port = await server.listen(options.host, options.port);
+    return new ApiService({ port, objects, store, cache, server });
+  }
+
+  /** The store is the caller's to close. */
+  async close(): Promise<void> {
+    clearInterval(this.#compaction);
+    this.#cache.close();
+    await this.#server.close();
+  }
+}
+
+async function makeNamespaces(objects: ObjectStore, table: ResourceTable): Promise<void> {
+  const resource = table.find('', 'v1', 'namespaces');
+  if (!resource) return;
+  for (const name of FIRST_NAMESPACES) {
+    const metadata = { name, uid: '', resourceVersion: '', creationTimestamp: timestamp() };
+    try {
+      await objects.create(resource, undefined, { apiVersion: 'v1', kind: 'Namespace', metadata });
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.reason !== 'AlreadyExists') throw error;
+    }
+  }
+}

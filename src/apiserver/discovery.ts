@@ -1,0 +1,71 @@
+/** What the server serves, as clients ask before anything else (meta/v1 APIGroupList, APIResourceList). */
+import type { Resource } from './resource.ts';
+import type { ResourceTable } from './resource-table.ts';
+
+const VERBS = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
+const PART_VERBS = ['get', 'patch', 'update'];
+
+/** The answer to `/api`, `/apis`, `/apis/GROUP`, `/api/v1` or `/apis/GROUP/VERSION`; undefined for other paths. */
+export function discovery(table: ResourceTable, path: string): Record<string, unknown> | undefined {
+  const words = path.split('/').filter((word) => word !== '');
+  if (words[0] === 'api') {
+    if (words.length === 1) return { kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs: [] };
+    return words.length === 2 ? resourceList(table, '', words[1] as string) : undefined;
+  }
+  if (words[0] !== 'apis') return undefined;
+  const groups = groupsOf(table);
+  if (words.length === 1) {
+    return {
+      kind: 'APIGroupList',
+      apiVersion: 'v1',
+      groups: [...groups].map(([name, versions]) => group(name, versions)),
+    };
+  }
+  const [, name = '', version] = words;
+  const versions = groups.get(name);
+  if (!versions || words.length > 3) return undefined;
+  if (version === undefined) return { kind: 'APIGroup', apiVersion: 'v1', ...group(name, versions) };
+  return resourceList(table, name, version);
+}
+
+function groupsOf(table: ResourceTable): Map<string, Set<string>> {
+  const groups = new Map<string, Set<string>>();
+  for (const { group: name, version } of table) {
+    if (name === '') continue;
+    groups.set(name, (groups.get(name) ?? new Set()).add(version));
+  }
+  return groups;
+}
+
+function group(name: string, versions: ReadonlySet<string>): Record<string, unknown> {
+  const all = [...versions].map((version) => ({ groupVersion: `${name}/${version}`, version }));
+  return { name, versions: all, preferredVersion: all[0] };
+}
+
+function resourceList(table: ResourceTable, groupName: string, version: string): Record<string, unknown> | undefined {
+  const own = [...table].filter((resource) => resource.group === groupName && resource.version === version);
+  if (own.length === 0) return undefined;
+  const groupVersion = groupName === '' ? version : `${groupName}/${version}`;
+  return { kind: 'APIResourceList', apiVersion: 'v1', groupVersion, resources: own.flatMap(entries) };
+}
+
+function entries(resource: Resource): Record<string, unknown>[] {
+  const { plural, singular, kind, namespaced, shortNames, categories } = resource;
+  const parts: Record<string, unknown>[] = [
+    {
+      name: plural,
+      singularName: singular,
+      namespaced,
+      kind,
+      verbs: VERBS,
+      ...(shortNames ? { shortNames } : {}),
+      ...(categories ? { categories } : {}),
+    },
+  ];
+  if (resource.status) parts.push({ name: `${plural}/status`, singularName: '', namespaced, kind, verbs: PART_VERBS });
+  if (resource.scale) {
+    const scale = { group: 'autoscaling', version: 'v1', kind: 'Scale' };
+    parts.push({ name: `${plural}/scale`, singularName: '', namespaced, ...scale, verbs: PART_VERBS });
+  }
+  return parts;
+}

@@ -1,0 +1,229 @@
+/** The workloads of apps/v1: each makes pods, and says how many there are. */
+import type { Violation } from '../../kube/validate.ts';
+import { type ApiObject, fieldAt } from '../api-object.ts';
+import type { Resource } from '../resource.ts';
+import { podMergeKeys } from './core.ts';
+import {
+  AGE_COLUMN,
+  boolean,
+  column,
+  labelSelector,
+  list,
+  listAt,
+  metadata,
+  NAME_COLUMN,
+  natural,
+  numberAt,
+  object,
+  oneOf,
+  podTemplate,
+  selectorText,
+  string,
+  textAt,
+} from './fields.ts';
+
+const apps = { group: 'apps', version: 'v1', namespaced: true, status: true, categories: ['all'] } as const;
+
+const percentOrNumber = {
+  anyOf: [natural, { type: 'string', pattern: '^[0-9]{1,3}%$' }],
+  description: 'must be a number or a percentage such as 25%',
+};
+
+const scale = {
+  replicas: ['spec', 'replicas'],
+  statusReplicas: ['status', 'replicas'],
+  selector: ['spec', 'selector'],
+} as const;
+
+const workloadStatus = object({ replicas: natural, readyReplicas: natural, observedGeneration: natural });
+
+const wideColumns = [
+  column('Containers', 'Of its pods', (o) => templateContainers(o, 'name'), { wide: true }),
+  column('Images', 'Of those containers', (o) => templateContainers(o, 'image'), { wide: true }),
+  column('Selector', 'Whose labels its pods have', (o) => selectorText(fieldAt(o, ['spec', 'selector'])), {
+    wide: true,
+  }),
+];
+
+function templateContainers(o: ApiObject, field: string): string {
+  return listAt(o, 'spec', 'template', 'spec', 'containers')
+    .map((c) => String(c[field] ?? ''))
+    .join(',');
+}
+
+/** What a selector wants its template must have, and it can never want something else. */
+function selectorRules(o: ApiObject, old: ApiObject | undefined): Violation[] {
+  const wanted = (fieldAt(o, ['spec', 'selector', 'matchLabels']) ?? {}) as Record<string, string>;
+  const labels = (fieldAt(o, ['spec', 'template', 'metadata', 'labels']) ?? {}) as Record<string, string>;
+  const out: Violation[] = [];
+  if (Object.entries(wanted).some(([key, value]) => labels[key] !== value)) {
+    out.push({
+      path: ['spec', 'template', 'metadata', 'labels'],
+      message: '`selector` does not match template `labels`',
+    });
+  }
+  const before = JSON.stringify(fieldAt(old, ['spec', 'selector']));
+  if (old && before !== JSON.stringify(fieldAt(o, ['spec', 'selector']))) {
+    out.push({ path: ['spec', 'selector'], message: 'field is immutable' });
+  }
+  return out;
+}
+
+function templateDefaults(spec: Record<string, unknown>): void {
+  const template = (spec.template ?? {}) as Record<string, unknown>;
+  const pod = { restartPolicy: 'Always', dnsPolicy: 'ClusterFirst', terminationGracePeriodSeconds: 30 };
+  spec.template = { metadata: {}, ...template, spec: { ...pod, ...((template.spec as object) ?? {}) } };
+}
+
+const deployment: Resource = {
+  ...apps,
+  kind: 'Deployment',
+  plural: 'deployments',
+  singular: 'deployment',
+  shortNames: ['deploy'],
+  scale,
+  schema: object(
+    {
+      metadata,
+      spec: object(
+        {
+          replicas: natural,
+          selector: labelSelector,
+          template: podTemplate,
+          minReadySeconds: natural,
+          revisionHistoryLimit: natural,
+          progressDeadlineSeconds: natural,
+          paused: boolean,
+          strategy: object({
+            type: oneOf('RollingUpdate', 'Recreate'),
+            rollingUpdate: object({ maxSurge: percentOrNumber, maxUnavailable: percentOrNumber }),
+          }),
+        },
+        ['selector', 'template'],
+      ),
+      status: workloadStatus,
+    },
+    ['spec'],
+  ),
+  mergeKeys: { ...podMergeKeys('spec.template.spec'), 'status.conditions': 'type' },
+  columns: [
+    NAME_COLUMN,
+    column('Ready', 'Pods that are ready, of those wanted', (o) => {
+      return `${numberAt(o, 'status', 'readyReplicas')}/${numberAt(o, 'spec', 'replicas')}`;
+    }),
+    column('Up-to-date', 'Pods of the newest template', (o) => numberAt(o, 'status', 'updatedReplicas')),
+    column('Available', 'Pods ready for long enough', (o) => numberAt(o, 'status', 'availableReplicas')),
+    AGE_COLUMN,
+    ...wideColumns,
+  ],
+  defaults: (o) => {
+    const spec = { replicas: 1, revisionHistoryLimit: 10, progressDeadlineSeconds: 600, ...o.spec } as Record<
+      string,
+      unknown
+    >;
+    const strategy = { type: 'RollingUpdate', ...(spec.strategy as object) } as Record<string, unknown>;
+    if (strategy.type === 'RollingUpdate') {
+      strategy.rollingUpdate = { maxSurge: '25%', maxUnavailable: '25%', ...(strategy.rollingUpdate as object) };
+    }
+    templateDefaults(spec);
+    o.spec = { ...spec, strategy };
+  },
+  rules: selectorRules,
+};
+
+const replicaSet: Resource = {
+  ...apps,
+  kind: 'ReplicaSet',
+  plural: 'replicasets',
+  singular: 'replicaset',
+  shortNames: ['rs'],
+  scale,
+  schema: object(
+    {
+      metadata,
+      spec: object({ replicas: natural, selector: labelSelector, template: podTemplate, minReadySeconds: natural }, [
+        'selector',
+      ]),
+      status: workloadStatus,
+    },
+    ['spec'],
+  ),
+  mergeKeys: { ...podMergeKeys('spec.template.spec'), 'status.conditions': 'type' },
+  columns: [
+    NAME_COLUMN,
+    column('Desired', 'Pods that are wanted', (o) => numberAt(o, 'spec', 'replicas')),
+    column('Current', 'Pods that there are', (o) => numberAt(o, 'status', 'replicas')),
+    column('Ready', 'Pods that are ready', (o) => numberAt(o, 'status', 'readyReplicas')),
+    AGE_COLUMN,
+    ...wideColumns,
+  ],
+  defaults: (o) => {
+    const spec = { replicas: 1, ...o.spec } as Record<string, unknown>;
+    templateDefaults(spec);
+    o.spec = spec;
+  },
+  rules: selectorRules,
+};
+
+const statefulSet: Resource = {
+  ...apps,
+  kind: 'StatefulSet',
+  plural: 'statefulsets',
+  singular: 'statefulset',
+  shortNames: ['sts'],
+  scale,
+  schema: object(
+    {
+      metadata,
+      spec: object(
+        {
+          replicas: natural,
+          selector: labelSelector,
+          template: podTemplate,
+          serviceName: string,
+          podManagementPolicy: oneOf('OrderedReady', 'Parallel'),
+          updateStrategy: object({
+            type: oneOf('RollingUpdate', 'OnDelete'),
+            rollingUpdate: object({ partition: natural }),
+          }),
+          minReadySeconds: natural,
+          volumeClaimTemplates: list(object({})),
+        },
+        ['selector', 'template'],
+      ),
+      status: workloadStatus,
+    },
+    ['spec'],
+  ),
+  mergeKeys: { ...podMergeKeys('spec.template.spec'), 'status.conditions': 'type' },
+  columns: [
+    NAME_COLUMN,
+    column('Ready', 'Pods that are ready, of those wanted', (o) => {
+      return `${numberAt(o, 'status', 'readyReplicas')}/${numberAt(o, 'spec', 'replicas')}`;
+    }),
+    AGE_COLUMN,
+    column('Containers', 'Of its pods', (o) => templateContainers(o, 'name'), { wide: true }),
+    column('Images', 'Of those containers', (o) => templateContainers(o, 'image'), { wide: true }),
+  ],
+  defaults: (o) => {
+    const spec = {
+      replicas: 1,
+      podManagementPolicy: 'OrderedReady',
+      revisionHistoryLimit: 10,
+      ...o.spec,
+    } as Record<string, unknown>;
+    const update = { type: 'RollingUpdate', ...(spec.updateStrategy as object) } as Record<string, unknown>;
+    if (update.type === 'RollingUpdate') update.rollingUpdate = { partition: 0, ...(update.rollingUpdate as object) };
+    templateDefaults(spec);
+    o.spec = { ...spec, updateStrategy: update };
+  },
+  rules: (o, old) => {
+    const out = selectorRules(o, old);
+    if (old && textAt(old, 'spec', 'serviceName') !== textAt(o, 'spec', 'serviceName')) {
+      out.push({ path: ['spec', 'serviceName'], message: 'field is immutable' });
+    }
+    return out;
+  },
+};
+
+export const APPS: readonly Resource[] = [deployment, replicaSet, statefulSet];

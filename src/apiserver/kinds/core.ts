@@ -1,0 +1,350 @@
+/** The kinds of the core group, v1, that the network lives on. */
+import { SCHEMAS } from '../../kube/schemas.ts';
+import { type ApiObject, fieldAt } from '../api-object.ts';
+import type { Resource } from '../resource.ts';
+import {
+  AGE_COLUMN,
+  column,
+  integer,
+  labelText,
+  list,
+  listAt,
+  mapOf,
+  metadata,
+  NAME_COLUMN,
+  object,
+  string,
+  textAt,
+} from './fields.ts';
+
+const core = { group: '', version: 'v1' } as const;
+
+const namespace: Resource = {
+  ...core,
+  kind: 'Namespace',
+  plural: 'namespaces',
+  singular: 'namespace',
+  shortNames: ['ns'],
+  namespaced: false,
+  nameFormat: 'dns-label',
+  status: true,
+  schema: object({ metadata, spec: object({ finalizers: list(string) }), status: object({ phase: string }) }),
+  fieldSelectors: [['status', 'phase']],
+  columns: [NAME_COLUMN, column('Status', 'Active or Terminating', (o) => textAt(o, 'status', 'phase')), AGE_COLUMN],
+  defaults: (o) => {
+    o.spec = { finalizers: ['kubernetes'], ...o.spec };
+    o.status = { phase: 'Active', ...o.status };
+    o.metadata.labels = { ...o.metadata.labels, 'kubernetes.io/metadata.name': o.metadata.name };
+  },
+};
+
+function nodeAddress(node: ApiObject, type: string): string {
+  const found = listAt(node, 'status', 'addresses').find((a) => a.type === type)?.address;
+  return typeof found === 'string' ? found : '<none>';
+}
+
+function nodeStatus(node: ApiObject): string {
+  const ready = listAt(node, 'status', 'conditions').find((c) => c.type === 'Ready')?.status;
+  const words = [ready === 'True' ? 'Ready' : ready === 'False' ? 'NotReady' : 'Unknown'];
+  if (fieldAt(node, ['spec', 'unschedulable']) === true) words.push('SchedulingDisabled');
+  return words.join(',');
+}
+
+function nodeRoles(node: ApiObject): string {
+  const prefix = 'node-role.kubernetes.io/';
+  const roles = Object.keys(node.metadata.labels ?? {})
+    .filter((key) => key.startsWith(prefix))
+    .map((key) => key.slice(prefix.length));
+  return roles.sort().join(',') || '<none>';
+}
+
+const node: Resource = {
+  ...core,
+  kind: 'Node',
+  plural: 'nodes',
+  singular: 'node',
+  shortNames: ['no'],
+  namespaced: false,
+  status: true,
+  schema: SCHEMAS.Node,
+  fieldSelectors: [['spec', 'unschedulable']],
+  mergeKeys: {
+    'status.conditions': 'type',
+    'status.addresses': 'type',
+    'spec.taints': 'key',
+    'spec.podCIDRs': '',
+  },
+  columns: [
+    NAME_COLUMN,
+    column('Status', 'Whether it is ready for pods', nodeStatus),
+    column('Roles', 'By its node-role labels', nodeRoles),
+    AGE_COLUMN,
+    column('Version', 'Of its agent', (o) => textAt(o, 'status', 'nodeInfo', 'kubeletVersion')),
+    column('Internal-IP', 'Its address for other nodes', (o) => nodeAddress(o, 'InternalIP'), { wide: true }),
+    column('External-IP', 'Its address for everybody', (o) => nodeAddress(o, 'ExternalIP'), { wide: true }),
+    column('OS-Image', 'Its operating system', (o) => textAt(o, 'status', 'nodeInfo', 'osImage') || '<unknown>', {
+      wide: true,
+    }),
+    column('Kernel-Version', 'Its kernel', (o) => textAt(o, 'status', 'nodeInfo', 'kernelVersion') || '<unknown>', {
+      wide: true,
+    }),
+    column(
+      'Container-Runtime',
+      'What runs its containers',
+      (o) => textAt(o, 'status', 'nodeInfo', 'containerRuntimeVersion') || '<unknown>',
+      { wide: true },
+    ),
+  ],
+};
+
+function podStatus(pod: ApiObject): string {
+  if (pod.metadata.deletionTimestamp) return 'Terminating';
+  for (const status of listAt(pod, 'status', 'containerStatuses')) {
+    const waiting = fieldAt(status, ['state', 'waiting', 'reason']);
+    const terminated = fieldAt(status, ['state', 'terminated', 'reason']);
+    if (typeof waiting === 'string' && waiting !== '') return waiting;
+    if (typeof terminated === 'string' && terminated !== '') return terminated;
+  }
+  return textAt(pod, 'status', 'reason') || textAt(pod, 'status', 'phase') || 'Unknown';
+}
+
+function restarts(pod: ApiObject): number {
+  return listAt(pod, 'status', 'containerStatuses').reduce((sum, c) => sum + (Number(c.restartCount) || 0), 0);
+}
+
+const TEMPLATE_LISTS = {
+  containers: 'name',
+  initContainers: 'name',
+  'containers.ports': 'containerPort',
+  'containers.env': 'name',
+  'containers.volumeMounts': 'mountPath',
+  'initContainers.ports': 'containerPort',
+  'initContainers.env': 'name',
+  volumes: 'name',
+  imagePullSecrets: 'name',
+  hostAliases: 'ip',
+  tolerations: 'key',
+} as const;
+
+/** Merge keys of a pod's spec that stands at a path. */
+export function podMergeKeys(path: string): Record<string, string> {
+  return Object.fromEntries(Object.entries(TEMPLATE_LISTS).map(([at, key]) => [`${path}.${at}`, key]));
+}
+
+const pod: Resource = {
+  ...core,
+  kind: 'Pod',
+  plural: 'pods',
+  singular: 'pod',
+  shortNames: ['po'],
+  categories: ['all'],
+  namespaced: true,
+  status: true,
+  schema: SCHEMAS.Pod,
+  fieldSelectors: [
+    ['spec', 'nodeName'],
+    ['spec', 'restartPolicy'],
+    ['status', 'phase'],
+    ['status', 'podIP'],
+  ],
+  mergeKeys: {
+    ...podMergeKeys('spec'),
+    'status.conditions': 'type',
+    'status.podIPs': 'ip',
+    'metadata.finalizers': '',
+    'metadata.ownerReferences': 'uid',
+  },
+  columns: [
+    NAME_COLUMN,
+    column('Ready', 'Containers that are ready, of all', (o) => {
+      const statuses = listAt(o, 'status', 'containerStatuses');
+      return `${statuses.filter((c) => c.ready === true).length}/${listAt(o, 'spec', 'containers').length}`;
+    }),
+    column('Status', 'What it is doing', podStatus),
+    column('Restarts', 'Of all its containers', restarts),
+    AGE_COLUMN,
+    column('IP', 'Its address', (o) => textAt(o, 'status', 'podIP') || '<none>', { wide: true }),
+    column('Node', 'Where it runs', (o) => textAt(o, 'spec', 'nodeName') || '<none>', { wide: true }),
+    column('Nominated Node', 'Kept free for it', () => '<none>', { wide: true }),
+    column('Readiness Gates', 'Conditions beside its containers', () => '<none>', { wide: true }),
+  ],
+  defaults: (o) => {
+    const spec = { restartPolicy: 'Always', dnsPolicy: 'ClusterFirst', terminationGracePeriodSeconds: 30, ...o.spec };
+    o.spec = { schedulerName: 'default-scheduler', enableServiceLinks: true, ...spec };
+    o.status = { phase: 'Pending', ...o.status };
+  },
+  graceSeconds: (o) => {
+    // Nobody runs it: nobody has to end it.
+    if (textAt(o, 'spec', 'nodeName') === '') return 0;
+    const phase = textAt(o, 'status', 'phase');
+    if (phase === 'Succeeded' || phase === 'Failed') return 0;
+    const seconds = fieldAt(o, ['spec', 'terminationGracePeriodSeconds']);
+    return typeof seconds === 'number' ? seconds : 30;
+  },
+};
+
+function externalAddresses(service: ApiObject): string {
+  const type = textAt(service, 'spec', 'type');
+  if (type === 'ExternalName') return textAt(service, 'spec', 'externalName');
+  const ingress = listAt(service, 'status', 'loadBalancer', 'ingress').map((i) => String(i.ip ?? i.hostname));
+  const written = (fieldAt(service, ['spec', 'externalIPs']) ?? []) as string[];
+  const all = [...ingress, ...written];
+  return all.length > 0 ? all.join(',') : type === 'LoadBalancer' ? '<pending>' : '<none>';
+}
+
+const service: Resource = {
+  ...core,
+  kind: 'Service',
+  plural: 'services',
+  singular: 'service',
+  shortNames: ['svc'],
+  categories: ['all'],
+  namespaced: true,
+  status: true,
+  nameFormat: 'dns-1035-label',
+  schema: SCHEMAS.Service,
+  fieldSelectors: [
+    ['spec', 'clusterIP'],
+    ['spec', 'type'],
+  ],
+  mergeKeys: { 'spec.ports': 'port', 'status.conditions': 'type' },
+  columns: [
+    NAME_COLUMN,
+    column('Type', 'How it is reached', (o) => textAt(o, 'spec', 'type')),
+    column('Cluster-IP', 'Its address within the cluster', (o) => textAt(o, 'spec', 'clusterIP') || '<none>'),
+    column('External-IP', 'Its addresses for everybody', externalAddresses),
+    column('Port(s)', 'Ports, node ports and protocols', (o) => {
+      const ports = listAt(o, 'spec', 'ports');
+      const one = (p: Record<string, unknown>) =>
+        `${p.port}${p.nodePort ? `:${p.nodePort}` : ''}/${p.protocol ?? 'TCP'}`;
+      return ports.length === 0 ? '<none>' : ports.map(one).join(',');
+    }),
+    AGE_COLUMN,
+    column('Selector', 'Whose labels its pods have', (o) => labelText(fieldAt(o, ['spec', 'selector'])), {
+      wide: true,
+    }),
+  ],
+  defaults: (o) => {
+    const spec = { type: 'ClusterIP', sessionAffinity: 'None', ...o.spec } as Record<string, unknown>;
+    if (spec.type !== 'ExternalName') spec.internalTrafficPolicy ??= 'Cluster';
+    if (spec.type === 'NodePort' || spec.type === 'LoadBalancer') spec.externalTrafficPolicy ??= 'Cluster';
+    if (Array.isArray(spec.ports)) {
+      spec.ports = spec.ports.map((p: Record<string, unknown>) => ({ protocol: 'TCP', targetPort: p.port, ...p }));
+    }
+    o.spec = spec;
+    o.status = { loadBalancer: {}, ...o.status };
+  },
+};
+
+const endpoints: Resource = {
+  ...core,
+  kind: 'Endpoints',
+  plural: 'endpoints',
+  singular: 'endpoints',
+  shortNames: ['ep'],
+  namespaced: true,
+  schema: SCHEMAS.Endpoints,
+  columns: [
+    NAME_COLUMN,
+    column('Endpoints', 'Addresses and ports', (o) => {
+      const all = listAt(o, 'subsets').flatMap((subset) => {
+        const addresses = (subset.addresses ?? []) as { ip: string }[];
+        const ports = (subset.ports ?? []) as { port: number }[];
+        return addresses.flatMap(({ ip }) => (ports.length === 0 ? [ip] : ports.map(({ port }) => `${ip}:${port}`)));
+      });
+      if (all.length === 0) return '<none>';
+      return all.length <= 3 ? all.join(',') : `${all.slice(0, 3).join(',')} + ${all.length - 3} more...`;
+    }),
+    AGE_COLUMN,
+  ],
+};
+
+const configMap: Resource = {
+  ...core,
+  kind: 'ConfigMap',
+  plural: 'configmaps',
+  singular: 'configmap',
+  shortNames: ['cm'],
+  namespaced: true,
+  schema: object({ metadata, data: mapOf(string), binaryData: mapOf(string), immutable: { type: 'boolean' } }),
+  columns: [
+    NAME_COLUMN,
+    column(
+      'Data',
+      'How many keys it has',
+      (o) => Object.keys({ ...(o.data as object), ...(o.binaryData as object) }).length,
+    ),
+    AGE_COLUMN,
+  ],
+  rules: (o, old) => {
+    const same = (field: string) => JSON.stringify(o[field] ?? {}) === JSON.stringify(old?.[field] ?? {});
+    if (old?.immutable !== true || (o.immutable === true && same('data') && same('binaryData'))) return [];
+    return [{ path: ['data'], message: 'field is immutable when `immutable` is set' }];
+  },
+};
+
+const event: Resource = {
+  ...core,
+  kind: 'Event',
+  plural: 'events',
+  singular: 'event',
+  shortNames: ['ev'],
+  namespaced: true,
+  ttlSeconds: 3600,
+  schema: object(
+    {
+      metadata,
+      involvedObject: object({ kind: string, namespace: string, name: string, uid: string }),
+      reason: string,
+      message: string,
+      type: string,
+      count: integer,
+      firstTimestamp: { type: ['string', 'null'] },
+      lastTimestamp: { type: ['string', 'null'] },
+    },
+    ['involvedObject'],
+  ),
+  fieldSelectors: [
+    ['involvedObject', 'kind'],
+    ['involvedObject', 'namespace'],
+    ['involvedObject', 'name'],
+    ['involvedObject', 'uid'],
+    ['involvedObject', 'fieldPath'],
+    ['reason'],
+    ['type'],
+    ['reportingComponent'],
+    ['source'],
+  ],
+  columns: [
+    column('Last Seen', 'When it happened last', (o) => {
+      const seen = textAt(o, 'lastTimestamp') || textAt(o, 'eventTime') || o.metadata.creationTimestamp;
+      return AGE_COLUMN.cell({ ...o, metadata: { ...o.metadata, creationTimestamp: seen } });
+    }),
+    column('Type', 'Normal or Warning', (o) => textAt(o, 'type')),
+    column('Reason', 'In one word', (o) => textAt(o, 'reason')),
+    column('Object', 'What it is about', (o) => {
+      const kind = textAt(o, 'involvedObject', 'kind').toLowerCase();
+      return `${kind}/${textAt(o, 'involvedObject', 'name')}`;
+    }),
+    column('Source', 'Who reported it', (o) => textAt(o, 'source', 'component') || textAt(o, 'reportingComponent'), {
+      wide: true,
+    }),
+    column('Message', 'In a sentence', (o) => textAt(o, 'message').trim()),
+    column(
+      'First Seen',
+      'When it happened first',
+      (o) => {
+        const seen = textAt(o, 'firstTimestamp') || o.metadata.creationTimestamp;
+        return AGE_COLUMN.cell({ ...o, metadata: { ...o.metadata, creationTimestamp: seen } });
+      },
+      { wide: true },
+    ),
+    column('Count', 'How often it happened', (o) => (typeof o.count === 'number' ? o.count : 1), {
+      type: 'integer',
+      wide: true,
+    }),
+    column('Name', 'Of the event itself', ({ metadata }) => metadata.name, { wide: true }),
+  ],
+};
+
+export const CORE: readonly Resource[] = [namespace, node, pod, service, endpoints, configMap, event];

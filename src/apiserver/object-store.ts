@@ -1,0 +1,351 @@
+/**
+ * Objects in the store: what creating, changing and deleting means for any kind (k8s.io/apiserver registry/generic).
+ * Every change reads, decides and writes on condition that nobody else wrote in between; a lost race is run again,
+ * unless the client has said which version it meant.
+ */
+import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import { TEXT_FORMATS } from '../kube/text-formats.ts';
+import type { Violation } from '../kube/validate.ts';
+import { ApiError } from './api-error.ts';
+import { type ApiObject, type ObjectMeta, timestamp } from './api-object.ts';
+import { readContinue, writeContinue } from './continue-token.ts';
+import {
+  alreadyExists,
+  checkPreconditions,
+  conflict,
+  invalid,
+  notFound,
+  type ObjectPlace,
+  type Preconditions,
+} from './object-errors.ts';
+import { apiVersionOf, type Resource, resourceName, storeKey, storePrefix } from './resource.ts';
+import type { ResourceTable } from './resource-table.ts';
+import { prefixRange, type Store, type StoredValue, StoreError } from './store/store.ts';
+
+export interface ChangeOptions {
+  dryRun?: boolean;
+  /** The object is changed by this subresource, which owns a part of it. */
+  subresource?: 'status' | undefined;
+}
+
+export interface DeleteOptions extends ChangeOptions {
+  gracePeriodSeconds?: number;
+  propagationPolicy?: 'Orphan' | 'Background' | 'Foreground';
+  preconditions?: Preconditions;
+}
+
+export interface ListOptions {
+  namespace?: string | undefined;
+  limit?: number;
+  /** As an earlier page gave it. */
+  continue?: string | undefined;
+  matches?: (object: ApiObject) => boolean;
+}
+
+export interface ObjectPage {
+  items: ApiObject[];
+  resourceVersion: string;
+  continue: string;
+}
+
+const FOREGROUND = 'foregroundDeletion';
+const ORPHAN = 'orphan';
+const SUFFIX_LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
+const MOST_RACES = 30;
+/** Values read at a time where a selector leaves out most. */
+const PAGE = 500;
+
+export class ObjectStore {
+  readonly #store: Store;
+  readonly #table: ResourceTable;
+
+  constructor(store: Store, table: ResourceTable) {
+    this.#store = store;
+    this.#table = table;
+  }
+
+  async get(place: ObjectPlace): Promise<ApiObject> {
+    const stored = await this.#read(place);
+    if (!stored) throw notFound(place);
+    return decode(stored);
+  }
+
+  async list(resource: Resource, options: ListOptions = {}): Promise<ObjectPage> {
+    const { namespace, limit = 0, matches = () => true } = options;
+    const range = prefixRange(storePrefix(resource, namespace));
+    const start = options.continue ? readContinue(options.continue, resource) : undefined;
+    let from = start?.from ?? range.from;
+    let revision = start?.revision;
+    const items: ApiObject[] = [];
+    for (;;) {
+      const wanted = limit > 0 ? Math.max(1, limit - items.length) : PAGE;
+      const page = await this.#store.range({ from, to: range.to, limit: wanted, ...(revision ? { revision } : {}) });
+      revision = page.revision;
+      for (const stored of page.values) {
+        const object = decode(stored);
+        if (matches(object)) items.push(object);
+      }
+      const last = page.values.at(-1);
+      if (!page.more || !last) return { items, resourceVersion: `${revision}`, continue: '' };
+      from = `${last.key}\x01`;
+      if (limit > 0 && items.length >= limit) {
+        return { items, resourceVersion: `${revision}`, continue: writeContinue(from, revision, resource) };
+      }
+    }
+  }
+
+  /** `body` is what the client sent; it may be changed. */
+  async create(
+    resource: Resource,
+    namespace: string | undefined,
+    body: ApiObject,
+    options: ChangeOptions = {},
+  ): Promise<ApiObject> {
+    const object = this.#identified(resource, namespace, body);
+    const { metadata } = object;
+    if (metadata.resourceVersion)
+      throw new ApiError('BadRequest', 'resourceVersion should not be set on objects to be created');
+    object.metadata = {
+      ...metadata,
+      uid: randomUUID(),
+      creationTimestamp: timestamp(),
+      ...(hasSpec(object) ? { generation: 1 } : {}),
+    };
+    delete object.metadata.deletionTimestamp;
+    delete object.metadata.deletionGracePeriodSeconds;
+    if (resource.status) delete object.status;
+    resource.defaults?.(object);
+    this.#check(resource, object, undefined);
+    const place = { resource, namespace: object.metadata.namespace, name: object.metadata.name };
+    if (options.dryRun) {
+      if (await this.#read(place)) throw alreadyExists(place);
+      return object;
+    }
+    const key = keyOf(place);
+    const lease = resource.ttlSeconds === undefined ? undefined : await this.#store.grantLease(resource.ttlSeconds);
+    const done = await this.#commit(place, {
+      conditions: [{ key, modRevision: 0 }],
+      writes: [{ type: 'put', key, value: encode(object), ...(lease ? { lease } : {}) }],
+    });
+    if (!done.succeeded) throw alreadyExists(place);
+    return { ...object, metadata: { ...object.metadata, resourceVersion: `${done.revision}` } };
+  }
+
+  /**
+   * Replaces an object by what `change` makes of it. What the server alone writes stays as it is; a resourceVersion in
+   * the result must be the current one.
+   */
+  async update(
+    place: ObjectPlace,
+    change: (current: ApiObject) => ApiObject,
+    options: ChangeOptions = {},
+  ): Promise<ApiObject> {
+    for (let race = 0; ; race++) {
+      const stored = await this.#read(place);
+      if (!stored) throw notFound(place);
+      const current = decode(stored);
+      const wanted = change(structuredClone(current));
+      const meant = wanted.metadata?.resourceVersion;
+      if (meant && meant !== current.metadata.resourceVersion) throw conflict(place);
+      const next = this.#succeeding(place, current, wanted, options);
+      if (isDeepStrictEqual(next, current)) return current;
+      // The last finalizer of a deleted object went.
+      const ends = next.metadata.deletionTimestamp !== undefined && !isHeld(next) && isHeld(current);
+      if (options.dryRun) return next;
+      const key = keyOf(place);
+      const done = await this.#commit(place, {
+        conditions: [{ key, modRevision: stored.modRevision }],
+        writes: [
+          ends
+            ? { type: 'delete', key }
+            : { type: 'put', key, value: encode(next), ...(stored.lease ? { lease: stored.lease } : {}) },
+        ],
+      });
+      if (done.succeeded) return { ...next, metadata: { ...next.metadata, resourceVersion: `${done.revision}` } };
+      if (race >= MOST_RACES) throw conflict(place);
+    }
+  }
+
+  /** The object as it is afterwards, and whether it is gone already. */
+  async delete(place: ObjectPlace, options: DeleteOptions = {}): Promise<{ object: ApiObject; gone: boolean }> {
+    for (let race = 0; ; race++) {
+      const stored = await this.#read(place);
+      if (!stored) throw notFound(place);
+      const current = decode(stored);
+      checkPreconditions(place, current, options.preconditions);
+      const next = this.#dying(place.resource, current, options);
+      const gone = !isHeld(next);
+      if (!gone && isDeepStrictEqual(next, current)) return { object: current, gone: false };
+      if (options.dryRun) return { object: next, gone };
+      const key = keyOf(place);
+      const done = await this.#commit(place, {
+        conditions: [{ key, modRevision: stored.modRevision }],
+        writes: [gone ? { type: 'delete', key } : { type: 'put', key, value: encode(next) }],
+      });
+      if (done.succeeded) {
+        return { object: { ...next, metadata: { ...next.metadata, resourceVersion: `${done.revision}` } }, gone };
+      }
+      if (race >= MOST_RACES) throw conflict(place);
+    }
+  }
+
+  /** What the body says of itself agrees with the path; it has a name and a place. */
+  #identified(resource: Resource, namespace: string | undefined, body: ApiObject): ApiObject {
+    const apiVersion = apiVersionOf(resource);
+    const { kind } = resource;
+    if (body.kind !== kind || body.apiVersion !== apiVersion) {
+      const said = `${body.apiVersion}/${body.kind}`;
+      throw new ApiError('BadRequest', `the object is of kind ${said}, the path is of ${apiVersion}/${kind}`);
+    }
+    const metadata: ObjectMeta & Record<string, unknown> = { ...body.metadata };
+    if (!metadata.name && metadata.generateName) metadata.name = `${metadata.generateName.slice(0, 58)}${suffix()}`;
+    if (resource.namespaced) {
+      const wanted = namespace ?? metadata.namespace ?? 'default';
+      if (metadata.namespace && metadata.namespace !== wanted) {
+        const message = `the namespace of the provided object does not match the namespace sent on the request`;
+        throw new ApiError('BadRequest', message);
+      }
+      metadata.namespace = wanted;
+    } else delete metadata.namespace;
+    delete metadata.managedFields;
+    delete metadata.selfLink;
+    return { ...body, metadata };
+  }
+
+  #succeeding(place: ObjectPlace, current: ApiObject, wanted: ApiObject, options: ChangeOptions): ApiObject {
+    const { resource } = place;
+    const object = this.#identified(resource, place.namespace, wanted);
+    if (object.metadata.name !== place.name) {
+      const message = `the name of the object (${object.metadata.name}) does not match the name on the URL (${place.name})`;
+      throw new ApiError('BadRequest', message);
+    }
+    const { uid, creationTimestamp, generation, deletionTimestamp, deletionGracePeriodSeconds } = current.metadata;
+    if (object.metadata.uid && object.metadata.uid !== uid) throw conflict(place);
+    const onlyStatus = options.subresource === 'status';
+    const { resourceVersion } = current.metadata;
+    const metadata: ObjectMeta = {
+      ...(onlyStatus ? current.metadata : object.metadata),
+      uid,
+      creationTimestamp,
+      resourceVersion,
+      ...(generation === undefined ? {} : { generation }),
+    };
+    delete metadata.deletionTimestamp;
+    delete metadata.deletionGracePeriodSeconds;
+    if (deletionTimestamp !== undefined) metadata.deletionTimestamp = deletionTimestamp;
+    if (deletionGracePeriodSeconds !== undefined) metadata.deletionGracePeriodSeconds = deletionGracePeriodSeconds;
+    const next: ApiObject = onlyStatus ? { ...current, metadata } : { ...object, metadata };
+    if (resource.status) {
+      const status = onlyStatus ? object.status : current.status;
+      if (status === undefined) delete next.status;
+      else next.status = status;
+    }
+    if (!onlyStatus) resource.defaults?.(next);
+    if (generation !== undefined && !isDeepStrictEqual(specOf(next), specOf(current)))
+      metadata.generation = generation + 1;
+    this.#check(resource, next, current);
+    return next;
+  }
+
+  /** What a deletion makes of an object first: it may be held by finalizers, or be given time to end. */
+  #dying(resource: Resource, current: ApiObject, options: DeleteOptions): ApiObject {
+    const finalizers = new Set(current.metadata.finalizers);
+    if (options.propagationPolicy === 'Foreground') finalizers.add(FOREGROUND);
+    if (options.propagationPolicy === 'Orphan') finalizers.add(ORPHAN);
+    const usual = resource.graceSeconds?.(current) ?? 0;
+    const asked = options.gracePeriodSeconds === undefined ? usual : usual === 0 ? 0 : options.gracePeriodSeconds;
+    const before = current.metadata.deletionGracePeriodSeconds;
+    const seconds = before === undefined ? asked : Math.min(before, asked);
+    const metadata: ObjectMeta = {
+      ...current.metadata,
+      ...(finalizers.size > 0 ? { finalizers: [...finalizers] } : {}),
+    };
+    if (metadata.deletionTimestamp === undefined || seconds !== before) {
+      metadata.deletionTimestamp = timestamp(new Date(Date.now() + seconds * 1000));
+      metadata.deletionGracePeriodSeconds = seconds;
+      if (before === undefined && metadata.generation !== undefined) metadata.generation++;
+    }
+    const next = { ...current, metadata };
+    // A namespace goes when everything in it has gone.
+    if (resource.kind === 'Namespace') next.status = { ...current.status, phase: 'Terminating' };
+    return next;
+  }
+
+  #check(resource: Resource, object: ApiObject, old: ApiObject | undefined): void {
+    const { metadata } = object;
+    const violations: Violation[] = [];
+    if (!metadata.name) {
+      violations.push({ path: ['metadata', 'name'], message: 'name or generateName is required' });
+    } else {
+      const format = TEXT_FORMATS[resource.nameFormat ?? 'dns-name'];
+      if (!format?.matches(metadata.name)) {
+        violations.push({
+          path: ['metadata', 'name'],
+          message: `${format?.wanted}, not ${JSON.stringify(metadata.name.slice(0, 80))}`,
+        });
+      }
+    }
+    if (old?.metadata.deletionTimestamp) {
+      const added = (metadata.finalizers ?? []).filter((f) => !old.metadata.finalizers?.includes(f));
+      if (added.length > 0) {
+        const message = `no new finalizers can be added if the object is being deleted, found new finalizers ${JSON.stringify(added)}`;
+        violations.push({ path: ['metadata', 'finalizers'], message });
+      }
+    }
+    violations.push(...this.#table.check(resource)(object));
+    if (violations.length === 0) violations.push(...(resource.rules?.(object, old) ?? []));
+    if (violations.length > 0) throw invalid(resource, metadata.name, violations);
+  }
+
+  async #read(place: ObjectPlace): Promise<StoredValue | undefined> {
+    const key = keyOf(place);
+    const { values } = await this.#store.range({ from: key, to: `${key}\x01`, limit: 1 });
+    return values[0];
+  }
+
+  async #commit(place: ObjectPlace, transaction: Parameters<Store['commit']>[0]): ReturnType<Store['commit']> {
+    try {
+      return await this.#store.commit(transaction);
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== 'bad-request') throw error;
+      throw new ApiError('RequestEntityTooLarge', `${resourceName(place.resource)} "${place.name}": ${error.message}`);
+    }
+  }
+}
+
+function keyOf({ resource, namespace, name }: ObjectPlace): string {
+  return storeKey(resource, namespace, name);
+}
+
+function encode(object: ApiObject): Buffer {
+  const { resourceVersion: _, ...metadata } = object.metadata;
+  return Buffer.from(JSON.stringify({ ...object, metadata }));
+}
+
+/** The revision that wrote an object is its version. */
+export function decode(stored: StoredValue): ApiObject {
+  const object = JSON.parse(Buffer.from(stored.value).toString('utf8')) as ApiObject;
+  object.metadata.resourceVersion = `${stored.modRevision}`;
+  return object;
+}
+
+function hasSpec(object: ApiObject): boolean {
+  return object.spec !== undefined;
+}
+
+/** All that is neither metadata nor status: what generation counts changes of. */
+function specOf({ metadata: _, status: __, ...rest }: ApiObject): unknown {
+  return rest;
+}
+
+/** Deleted, it would still stay. */
+function isHeld(object: ApiObject): boolean {
+  const { finalizers = [], deletionGracePeriodSeconds = 0 } = object.metadata;
+  const within = (object.spec?.finalizers as string[] | undefined) ?? [];
+  return finalizers.length > 0 || deletionGracePeriodSeconds > 0 || (object.kind === 'Namespace' && within.length > 0);
+}
+
+function suffix(): string {
+  return Array.from({ length: 5 }, () => SUFFIX_LETTERS[Math.floor(Math.random() * SUFFIX_LETTERS.length)]).join('');
+}

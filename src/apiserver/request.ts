@@ -1,0 +1,81 @@
+/** A request as the handlers see it, and what they answer with; the server turns both into HTTP. */
+
+import { parse as parseYaml } from 'yaml';
+import { ApiError } from './api-error.ts';
+import type { ApiObject } from './api-object.ts';
+
+export interface User {
+  name: string;
+  groups: readonly string[];
+}
+
+export interface ApiRequest {
+  method: string;
+  path: string;
+  query: URLSearchParams;
+  accept: string | undefined;
+  contentType: string;
+  user: User;
+  /** All of it, bounded. Throws ApiError RequestEntityTooLarge. */
+  body(): Promise<Buffer>;
+}
+
+/** A stream of JSON values, one a line, until either side ends it. */
+export interface LineStream {
+  /** Called once; `write` returns false when the client is too far behind to go on. */
+  start(write: (line: string) => boolean, end: () => void): { close(): void };
+}
+
+/** An answer that is whole. */
+export type PlainAnswer =
+  | { code: number; json: unknown }
+  | { code: number; text: string; contentType?: string }
+  | { code: number; bytes: Buffer; contentType: string };
+
+export type ApiAnswer = PlainAnswer | { code: number; lines: LineStream };
+
+/** A body that is one JSON or YAML value, by its content type. Throws ApiError. */
+export async function readValue(request: ApiRequest, allowEmpty = false): Promise<unknown> {
+  const bytes = await request.body();
+  if (bytes.length === 0 && allowEmpty) return undefined;
+  const text = bytes.toString('utf8');
+  const type = request.contentType.split(';')[0]?.trim() ?? '';
+  try {
+    if (type === 'application/yaml' || type === 'application/apply-patch+yaml') {
+      return parseYaml(text, { maxAliasCount: 100, prettyErrors: false });
+    }
+    if (type === '' || type === 'application/json' || type.endsWith('+json')) return JSON.parse(text);
+  } catch (error) {
+    const said = error instanceof Error ? error.message : String(error);
+    throw new ApiError('BadRequest', `the body cannot be read: ${said.slice(0, 300)}`);
+  }
+  throw new ApiError(
+    'UnsupportedMediaType',
+    `the body of the request was in an unknown format - ${type}: send application/json`,
+  );
+}
+
+/** The same where it has to be an object. */
+export async function readObject(request: ApiRequest): Promise<ApiObject> {
+  const value = await readValue(request);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new ApiError('BadRequest', 'the body of the request is not an object');
+  }
+  const { metadata } = value as ApiObject;
+  if (metadata !== undefined && (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata))) {
+    throw new ApiError('BadRequest', 'metadata: is not an object');
+  }
+  return value as ApiObject;
+}
+
+export function isTrue(text: string | null): boolean {
+  return text === 'true' || text === '1';
+}
+
+/** A whole number from the query, undefined where it is not there. Throws ApiError BadRequest. */
+export function numberOf(query: URLSearchParams, name: string): number | undefined {
+  const text = query.get(name);
+  if (text === null || text === '') return undefined;
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new ApiError('BadRequest', `${name}: is not a whole number: ${text.slice(0, 40)}`);
+}

@@ -1,0 +1,316 @@
+/**
+ * The verbs of the API for every kind: create, get, list, watch, update, patch, delete, deletecollection, and the
+ * subresources status and scale. What differs between kinds stands in their entries of the table.
+ */
+import { nodeOf } from './access.ts';
+import { ApiError, successStatus } from './api-error.ts';
+import { type ApiObject, fieldAt } from './api-object.ts';
+import type { ResourcePath } from './api-path.ts';
+import { type TableForm, tableOf, wantsTable } from './api-table.ts';
+import type { ObjectPlace } from './object-errors.ts';
+import type { DeleteOptions, ObjectStore } from './object-store.ts';
+import { applyPatch } from './patch.ts';
+import { type ApiAnswer, type ApiRequest, isTrue, numberOf, readObject, readValue } from './request.ts';
+import { apiVersionOf, type Resource, resourceName } from './resource.ts';
+import type { ResourceTable } from './resource-table.ts';
+import { scaled, scaleOf } from './scale.ts';
+import { fieldMatcher, labelMatcher, type Matcher } from './selectors.ts';
+import type { WatchCache } from './watch-cache.ts';
+import { WatchStream } from './watch-stream.ts';
+
+/** Objects that one deletecollection takes at a time. */
+const DELETE_PAGE = 500;
+const PROPAGATION: readonly unknown[] = ['Orphan', 'Background', 'Foreground'];
+
+export interface HandlerParts {
+  table: ResourceTable;
+  objects: ObjectStore;
+  cache: WatchCache;
+}
+
+interface Target {
+  request: ApiRequest;
+  path: ResourcePath;
+  resource: Resource;
+}
+
+export class ResourceHandler {
+  readonly #table: ResourceTable;
+  readonly #objects: ObjectStore;
+  readonly #cache: WatchCache;
+
+  constructor({ table, objects, cache }: HandlerParts) {
+    this.#table = table;
+    this.#objects = objects;
+    this.#cache = cache;
+  }
+
+  async handle(request: ApiRequest, path: ResourcePath): Promise<ApiAnswer> {
+    const resource = this.#table.find(path.group, path.version, path.plural);
+    if (!resource) throw new ApiError('NotFound', 'the server could not find the requested resource');
+    if (path.namespace !== undefined && !resource.namespaced) {
+      throw new ApiError('NotFound', `${resourceName(resource)} stand in no namespace`);
+    }
+    const target = { request, path, resource };
+    if (path.subresource !== '') return this.#subresource(target);
+    if (path.name === '') return this.#collection(target);
+    const place = placeOf(target);
+    switch (request.method) {
+      case 'GET':
+        // The old way to watch one object.
+        if (isTrue(request.query.get('watch'))) return this.#watch(target, `metadata.name=${path.name}`);
+        return this.#shown(target, 200, await this.#objects.get(place));
+      case 'PUT':
+        return this.#shown(target, 200, await this.#replace(target, place));
+      case 'PATCH':
+        return this.#shown(target, 200, await this.#patch(target, place));
+      case 'DELETE':
+        return this.#delete(target, place);
+      default:
+        throw notAllowed(request.method);
+    }
+  }
+
+  async #collection(target: Target): Promise<ApiAnswer> {
+    const { request, path, resource } = target;
+    switch (request.method) {
+      case 'GET':
+        return isTrue(request.query.get('watch')) ? this.#watch(target) : this.#list(target);
+      case 'POST': {
+        if (resource.namespaced && path.namespace === undefined) throw notAllowed('POST');
+        const body = await readObject(request);
+        checkNodeCreates(target, body);
+        await this.#checkNamespace(path.namespace);
+        const made = await this.#objects.create(resource, path.namespace, body, { dryRun: isDryRun(request) });
+        return this.#shown(target, 201, made);
+      }
+      case 'DELETE':
+        return this.#deleteAll(target);
+      default:
+        throw notAllowed(request.method);
+    }
+  }
+
+  async #subresource(target: Target): Promise<ApiAnswer> {
+    const { request, path, resource } = target;
+    const place = placeOf(target);
+    const { method } = request;
+    if (path.subresource === 'status' && resource.status) {
+      if (method === 'GET') return this.#shown(target, 200, await this.#objects.get(place));
+      if (method === 'PUT') return this.#shown(target, 200, await this.#replace(target, place, 'status'));
+      if (method === 'PATCH') return this.#shown(target, 200, await this.#patch(target, place, 'status'));
+      throw notAllowed(method);
+    }
+    if (path.subresource === 'scale' && resource.scale) return this.#scale(target, place);
+    if (path.subresource === 'finalize' && resource.kind === 'Namespace' && method === 'PUT') {
+      const body = await readObject(request);
+      const finalizers = fieldAt(body, ['spec', 'finalizers']) ?? [];
+      const change = (current: ApiObject) => ({ ...current, spec: { ...current.spec, finalizers } });
+      return this.#shown(target, 200, await this.#objects.update(place, change));
+    }
+    throw new ApiError('NotFound', `${resourceName(resource)} have no subresource ${path.subresource}`);
+  }
+
+  async #scale({ request, resource }: Target, place: ObjectPlace): Promise<ApiAnswer> {
+    const { method } = request;
+    const dryRun = isDryRun(request);
+    if (method === 'GET') return { code: 200, json: scaleOf(resource, await this.#objects.get(place)) };
+    if (method !== 'PUT' && method !== 'PATCH') throw notAllowed(method);
+    const body = method === 'PUT' ? await readObject(request) : await readValue(request);
+    const type = contentTypeOf(request);
+    const change = (current: ApiObject) => {
+      const wanted = method === 'PUT' ? body : applyPatch(type, scaleOf(resource, current), body, resource);
+      return scaled(resource, current, wanted as ApiObject);
+    };
+    return { code: 200, json: scaleOf(resource, await this.#objects.update(place, change, { dryRun })) };
+  }
+
+  async #replace(target: Target, place: ObjectPlace, subresource?: 'status'): Promise<ApiObject> {
+    const { request } = target;
+    const body = await readObject(request);
+    const change = (current: ApiObject) => {
+      checkNodeChanges(target, current);
+      return structuredClone(body);
+    };
+    return this.#objects.update(place, change, { dryRun: isDryRun(request), subresource });
+  }
+
+  async #patch(target: Target, place: ObjectPlace, subresource?: 'status'): Promise<ApiObject> {
+    const { request, resource } = target;
+    const type = contentTypeOf(request);
+    const patch = await readValue(request);
+    const change = (current: ApiObject) => {
+      checkNodeChanges(target, current);
+      const patched = applyPatch(type, current, patch, resource);
+      if (typeof patched !== 'object' || patched === null)
+        throw new ApiError('BadRequest', 'the patch leaves no object');
+      return patched as ApiObject;
+    };
+    return this.#objects.update(place, change, { dryRun: isDryRun(request), subresource });
+  }
+
+  async #list(target: Target): Promise<ApiAnswer> {
+    const { request, path, resource } = target;
+    const { query } = request;
+    const limit = numberOf(query, 'limit') ?? 0;
+    const page = await this.#objects.list(resource, {
+      namespace: path.namespace,
+      limit,
+      continue: query.get('continue') ?? undefined,
+      matches: matcherOf(target),
+    });
+    const listMeta = { resourceVersion: page.resourceVersion, ...(page.continue ? { continue: page.continue } : {}) };
+    const form = tableForm(request);
+    if (form) return { code: 200, json: tableOf(resource, page.items, form, listMeta) };
+    const items = page.items.map(({ apiVersion: _, kind: __, ...rest }) => rest);
+    return {
+      code: 200,
+      json: { kind: `${resource.kind}List`, apiVersion: apiVersionOf(resource), metadata: listMeta, items },
+    };
+  }
+
+  /** From a resourceVersion on; without one from what there is now, told as additions. */
+  async #watch(target: Target, fieldSelector = ''): Promise<ApiAnswer> {
+    const { request, path, resource } = target;
+    const { query } = request;
+    const matches = matcherOf(target, fieldSelector);
+    const version = query.get('resourceVersion') ?? '';
+    const first = version === '' || version === '0';
+    const initial = first ? await this.#objects.list(resource, { namespace: path.namespace, matches }) : undefined;
+    const after = Number(initial?.resourceVersion ?? version);
+    if (!Number.isSafeInteger(after)) throw new ApiError('BadRequest', `resourceVersion: is none of ours: ${version}`);
+    const seconds = numberOf(query, 'timeoutSeconds');
+    const stream = new WatchStream({
+      cache: this.#cache,
+      wanted: { resource, namespace: path.namespace, matches, after },
+      initial: initial?.items ?? [],
+      table: tableForm(request),
+      bookmarks: isTrue(query.get('allowWatchBookmarks')),
+      seconds,
+    });
+    return { code: 200, lines: stream };
+  }
+
+  async #delete(target: Target, place: ObjectPlace): Promise<ApiAnswer> {
+    const options = await deleteOptions(target.request);
+    if (nodeOf(target.request.user) !== undefined) checkNodeChanges(target, await this.#objects.get(place));
+    const { object, gone } = await this.#objects.delete(place, options);
+    if (!gone) return this.#shown(target, 200, object);
+    const { group, plural } = place.resource;
+    const details = { name: place.name, ...(group ? { group } : {}), kind: plural, uid: object.metadata.uid };
+    return { code: 200, json: successStatus(details) };
+  }
+
+  async #deleteAll(target: Target): Promise<ApiAnswer> {
+    const { request, path, resource } = target;
+    if (resource.namespaced && path.namespace === undefined) throw notAllowed('DELETE');
+    const options = await deleteOptions(request);
+    const matches = matcherOf(target);
+    const deleted: ApiObject[] = [];
+    for (let next: string | undefined; ; ) {
+      const page = await this.#objects.list(resource, {
+        namespace: path.namespace,
+        limit: DELETE_PAGE,
+        matches,
+        continue: next,
+      });
+      for (const { metadata } of page.items) {
+        const place = { resource, namespace: metadata.namespace, name: metadata.name };
+        try {
+          deleted.push((await this.#objects.delete(place, options)).object);
+        } catch (error) {
+          // Somebody was quicker.
+          if (!(error instanceof ApiError) || error.reason !== 'NotFound') throw error;
+        }
+      }
+      if (page.continue === '') {
+        const listMeta = { resourceVersion: page.resourceVersion };
+        const head = { kind: `${resource.kind}List`, apiVersion: apiVersionOf(resource), metadata: listMeta };
+        return { code: 200, json: { ...head, items: deleted } };
+      }
+      next = page.continue;
+    }
+  }
+
+  /** Nothing new in a namespace that is not there, or going. */
+  async #checkNamespace(name: string | undefined): Promise<void> {
+    const resource = this.#table.find('', 'v1', 'namespaces');
+    if (name === undefined || !resource) return;
+    const namespace = await this.#objects.get({ resource, namespace: undefined, name });
+    if (namespace.metadata.deletionTimestamp === undefined) return;
+    const message = `unable to create new content in namespace ${name} because it is being terminated`;
+    throw new ApiError('Forbidden', message);
+  }
+
+  #shown({ request, resource }: Target, code: number, object: ApiObject): ApiAnswer {
+    const form = tableForm(request);
+    if (!form) return { code, json: object };
+    return { code, json: tableOf(resource, [object], form, { resourceVersion: object.metadata.resourceVersion }) };
+  }
+}
+
+/** A node registers itself and its Lease alone. */
+function checkNodeCreates({ request, resource }: Target, body: ApiObject): void {
+  const node = nodeOf(request.user);
+  if (node === undefined || resource.kind === 'Event' || body.metadata?.name === node) return;
+  throw new ApiError('Forbidden', `node ${node} may create only what has its own name`);
+}
+
+/** A node writes to the pods alone that run on it; the paths of everything else say whose it is. */
+function checkNodeChanges({ request, resource, path }: Target, current: ApiObject): void {
+  const node = nodeOf(request.user);
+  if (node === undefined || resource.kind !== 'Pod' || fieldAt(current, ['spec', 'nodeName']) === node) return;
+  throw new ApiError('Forbidden', `node ${node} may not change pod ${path.namespace}/${path.name}: it runs elsewhere`);
+}
+
+function placeOf({ path, resource }: Target): ObjectPlace {
+  if (resource.namespaced && path.namespace === undefined) {
+    throw new ApiError('NotFound', `${resourceName(resource)} stand in namespaces: name one in the path`);
+  }
+  return { resource, namespace: path.namespace, name: path.name };
+}
+
+function matcherOf({ request, resource }: Target, fieldSelector = ''): Matcher {
+  const labels = labelMatcher(request.query.get('labelSelector') ?? '');
+  const fields = fieldMatcher(fieldSelector || (request.query.get('fieldSelector') ?? ''), resource);
+  return (object) => labels(object) && fields(object);
+}
+
+function tableForm(request: ApiRequest): TableForm | undefined {
+  return wantsTable(request.accept, request.query.get('includeObject'));
+}
+
+function contentTypeOf(request: ApiRequest): string {
+  return request.contentType.split(';')[0]?.trim() ?? '';
+}
+
+function isDryRun({ query }: ApiRequest): boolean {
+  const values = query.getAll('dryRun');
+  if (values.some((value) => value !== 'All'))
+    throw new ApiError('BadRequest', `dryRun: must be All, not ${values.join()}`);
+  return values.length > 0;
+}
+
+async function deleteOptions(request: ApiRequest): Promise<DeleteOptions> {
+  const { query } = request;
+  const body = ((await readValue(request, true)) ?? {}) as Record<string, unknown>;
+  const grace = (body.gracePeriodSeconds as number | undefined) ?? numberOf(query, 'gracePeriodSeconds');
+  const policy = body.propagationPolicy ?? query.get('propagationPolicy') ?? undefined;
+  if (grace !== undefined && (!Number.isInteger(grace) || grace < 0)) {
+    throw new ApiError('BadRequest', `gracePeriodSeconds: must be a whole number of seconds, not ${grace}`);
+  }
+  if (policy !== undefined && !PROPAGATION.includes(policy)) {
+    throw new ApiError('BadRequest', `propagationPolicy: must be one of ${PROPAGATION.join(', ')}, not ${policy}`);
+  }
+  const preconditions = body.preconditions as DeleteOptions['preconditions'];
+  return {
+    dryRun: isDryRun(request) || (Array.isArray(body.dryRun) && body.dryRun.includes('All')),
+    ...(grace === undefined ? {} : { gracePeriodSeconds: grace }),
+    ...(policy === undefined ? {} : { propagationPolicy: policy as NonNullable<DeleteOptions['propagationPolicy']> }),
+    ...(preconditions ? { preconditions } : {}),
+  };
+}
+
+function notAllowed(method: string): ApiError {
+  return new ApiError('MethodNotAllowed', `the server does not allow this method on the requested resource: ${method}`);
+}

@@ -1,0 +1,78 @@
+/**
+ * What the API server knows of a kind, as data: one entry a kind in the tables of kinds/, one set of handlers for all.
+ * A kind differs by its schema, its defaults and rules, its columns and its strategy; never by a handler of its own.
+ */
+import type { SchemaObject } from 'ajv';
+import type { Violation } from '../kube/validate.ts';
+import type { ApiObject } from './api-object.ts';
+
+export interface Column {
+  /** As kubectl's header has it, in upper case there. */
+  name: string;
+  type: 'string' | 'integer' | 'boolean' | 'date';
+  description: string;
+  /** Shown only with `-o wide`. */
+  wide?: true;
+  cell(object: ApiObject): string | number | boolean;
+}
+
+export interface ScaleFields {
+  /** Paths within the object. */
+  replicas: readonly string[];
+  statusReplicas: readonly string[];
+  selector: readonly string[];
+}
+
+export interface Resource {
+  /** '' is the core group. */
+  group: string;
+  version: string;
+  kind: string;
+  /** `pods`: the word in paths. */
+  plural: string;
+  singular: string;
+  shortNames?: readonly string[];
+  /** `kubectl get all` shows these. */
+  categories?: readonly string[];
+  namespaced: boolean;
+  /** JSON Schema of the whole object; OpenAPI is made of it. */
+  schema: SchemaObject;
+  /** Written by a subresource of its own, and left alone by the main one. */
+  status?: true;
+  scale?: ScaleFields;
+  columns: readonly Column[];
+  /** Beside metadata.name and metadata.namespace. */
+  fieldSelectors?: readonly (readonly string[])[];
+  /** Merge keys of lists for strategic merge patches, by path without indices: `spec.ports` to `port`. */
+  mergeKeys?: Readonly<Record<string, string>>;
+  /** What a name must be; a DNS-1123 name where nothing stands. */
+  nameFormat?: 'dns-label' | 'dns-name' | 'dns-1035-label';
+  /** Fills in what the writer left out; may change the object. */
+  defaults?(object: ApiObject): void;
+  /** Rules that the schema cannot say; `old` is what an update replaces. */
+  rules?(object: ApiObject, old: ApiObject | undefined): Violation[];
+  /** Seconds that a deletion waits for somebody to finish it; 0: gone at once. */
+  graceSeconds?(object: ApiObject): number;
+  /** Seconds until an object of this kind goes by itself, counted from its last write. */
+  ttlSeconds?: number;
+}
+
+/** `v1`, `apps/v1`. */
+export function apiVersionOf({ group, version }: Pick<Resource, 'group' | 'version'>): string {
+  return group === '' ? version : `${group}/${version}`;
+}
+
+/** `pods`, `deployments.apps`: how messages name a kind of resource. */
+export function resourceName({ plural, group }: Pick<Resource, 'plural' | 'group'>): string {
+  return group === '' ? plural : `${plural}.${group}`;
+}
+
+/** Where objects of a kind stand in the store: `/registry/pods/`, `/registry/apps/deployments/`. */
+export function storePrefix({ group, plural }: Pick<Resource, 'group' | 'plural'>, namespace?: string): string {
+  const kind = group === '' ? plural : `${group}/${plural}`;
+  return namespace === undefined ? `/registry/${kind}/` : `/registry/${kind}/${namespace}/`;
+}
+
+export function storeKey(resource: Resource, namespace: string | undefined, name: string): string {
+  return `${storePrefix(resource, resource.namespaced ? namespace : undefined)}${name}`;
+}

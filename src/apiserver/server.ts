@@ -1,0 +1,267 @@
+/**
+ * The API server's outside: HTTP requests in, answers out. Every error ends as a Status; nothing that a client sends
+ * ends the process. Requests, bodies, headers and watches are bounded.
+ *
+ *   request ─▶ who is it? ─▶ may it? ─▶ discovery │ openapi │ health │ ResourceHandler ─▶ ObjectStore ─▶ Store
+ *                                                                          └─ watch ◀─ WatchCache ◀───────┘
+ */
+import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { ApiError } from './api-error.ts';
+import { parseResourcePath } from './api-path.ts';
+import { discovery } from './discovery.ts';
+import { OPENAPI_V2_BYTES, OPENAPI_V2_TYPE, openApiDocument, openApiIndex } from './openapi.ts';
+import type { ApiAnswer, ApiRequest, PlainAnswer, User } from './request.ts';
+import type { ResourceHandler } from './resource-handler.ts';
+import type { ResourceTable } from './resource-table.ts';
+import { StoreError } from './store/store.ts';
+
+/** As etcd's limit of a request allows, with room for what JSON adds to it. */
+const MOST_BODY_BYTES = 3 * 1024 * 1024;
+const MOST_HEADER_BYTES = 64 * 1024;
+const MOST_CONNECTIONS = 10_000;
+const MOST_WATCHES = 20_000;
+/** A watcher that is so far behind is let go. */
+const MOST_PENDING_BYTES = 16 * 1024 * 1024;
+const HEADERS_MS = 10_000;
+const BODY_MS = 60_000;
+const KEEP_ALIVE_MS = 90_000;
+
+export interface ServerTls {
+  key: string;
+  certificate: string;
+  /** Of clients' certificates. */
+  clientCa: string;
+}
+
+export interface ServerOptions {
+  /** Undefined: plain http, on loopback only. */
+  tls: ServerTls | undefined;
+  /** Who sends a request. Throws ApiError Unauthorized. */
+  authenticate(request: IncomingMessage, socket: TLSSocket | undefined): User;
+  /** Throws ApiError Forbidden. */
+  authorize(user: User, request: ApiRequest): void;
+  version: string;
+  table: ResourceTable;
+  handler: ResourceHandler;
+  /** Whether the store answers. */
+  ready(): Promise<boolean>;
+  log(message: string): void;
+}
+
+export class ApiServer {
+  readonly #options: ServerOptions;
+  readonly #server: Server;
+  #watches = 0;
+
+  constructor(options: ServerOptions) {
+    this.#options = options;
+    const { tls } = options;
+    const limits = {
+      maxHeaderSize: MOST_HEADER_BYTES,
+      headersTimeout: HEADERS_MS,
+      requestTimeout: BODY_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+    };
+    const onRequest = (request: IncomingMessage, response: ServerResponse) => void this.#serve(request, response);
+    this.#server = tls
+      ? createHttpsServer(
+          {
+            ...limits,
+            key: tls.key,
+            cert: tls.certificate,
+            ca: tls.clientCa,
+            requestCert: true,
+            // Who has no certificate may have a token.
+            rejectUnauthorized: false,
+            minVersion: 'TLSv1.2',
+          },
+          onRequest,
+        )
+      : createHttpServer(limits, onRequest);
+    this.#server.maxConnections = MOST_CONNECTIONS;
+    this.#server.on('clientError', (_, socket) => socket.destroy());
+    this.#server.on('tlsClientError', () => {});
+  }
+
+  /** Resolves with the port. */
+  listen(host: string, port: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(port, host, () => {
+        this.#server.off('error', reject);
+        this.#server.on('error', (error) => this.#options.log(error.message));
+        resolve((this.#server.address() as AddressInfo).port);
+      });
+    });
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
+  }
+
+  async #serve(message: IncomingMessage, response: ServerResponse): Promise<void> {
+    response.on('error', () => {});
+    try {
+      const url = parseUrl(message.url);
+      const health = await this.#health(url.pathname);
+      if (health) {
+        send(response, health);
+        return;
+      }
+      const socket = this.#options.tls ? (message.socket as TLSSocket) : undefined;
+      const request: ApiRequest = {
+        method: message.method ?? 'GET',
+        path: url.pathname,
+        query: url.searchParams,
+        accept: message.headers.accept,
+        contentType: message.headers['content-type'] ?? '',
+        user: this.#options.authenticate(message, socket),
+        body: () => readBody(message),
+      };
+      this.#options.authorize(request.user, request);
+      const answer = await this.#answer(request);
+      if ('lines' in answer) this.#stream(message, response, answer.lines.start.bind(answer.lines));
+      else send(response, answer);
+    } catch (error) {
+      const known = this.#asApiError(error, message);
+      if (response.headersSent) response.destroy();
+      else send(response, { code: known.code, json: known.status() });
+    }
+  }
+
+  async #answer(request: ApiRequest): Promise<ApiAnswer> {
+    const { table, handler, version } = this.#options;
+    const { path } = request;
+    if (path === '/version') return { code: 200, json: versionOf(version) };
+    if (path === '/openapi/v2') return { code: 200, bytes: OPENAPI_V2_BYTES, contentType: OPENAPI_V2_TYPE };
+    if (path === '/openapi/v3') return { code: 200, json: openApiIndex(table) };
+    const document = path.startsWith('/openapi/v3/')
+      ? openApiDocument(table, path.slice('/openapi/v3/'.length))
+      : undefined;
+    const found = document ?? discovery(table, path);
+    if (found) return { code: 200, json: found };
+    const resource = parseResourcePath(path);
+    if (resource) return handler.handle(request, resource);
+    throw new ApiError('NotFound', 'the server could not find the requested resource');
+  }
+
+  async #health(path: string): Promise<PlainAnswer | undefined> {
+    if (path === '/livez' || path === '/healthz') return { code: 200, text: 'ok' };
+    if (path !== '/readyz') return undefined;
+    return (await this.#options.ready()) ? { code: 200, text: 'ok' } : { code: 503, text: 'the store does not answer' };
+  }
+
+  #stream(
+    message: IncomingMessage,
+    response: ServerResponse,
+    start: (w: (line: string) => boolean, e: () => void) => { close(): void },
+  ): void {
+    if (this.#watches >= MOST_WATCHES) {
+      throw new ApiError('TooManyRequests', `more than ${MOST_WATCHES} watches`, { retryAfterSeconds: 1 });
+    }
+    let stream: { close(): void } | undefined;
+    const write = (line: string): boolean => {
+      if (!response.headersSent)
+        response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-cache, private' });
+      response.write(line);
+      return response.writableLength < MOST_PENDING_BYTES;
+    };
+    stream = start(write, () => response.end());
+    if (!response.headersSent)
+      response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-cache, private' });
+    response.flushHeaders();
+    this.#watches++;
+    response.once('close', () => {
+      this.#watches--;
+      stream?.close();
+    });
+    if (message.destroyed) response.destroy();
+  }
+
+  #asApiError(error: unknown, message: IncomingMessage): ApiError {
+    if (error instanceof ApiError) return error;
+    if (error instanceof StoreError) {
+      if (error.code === 'compacted')
+        return new ApiError('Expired', `the list is too old to go on with: ${error.message}`);
+      return new ApiError('ServiceUnavailable', `the store does not answer: ${error.message}`, {
+        retryAfterSeconds: 1,
+      });
+    }
+    this.#options.log(
+      `${message.method} ${message.url}: ${error instanceof Error ? (error.stack ?? error.message) : error}`,
+    );
+    return new ApiError('InternalError', 'an error of the server; its log says more');
+  }
+}
+
+function parseUrl(text = '/'): URL {
+  try {
+    return new URL(text, 'https://server');
+  } catch {
+    throw new ApiError('BadRequest', 'the path cannot be read');
+  }
+}
+
+function readBody(message: IncomingMessage): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    message.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes <= MOST_BODY_BYTES) chunks.push(chunk);
+      else {
+        message.removeAllListeners('data');
+        message.resume();
+        reject(new ApiError('RequestEntityTooLarge', `the body is longer than ${MOST_BODY_BYTES} bytes`));
+      }
+    });
+    message.once('end', () => resolve(Buffer.concat(chunks)));
+    message.once('error', (error) => reject(new ApiError('BadRequest', `the body broke off: ${error.message}`)));
+    message.once('close', () => reject(new ApiError('BadRequest', 'the body broke off')));
+  });
+}
+
+function send(response: ServerResponse, answer: PlainAnswer): void {
+  const retry = retryAfter(answer);
+  const headers = {
+    'cache-control': 'no-cache, private',
+    ...(retry === undefined ? {} : { 'retry-after': `${retry}` }),
+  };
+  const write = (body: string | Buffer, contentType: string) => {
+    response.writeHead(answer.code, {
+      ...headers,
+      'content-type': contentType,
+      'content-length': Buffer.byteLength(body),
+    });
+    response.end(body);
+  };
+  if ('json' in answer) write(`${JSON.stringify(answer.json)}\n`, 'application/json');
+  else if ('text' in answer) write(answer.text, answer.contentType ?? 'text/plain; charset=utf-8');
+  else write(answer.bytes, answer.contentType);
+}
+
+function retryAfter(answer: object): number | undefined {
+  const { json } = answer as { json?: { details?: { retryAfterSeconds?: number } } };
+  return json?.details?.retryAfterSeconds;
+}
+
+/** The Kubernetes whose API this is, with our own version behind a plus. */
+function versionOf(own: string): Record<string, string> {
+  return {
+    major: '1',
+    minor: '30',
+    gitVersion: `v1.30.0+weft-${own}`,
+    gitCommit: '',
+    gitTreeState: 'clean',
+    buildDate: '1970-01-01T00:00:00Z',
+    goVersion: process.version,
+    compiler: 'v8',
+    platform: `${process.platform}/${process.arch}`,
+  };
+}
