@@ -10,10 +10,13 @@ import * as icmp from '../../src/wire/icmp.ts';
 import * as icmpv6 from '../../src/wire/icmpv6.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
 import * as ipv6 from '../../src/wire/ipv6.ts';
+import * as extension from '../../src/wire/ipv6-extension.ts';
+import * as ndp from '../../src/wire/ndp.ts';
 import * as tcp from '../../src/wire/tcp.ts';
 import * as udp from '../../src/wire/udp.ts';
 import * as vxlan from '../../src/wire/vxlan.ts';
 import * as c from './captures.ts';
+import * as c6 from './captures-ipv6.ts';
 
 type Reader = (b: Uint8Array, o: number) => unknown;
 
@@ -33,6 +36,20 @@ const words = [0, 1, 2, 3];
 
 function wordReader(get: (b: Uint8Array, o: number, i: number) => number, i: number): Reader {
   return (b, o) => get(b, o, i);
+}
+
+/** Hop-by-hop options, a source route at its end, 16 bytes of destination options, and a fragment header. */
+function chain(): Uint8Array {
+  const headers = [
+    [43, 0, 1, 4, 0, 0, 0, 0],
+    [60, 0, 4, 0, 0, 0, 0, 0],
+    [44, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    [17, 0, 0, 1, 0, 0, 0, 9],
+  ].flat();
+  const b = new Uint8Array(ipv6.HEADER_BYTES + headers.length);
+  ipv6.writeHeader(b, 0, headers.length, 0, 64, [0xfd000000, 0, 0, 1], [0xfd000000, 0, 0, 2]);
+  b.set(headers, ipv6.HEADER_BYTES);
+  return b;
 }
 
 const headers: Header[] = [
@@ -131,6 +148,42 @@ const headers: Header[] = [
     at: [[c.echoRequest6, c.INNER_L4_V6]],
   },
   {
+    name: 'ipv6 extension headers',
+    check: (b, o, end) => ipv6.check(b, o, end) && extension.walk(b, o, end) >= 0,
+    least: ipv6.HEADER_BYTES,
+    getters: [(b, o) => extension.walk(b, o, b.length)],
+    extent: (b, o) => extension.walk(b, o, b.length) >> 8,
+    at: [
+      [chain(), 0],
+      [c6.lastFragment, c6.INNER_L3],
+      [c.echoRequest6, c.INNER_L3],
+    ],
+  },
+  {
+    name: 'ipv6 fragment',
+    check: extension.checkFragment,
+    least: extension.FRAGMENT_BYTES,
+    getters: [
+      extension.fragmentNextHeader,
+      extension.fragmentOffsetBytes,
+      extension.moreFragments,
+      extension.identification,
+    ],
+    extent: sized(extension.FRAGMENT_BYTES),
+    at: [[c6.lastFragment, c6.INNER_L4]],
+  },
+  {
+    name: 'neighbour discovery',
+    check: ndp.check,
+    least: 24,
+    getters: words.map((i) => wordReader(ndp.targetWord, i)),
+    extent: sized(24),
+    at: [
+      [c6.solicitation, c6.INNER_L4],
+      [c6.advertisement, c6.INNER_L4],
+    ],
+  },
+  {
     name: 'vxlan',
     check: vxlan.check,
     least: vxlan.HEADER_BYTES,
@@ -183,3 +236,17 @@ for (const h of headers) {
     t.pass('no accepted header is unsafe');
   });
 }
+
+t.test("a neighbour message's options: none is read past the end, and each search ends", async (t) => {
+  const change = fc.tuple(fc.nat(31), fc.integer({ min: 0, max: 255 }));
+  const property = fc.property(fc.nat(64), fc.array(change, { maxLength: 6 }), (length, changes) => {
+    const b = new Uint8Array(length);
+    b.set(c6.solicitation.subarray(c6.INNER_L4).subarray(0, length));
+    for (const [at, value] of changes) if (at < length) b[at] = value;
+    if (!ndp.check(b, 0, length)) return true;
+    const at = ndp.macAt(b, 0, length, ndp.OPTION.sourceMac);
+    return at < 0 || (at + 6 <= length && Number.isFinite(ndp.macHigh(b, at) + ndp.macLow(b, at)));
+  });
+  fc.assert(property, { seed: 4861, numRuns: 20_000 });
+  t.pass('whatever the bytes');
+});

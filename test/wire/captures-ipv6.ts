@@ -1,0 +1,51 @@
+/**
+ * Frames as Linux's own VXLAN devices put them on a veth between 2001:db8::1 and 2001:db8::2 (kernel 6.18, VNI 1,
+ * tcpdump), outer Ethernet header included. Hosts are fd00:10:244:1:: at 0a:58:c0:00:02:01 and fd00:10:244:2:: at
+ * 0a:58:c0:00:02:02. Outer UDP checksums are left to the device: their fields hold the pseudo-header's sum.
+ */
+function frame(hex: string): Uint8Array {
+  return Uint8Array.from(Buffer.from(hex.replace(/\s/g, ''), 'hex'));
+}
+
+/** Where the headers stand in every frame. */
+export const OUTER_IP = 14;
+export const OUTER_UDP = 54;
+export const INNER_ETHERNET = 70;
+export const INNER_L3 = 84;
+export const INNER_L4 = 124;
+
+/** fd00:10:244:1:: > ff02::1:ff00:0: ICMP6, neighbor solicitation, who has fd00:10:244:2::, length 32 */
+export const solicitation = frame(`
+  b2f7 8177 e591 0e84 da63 42e8 86dd 6000 0000 0066 1140 2001 0db8 0000 0000 0000 0000 0000 0001 2001 0db8 0000 0000 0000
+  0000 0000 0002 b704 12b5 0066 5bec 0800 0000 0000 0100 3333 ff00 0000 0a58 c000 0201 86dd 6000 0000 0020 3aff fd00 0010
+  0244 0001 0000 0000 0000 0000 ff02 0000 0000 0000 0000 0001 ff00 0000 8700 ae98 0000 0000 fd00 0010 0244 0002 0000 0000
+  0000 0000 0101 0a58 c000 0201`);
+
+/** fd00:10:244:2:: > fd00:10:244:1::: ICMP6, neighbor advertisement, tgt is fd00:10:244:2::, length 32 */
+export const advertisement = frame(`
+  0e84 da63 42e8 b2f7 8177 e591 86dd 6000 0000 0066 1140 2001 0db8 0000 0000 0000 0000 0000 0002 2001 0db8 0000 0000 0000
+  0000 0000 0001 9a1f 12b5 0066 5bec 0800 0000 0000 0100 0a58 c000 0201 0a58 c000 0202 86dd 6000 0000 0020 3aff fd00 0010
+  0244 0002 0000 0000 0000 0000 fd00 0010 0244 0001 0000 0000 0000 0000 8800 cb44 e000 0000 fd00 0010 0244 0002 0000 0000
+  0000 0000 0201 0a58 c000 0202`);
+
+/** fd00:10:244:2:: > fd00:10:244:1::: ICMP6, time exceeded in-transit for fd00:10:244:2:1::5, length 88 */
+export const timeExceeded = frame(`
+  0e84 da63 42e8 b2f7 8177 e591 86dd 6000 0000 009e 1140 2001 0db8 0000 0000 0000 0000 0000 0002 2001 0db8 0000 0000 0000
+  0000 0000 0001 840e 12b5 009e 5c24 0800 0000 0000 0100 0a58 c000 0201 0a58 c000 0202 86dd 6001 ddd8 0058 3a40 fd00 0010
+  0244 0002 0000 0000 0000 0000 fd00 0010 0244 0001 0000 0000 0000 0000 0300 cdd2 0000 0000 6002 6583 0028 1101 fd00 0010
+  0244 0001 0000 0000 0000 0000 fd00 0010 0244 0002 0001 0000 0000 0005 e3d8 829a 0028 feeb 4041 4243 4445 4647 4849 4a4b
+  4c4d 4e4f 5051 5253 5455 5657 5859 5a5b 5c5d 5e5f`);
+
+/** fd00:10:244:1:: > fd00:10:244:2::: frag (2752|256) */
+export const lastFragment = frame(`
+  b2f7 8177 e591 0e84 da63 42e8 86dd 6000 0000 014e 1140 2001 0db8 0000 0000 0000 0000 0000 0001 2001 0db8 0000 0000 0000
+  0000 0000 0002 d962 12b5 014e 5cd4 0800 0000 0000 0100 0a58 c000 0202 0a58 c000 0201 86dd 6005 d3ca 0108 2c40 fd00 0010
+  0244 0001 0000 0000 0000 0000 fd00 0010 0244 0002 0000 0000 0000 0000 3a00 0ac0 0e36 eb73 b8b9 babb bcbd bebf c0c1 c2c3
+  c4c5 c6c7 c8c9 cacb cccd cecf d0d1 d2d3 d4d5 d6d7 d8d9 dadb dcdd dedf e0e1 e2e3 e4e5 e6e7 e8e9 eaeb eced eeef f0f1 f2f3
+  f4f5 f6f7 f8f9 fafb fcfd feff 0001 0203 0405 0607 0809 0a0b 0c0d 0e0f 1011 1213 1415 1617 1819 1a1b 1c1d 1e1f 2021 2223
+  2425 2627 2829 2a2b 2c2d 2e2f 3031 3233 3435 3637 3839 3a3b 3c3d 3e3f 4041 4243 4445 4647 4849 4a4b 4c4d 4e4f 5051 5253
+  5455 5657 5859 5a5b 5c5d 5e5f 6061 6263 6465 6667 6869 6a6b 6c6d 6e6f 7071 7273 7475 7677 7879 7a7b 7c7d 7e7f 8081 8283
+  8485 8687 8889 8a8b 8c8d 8e8f 9091 9293 9495 9697 9899 9a9b 9c9d 9e9f a0a1 a2a3 a4a5 a6a7 a8a9 aaab acad aeaf b0b1 b2b3
+  b4b5 b6b7`);
+
+export const captures = { solicitation, advertisement, timeExceeded, lastFragment };
