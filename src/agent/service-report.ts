@@ -4,7 +4,8 @@
  * names.
  */
 import { SERVICE_NAME_LABEL } from '../control/endpoints.ts';
-import type { ClusterModel, ClusterPod, ClusterService } from '../control/model.ts';
+import type { ClusterModel, ClusterService } from '../control/model.ts';
+import { PodIndex } from '../control/pod-index.ts';
 import { type ProxyDefaults, proxyModeOf, schedulerOf } from '../control/service-mode.ts';
 import { targetKey } from '../control/target-order.ts';
 import type { EndpointSlice, ObjectSet } from '../kube/objects.ts';
@@ -57,6 +58,8 @@ export interface EndpointReport {
   active: number;
   /** Of the connections, those that it refused or did not answer in time. */
   failures: number;
+  /** How often it was left out for its failures. */
+  ejections: number;
   /** ISO 8601; '' while it is not left out for its failures. */
   ejectedUntil: string;
 }
@@ -71,6 +74,8 @@ export interface EndpointCounters {
   begun: number;
   active: number;
   failures: number;
+  /** How often it was left out. */
+  ejections: number;
   /** Milliseconds for which it is still left out; 0: it is not. */
   ejectedForMs: number;
 }
@@ -91,12 +96,14 @@ export interface ReportParts {
   nowMs: number;
 }
 
-const NOTHING: EndpointCounters = { begun: 0, active: 0, failures: 0, ejectedForMs: 0 };
+const NOTHING: EndpointCounters = { begun: 0, active: 0, failures: 0, ejections: 0, ejectedForMs: 0 };
 
 export function serviceReports(parts: ReportParts): ServiceReport[] {
   const counts = endpointCounts(parts);
   const problems = problemsByService(parts);
-  const pods = podsByAddress(parts.model);
+  const { endpoints, endpointSlices } = parts.objects;
+  const written = new Set([...endpoints.keys(), ...[...endpointSlices.values()].map(serviceOf)]);
+  const index = new PodIndex(parts.model.pods.values());
   return [...parts.model.services].map(([key, service]) => ({
     namespace: service.namespace,
     name: service.name,
@@ -106,8 +113,11 @@ export function serviceReports(parts: ReportParts): ServiceReport[] {
     externalIps: [...service.loadBalancerIps, ...service.externalIps].map(formatAddress),
     externalName: service.externalName ?? '',
     mode: modeName(service, parts.defaults),
-    ports: portReports(key, service, { parts, counts, pods }),
-    problems: [...(problems.get(key) ?? []), ...unserved(key, service, parts)],
+    ports: portReports(key, service, { parts, counts, pods: index }),
+    problems: [
+      ...(problems.get(key) ?? []),
+      ...unserved(key, service, parts, { isWritten: written.has(key), pods: index }),
+    ],
   }));
 }
 
@@ -123,7 +133,7 @@ function modeName(service: ClusterService, defaults: ProxyDefaults): string {
 interface Known {
   parts: ReportParts;
   counts: ReadonlyMap<string, EndpointCounters>;
-  pods: ReadonlyMap<string, ClusterPod>;
+  pods: PodIndex;
 }
 
 function portReports(key: string, service: ClusterService, { parts, counts, pods }: Known): PortReport[] {
@@ -132,8 +142,8 @@ function portReports(key: string, service: ClusterService, { parts, counts, pods
     const id = `${key} ${protocol}/${port}`;
     const endpoints = [...targets, ...standby].map((target): EndpointReport => {
       const address = formatAddress(target.address);
-      const { begun, active, failures, ejectedForMs } = counts.get(`${id} ${targetKey(target)}`) ?? NOTHING;
-      const pod = pods.get(address);
+      const { begun, active, failures, ejections, ejectedForMs } = counts.get(`${id} ${targetKey(target)}`) ?? NOTHING;
+      const pod = pods.at(target.address);
       return {
         address: idOf({ address, port: target.port }),
         pod: ready.get(address)?.pod ?? (pod ? `${pod.namespace}/${pod.name}` : ''),
@@ -142,6 +152,7 @@ function portReports(key: string, service: ClusterService, { parts, counts, pods
         connections: begun,
         active,
         failures,
+        ejections,
         ejectedUntil: ejectedForMs > 0 ? new Date(parts.nowMs + ejectedForMs).toISOString() : '',
       };
     });
@@ -169,6 +180,7 @@ function endpointCounts({ compiled, counters, relay }: ReportParts): Map<string,
       begun: sum.begun + more.begun,
       active: sum.active + more.active,
       failures: sum.failures + more.failures,
+      ejections: sum.ejections + more.ejections,
       ejectedForMs: Math.max(sum.ejectedForMs, more.ejectedForMs),
     });
   };
@@ -186,12 +198,7 @@ function endpointCounts({ compiled, counters, relay }: ReportParts): Map<string,
       const address = parseAddress(target.address);
       const { connections: begun, active, failures } = counts;
       if (address) {
-        add(`${portOf(key)} ${targetKey({ address, port: target.port })}`, {
-          begun,
-          active,
-          failures,
-          ejectedForMs: 0,
-        });
+        add(`${portOf(key)} ${targetKey({ address, port: target.port })}`, { ...NOTHING, begun, active, failures });
       }
     }
   }
@@ -218,11 +225,14 @@ function problemsByService({ problems, objects }: ReportParts): Map<string, stri
   return out;
 }
 
-function unserved(key: string, service: ClusterService, { objects, model, node }: ReportParts): string[] {
+function unserved(
+  key: string,
+  service: ClusterService,
+  { objects, node }: ReportParts,
+  { isWritten, pods }: { isWritten: boolean; pods: PodIndex },
+): string[] {
   const object = objects.services.get(key);
   if (!object || service.type === 'ExternalName') return [];
-  const isWritten =
-    objects.endpoints.has(key) || [...objects.endpointSlices.values()].some((slice) => serviceOf(slice) === key);
   return service.ports.flatMap(({ port, protocol, name, targets, standby }) => {
     const title = `Service ${key}: port ${port}/${protocol}`;
     if (targets.length > 0) {
@@ -231,7 +241,7 @@ function unserved(key: string, service: ClusterService, { objects, model, node }
       return policies.map((policy) => `${title}: ${policy}: Local, and no endpoint is on ${node}`);
     }
     const written = object.spec.ports?.find((p) => (p.name ?? '') === name) ?? { port };
-    return [`${title} has no endpoint: ${whyUnserved(object, written, model.pods.values(), isWritten)}`];
+    return [`${title} has no endpoint: ${whyUnserved(object, written, pods, isWritten)}`];
   });
 }
 
@@ -244,14 +254,4 @@ function localPolicies({ internalLocal, externalLocal }: ClusterService): string
 
 function serviceOf({ metadata }: EndpointSlice): string {
   return `${metadata.namespace}/${metadata.labels?.[SERVICE_NAME_LABEL] ?? ''}`;
-}
-
-/** Those with an address of their own. */
-function podsByAddress(model: ClusterModel): Map<string, ClusterPod> {
-  const out = new Map<string, ClusterPod>();
-  for (const pod of model.pods.values()) {
-    if (pod.hostNetwork) continue;
-    for (const address of pod.addresses) out.set(formatAddress(address), pod);
-  }
-  return out;
 }

@@ -48,7 +48,7 @@ function detail(service: ServiceReport, nowMs: number): string {
   if (service.ports.length > 0) {
     parts.push(
       table(
-        ['PORT', 'ENDPOINT', 'POD', 'NODE', 'CONNECTIONS', 'ACTIVE', 'FAILURES', ''],
+        ['PORT', 'ENDPOINT', 'POD', 'NODE', 'CONNECTIONS', 'ACTIVE', 'FAILURES', 'LEFT OUT', ''],
         service.ports.flatMap((port) => endpointRows(port, nowMs)),
       ),
     );
@@ -78,14 +78,15 @@ function endpointRows(port: PortReport, nowMs: number): string[][] {
     `${endpoint.connections}`,
     `${endpoint.active}`,
     endpoint.failures > 0 ? colors.yellow(`${endpoint.failures}`) : '0',
+    `${endpoint.ejections}`,
     stateText(endpoint, nowMs),
   ]);
 }
 
 function stateText({ ejectedUntil, state }: PortReport['endpoints'][number], nowMs: number): string {
   const seconds = ejectedUntil === '' ? 0 : Math.ceil((Date.parse(ejectedUntil) - nowMs) / 1000);
-  const ejected = seconds > 0 ? [colors.red(`left out for ${seconds} s`)] : [];
-  return [...(state === 'ready' ? [] : [state]), ...ejected].join(', ');
+  const ejected = seconds > 0 ? [colors.red(`for ${seconds} s more`)] : [];
+  return [...ejected, ...(state === 'ready' ? [] : [state])].join(', ');
 }
 
 /** `80/TCP`, `80:30080/TCP`, as kubectl has it. */

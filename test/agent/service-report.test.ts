@@ -46,8 +46,11 @@ t.test('who stands behind it, and the counts of all addresses together', async (
       );
     t.ok(idsOf('1').length > 1, 'its cluster address and its node port count by themselves');
     const counters = Object.fromEntries([
-      ...idsOf('1').map((e) => [e.id, { begun: 10, active: 2, failures: 0, ejectedForMs: 0 }]),
-      ...idsOf('2').map((e, i) => [e.id, { begun: 3, active: 0, failures: 3, ejectedForMs: i === 0 ? 2000 : 0 }]),
+      ...idsOf('1').map((e) => [e.id, { begun: 10, active: 2, failures: 0, ejections: 0, ejectedForMs: 0 }]),
+      ...idsOf('2').map((e, i) => [
+        e.id,
+        { begun: 3, active: 0, failures: 3, ejections: 1, ejectedForMs: i === 0 ? 2000 : 0 },
+      ]),
     ]);
     return { counters };
   });

@@ -1,6 +1,7 @@
 /** Why nobody stands behind a port, in the words of who wrote the service. */
 import t from 'tap';
 import { whyUnserved } from '../../src/agent/unserved.ts';
+import { PodIndex } from '../../src/control/pod-index.ts';
 import type { Service } from '../../src/kube/objects.ts';
 import { hosta, modelOf, pod, service } from '../control/sample-objects.ts';
 
@@ -14,7 +15,12 @@ function why(spec: Partial<Service['spec']>, isWritten = false): string {
     pod('c', { labels: { app: 'db' }, status: unready }),
     pod('d', { labels, namespace: 'other' }),
   );
-  return whyUnserved(service('x', spec), { port: 80, targetPort: 'http' }, model.pods.values(), isWritten);
+  return whyUnserved(
+    service('x', spec),
+    { port: 80, targetPort: 'http' },
+    new PodIndex(model.pods.values()),
+    isWritten,
+  );
 }
 
 t.test('each reason', async (t) => {

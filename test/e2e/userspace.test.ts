@@ -16,8 +16,9 @@ const RELAYED = `apiVersion: v1
 kind: Service
 metadata: {name: relayed, annotations: {weft.dev/proxy-mode: userspace}}
 spec:
+  type: NodePort
   selector: {app: web}
-  ports: [{name: http, port: 80, targetPort: 80}, {name: udp, protocol: UDP, port: 8081}]
+  ports: [{name: http, port: 80, targetPort: 80, nodePort: 30080}, {name: udp, protocol: UDP, port: 8081}]
 `;
 
 const STICKY = `apiVersion: v1
@@ -124,6 +125,12 @@ t.test('userspace mode', { skip: noLab() || without('curl', 'nft', 'socat'), tim
     const address = await lab.serviceAddress('relayed');
     for (let i = 0; i < 4; i++) {
       t.match(await lab.must('hosta', curl(`http://${address}/hostname`)), /^web-\d$/);
+    }
+  });
+
+  t.test('at its node port, from another host and from a pod', async (t) => {
+    for (const from of ['hostb', 'client-1', 'hosta', 'client-0']) {
+      t.match(await lab.must(from, curl('http://172.31.0.11:30080/hostname')), /^web-\d$/, from);
     }
   });
 

@@ -14,6 +14,7 @@ const endpoint = (address: string, change: Partial<EndpointReport> = {}): Endpoi
   connections: 10,
   active: 1,
   failures: 0,
+  ejections: 0,
   ejectedUntil: '',
   ...change,
 });
@@ -65,7 +66,7 @@ t.test('all of them', async (t) => {
 t.test('one of them', async (t) => {
   const endpoints = [
     endpoint('10.244.1.5:80'),
-    endpoint('10.244.2.5:80', { pod: '', failures: 3, ejectedUntil: '2026-01-01T00:00:01.500Z' }),
+    endpoint('10.244.2.5:80', { pod: '', failures: 3, ejections: 1, ejectedUntil: '2026-01-01T00:00:01.500Z' }),
     endpoint('10.244.2.6:80', { state: 'ending', ejectedUntil: '2025-12-31T00:00:00Z' }),
   ];
   const relays = [{ address: '10.244.1.1:40001', accepted: 20, active: 1, moved: 2, failed: 0, limited: 0 }];
@@ -77,10 +78,10 @@ t.test('one of them', async (t) => {
     'mode       userspace',
     'ports      80/TCP, 81/TCP',
     '',
-    'PORT    ENDPOINT       POD            NODE   CONNECTIONS  ACTIVE  FAILURES',
-    '80/TCP  10.244.1.5:80  default/web-0  hosta  10           1       0',
-    '        10.244.2.5:80                 hosta  10           1       3         left out for 2 s',
-    '        10.244.2.6:80  default/web-0  hosta  10           1       0         ending',
+    'PORT    ENDPOINT       POD            NODE   CONNECTIONS  ACTIVE  FAILURES  LEFT OUT',
+    '80/TCP  10.244.1.5:80  default/web-0  hosta  10           1       0         0',
+    '        10.244.2.5:80                 hosta  10           1       3         1         for 2 s more',
+    '        10.244.2.6:80  default/web-0  hosta  10           1       0         0         ending',
     '81/TCP  none',
     '',
     'PORT    RELAYED BY        ACCEPTED  ACTIVE  MOVED  FAILED  TURNED AWAY',
