@@ -56,8 +56,8 @@ export function buildStatus(agent: HostAgent): AgentStatus {
   };
 }
 
-/** What it says about its services. */
-export function buildServices(agent: HostAgent): ServiceReport[] {
+/** What it says about its services: those called so, or all. */
+export function buildServices(agent: HostAgent, names: readonly string[]): ServiceReport[] {
   const { compiledServices, model, objects, problems, relay, settings } = agent;
   if (!model || !objects) return [];
   return serviceReports({
@@ -70,6 +70,7 @@ export function buildServices(agent: HostAgent): ServiceReport[] {
     counters: agent.dataplane.counters().endpoints,
     relay: relay.status(),
     nowMs: Date.now(),
+    names,
   });
 }
 

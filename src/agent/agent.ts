@@ -59,7 +59,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
     server = await serveStatus(settings.socketPath, {
       notReady: () => agent.notReady,
       status: () => buildStatus(agent),
-      services: () => buildServices(agent),
+      services: (names) => buildServices(agent, names),
       doctor: () => agentChecks(buildStatus(agent), () => agent.peers.probe(undefined)),
       probe: (host) => agent.peers.probe(host),
       explainName: async (pod, name) => agent.dns.server?.explain(pod, name),

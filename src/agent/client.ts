@@ -46,9 +46,16 @@ export function agentDnsLog(socketPath: string, options?: AskOptions): Promise<Q
   return ask(socketPath, 'GET', '/dns/log', undefined, options) as Promise<QueryLogEntry[]>;
 }
 
-/** Every service as the host serves it. */
-export function agentServices(socketPath: string, options?: AskOptions): Promise<ServiceReport[]> {
-  return ask(socketPath, 'GET', '/services', undefined, { timeoutMs: 30_000, ...options }) as Promise<ServiceReport[]>;
+/** Services as the host serves them: those called so, `NAME` or `NAMESPACE/NAME`, or all. */
+export function agentServices(
+  socketPath: string,
+  names: readonly string[] = [],
+  options?: AskOptions,
+): Promise<ServiceReport[]> {
+  const query = new URLSearchParams(names.map((name): [string, string] => ['name', name]));
+  return ask(socketPath, 'GET', `/services?${query}`, undefined, { timeoutMs: 30_000, ...options }) as Promise<
+    ServiceReport[]
+  >;
 }
 
 function ask(

@@ -94,17 +94,21 @@ export interface ReportParts {
   /** By proxyPortKey. */
   relay: ReadonlyMap<string, ProxyStatus>;
   nowMs: number;
+  /** Those that are asked for, `NAME` or `NAMESPACE/NAME`; all where it is empty. */
+  names: readonly string[];
 }
 
 const NOTHING: EndpointCounters = { begun: 0, active: 0, failures: 0, ejections: 0, ejectedForMs: 0 };
 
 export function serviceReports(parts: ReportParts): ServiceReport[] {
-  const counts = endpointCounts(parts);
+  const isWanted = wanted(parts.names);
+  const counts = endpointCounts(parts, isWanted);
   const problems = problemsByService(parts);
   const { endpoints, endpointSlices } = parts.objects;
   const written = new Set([...endpoints.keys(), ...[...endpointSlices.values()].map(serviceOf)]);
   const index = new PodIndex(parts.model.pods.values());
-  return [...parts.model.services].map(([key, service]) => ({
+  const shown = [...parts.model.services].filter(([key]) => isWanted(key));
+  return shown.map(([key, service]) => ({
     namespace: service.namespace,
     name: service.name,
     type: service.type,
@@ -119,6 +123,11 @@ export function serviceReports(parts: ReportParts): ServiceReport[] {
       ...unserved(key, service, parts, { isWritten: written.has(key), pods: index }),
     ],
   }));
+}
+
+function wanted(names: readonly string[]): (key: string) => boolean {
+  const all = new Set(names);
+  return (key) => all.size === 0 || all.has(key) || all.has(key.slice(key.indexOf('/') + 1));
 }
 
 function modeName(service: ClusterService, defaults: ProxyDefaults): string {
@@ -172,7 +181,10 @@ function relayReports(id: string, relay: ReadonlyMap<string, ProxyStatus>): Rela
  * By `SERVICE PROTOCOL/PORT ENDPOINT`: the dataplane counts each address of a service by itself, the relay all that
  * comes to it.
  */
-function endpointCounts({ compiled, counters, relay }: ReportParts): Map<string, EndpointCounters> {
+function endpointCounts(
+  { compiled, counters, relay }: ReportParts,
+  isWanted: (key: string) => boolean,
+): Map<string, EndpointCounters> {
   const out = new Map<string, EndpointCounters>();
   const add = (id: string, more: EndpointCounters): void => {
     const sum = out.get(id) ?? NOTHING;
@@ -186,6 +198,7 @@ function endpointCounts({ compiled, counters, relay }: ReportParts): Map<string,
   };
   for (const [key, { endpoints, outside = [] }] of compiled) {
     const port = portOf(key);
+    if (!isWanted(port.slice(0, port.indexOf(' ')))) continue;
     // One endpoint has one id in both lists.
     const ids = new Map([...endpoints, ...outside].map((endpoint) => [endpoint.id, endpoint]));
     for (const [id, endpoint] of ids) {

@@ -4,7 +4,7 @@
  *
  *   GET /readyz    200 or 503, with the reason        GET /doctor   the list of checks
  *   GET /status    AgentStatus                        POST /probe   {"host": "NODE or address"} to PeerStatus
- *   GET /services  ServiceReport[]
+ *   GET /services?name=NAME&name=…   ServiceReport[]; all without names
  *   GET /dns/log   the last questions                 POST /dns/explain   {"pod": "POD", "name": "NAME"}
  */
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
@@ -21,7 +21,8 @@ export interface StatusSource {
   /** '' when ready. */
   notReady(): string;
   status(): AgentStatus;
-  services(): ServiceReport[];
+  /** Those called so, `NAME` or `NAMESPACE/NAME`; all without names. */
+  services(names: readonly string[]): ServiceReport[];
   doctor(): Promise<Check[]>;
   /** All peers without a host. */
   probe(host: string | undefined): Promise<PeerStatus[]>;
@@ -55,7 +56,7 @@ export async function serveStatus(socketPath: string, source: StatusSource): Pro
 }
 
 async function answer(request: IncomingMessage, response: ServerResponse, source: StatusSource): Promise<void> {
-  const path = (request.url ?? '/').split('?')[0];
+  const [path, query] = (request.url ?? '/').split('?', 2);
   const route = `${request.method} ${path}`;
   if (route === 'GET /readyz') {
     const why = source.notReady();
@@ -63,7 +64,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, source
   } else if (route === 'GET /status') {
     send(response, 200, source.status());
   } else if (route === 'GET /services') {
-    send(response, 200, source.services());
+    send(response, 200, source.services(new URLSearchParams(query).getAll('name')));
   } else if (route === 'GET /doctor') {
     send(response, 200, await source.doctor());
   } else if (route === 'POST /probe') {

@@ -12,18 +12,23 @@ interface Asking {
 }
 
 export async function services(names: readonly string[], options: Asking): Promise<void> {
-  const all = await agentServices(socketOf(options));
-  const shown = names.length === 0 ? all : [...new Set(names.flatMap((name) => find(all, name)))];
+  const socket = socketOf(options);
+  const shown = await agentServices(socket, names);
+  for (const name of names) {
+    if (!shown.some((service) => isCalled(service, name))) throw unknown(name, await agentServices(socket));
+  }
   if (options.output === 'json') console.log(JSON.stringify(shown, undefined, 2));
   else console.log(names.length === 0 ? servicesText(shown) : serviceDetailText(shown, Date.now()));
 }
 
 /** `NAME` in whichever namespaces it is, or `NAMESPACE/NAME`. */
-function find(all: readonly ServiceReport[], wanted: string): ServiceReport[] {
-  const found = all.filter(({ namespace, name }) => wanted === name || wanted === `${namespace}/${name}`);
-  if (found.length > 0) return found;
+function isCalled({ namespace, name }: ServiceReport, wanted: string): boolean {
+  return wanted === name || wanted === `${namespace}/${name}`;
+}
+
+function unknown(wanted: string, all: readonly ServiceReport[]): AgentError {
   const words = all.map(({ namespace, name }) => (wanted.includes('/') ? `${namespace}/${name}` : name));
   const meant = nearest(wanted, words);
   const remedy = meant ? `did you mean ${meant}?` : 'weft services lists them all';
-  throw new AgentError('no-service', `no service is called ${wanted}`, remedy);
+  return new AgentError('no-service', `no service is called ${wanted}`, remedy);
 }

@@ -23,6 +23,7 @@ function report(objects: KubeObject[], change: (parts: ReportParts) => Partial<R
     counters: {},
     relay: new Map(),
     nowMs: NOW,
+    names: [],
   };
   return serviceReports({ ...parts, ...change(parts) });
 }
@@ -142,4 +143,12 @@ t.test('why something is not served', async (t) => {
   ]);
   t.same(problems(elsewhere, ...two), []);
   t.same(problems(service('x', { type: 'ExternalName', externalName: 'example.com', ports: [{ port: 80 }] })), []);
+});
+
+t.test('those that are asked for', async (t) => {
+  const all = ['a', 'b', 'ab'].map((name) => service(name, { ports: [{ port: 80 }] }));
+  const named = (...names: string[]) => report(all, () => ({ names })).map(({ name }) => name);
+  t.same(named(), ['a', 'ab', 'b']);
+  t.same(named('b', 'default/ab'), ['ab', 'b']);
+  t.same(named('other/a'), []);
 });

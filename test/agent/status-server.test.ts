@@ -5,7 +5,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { AgentError } from '../../src/agent/agent-error.ts';
-import { agentDnsLog, agentDoctor, agentExplain, agentProbe, agentReady, agentStatus } from '../../src/agent/client.ts';
+import {
+  agentDnsLog,
+  agentDoctor,
+  agentExplain,
+  agentProbe,
+  agentReady,
+  agentServices,
+  agentStatus,
+} from '../../src/agent/client.ts';
+import type { ServiceReport } from '../../src/agent/service-report.ts';
 import type { AgentStatus, PeerStatus } from '../../src/agent/status.ts';
 import { type StatusSource, serveStatus } from '../../src/agent/status-server.ts';
 import type { Explanation } from '../../src/dns/explain.ts';
@@ -20,7 +29,7 @@ function source(change: Partial<StatusSource> = {}): StatusSource {
   return {
     notReady: () => '',
     status: () => ({ node: 'hosta', generation: 7 }) as AgentStatus,
-    services: () => [],
+    services: (names) => names.map((name) => ({ name }) as ServiceReport),
     doctor: async () => [{ name: 'tun', ok: true, detail: '', remedy: '' }],
     explainName: async () => undefined,
     dnsLog: () => undefined,
@@ -57,6 +66,12 @@ t.test('names explained, and the questions that were kept', async (t) => {
   await t.rejects(agentDnsLog(path), { message: /start it with --dns-log/ });
   const kept = await serving({ dnsLog: () => [{ name: 'web' } as QueryLogEntry] });
   t.match(await agentDnsLog(kept.path), [{ name: 'web' }]);
+});
+
+t.test('services by name', async (t) => {
+  const { path } = await serving();
+  t.same(await agentServices(path, ['web', 'default/x&y']), [{ name: 'web' }, { name: 'default/x&y' }]);
+  t.same(await agentServices(path), []);
 });
 
 t.test('readiness carries its reason', async (t) => {
