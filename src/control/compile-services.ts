@@ -151,7 +151,8 @@ class Draft {
     const isRelayed = this.#isRelayed && wantedOutside === undefined && !this.#service.internalLocal;
     const targets = isRelayed ? this.#relay(address, port, wanted) : wanted;
     const outside = wantedOutside;
-    const set = outside ? `${targetSet(targets)}| ${targetSet(outside)}` : targetSet(targets);
+    const sets = outside ? `${targetSet(targets)}| ${targetSet(outside)}` : targetSet(targets);
+    const set = this.#isHashed ? `# ${sets}` : sets;
     const known = this.#previous.get(key);
     const same = known?.targets === set;
     const epoch = same ? known.epoch : this.#takeEpoch();
@@ -178,7 +179,7 @@ class Draft {
     targets: readonly PortTarget[],
     outside: readonly PortTarget[] | undefined,
   ): Pick<ServiceMemory, 'endpoints' | 'outside'> {
-    const seed = nameHash(`${this.#host.nodeName} ${key}`);
+    const seed = nameHash(this.#isHashed ? key : `${this.#host.nodeName} ${key}`);
     const known = this.#previous.get(key);
     const ids = new Map([...(known?.endpoints ?? []), ...(known?.outside ?? [])].map((e) => [targetKey(e), e.id]));
     const endpoints = withIds(shuffleTargets(targets, seed), ids, this.#freeEndpointId);
@@ -191,6 +192,11 @@ class Draft {
     const proxy = this.#host.proxyPorts?.get(proxyPortKey(this.#name, port.protocol, port.port, address));
     const relay = this.#host.relayAddresses.find((own) => isV4(own) === isV4(address));
     return all.length > 0 && relay && proxy !== undefined ? [{ address: relay, port: proxy }] : [];
+  }
+
+  /** A hash names the same endpoint on every host, so they stand in the same order. */
+  get #isHashed(): boolean {
+    return this.#scheduler === 'sh' || this.#scheduler === 'dh' || this.#scheduler === 'mh';
   }
 
   #takeEpoch(): number {

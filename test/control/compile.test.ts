@@ -396,6 +396,18 @@ t.test('targets are shuffled by host and service, and still', async (t) => {
   t.ok(firsts.size >= 6, `40 hosts begin at ${firsts.size} of 8 targets`);
 });
 
+t.test('for schedulers that hash, targets stand in one order on every host', async (t) => {
+  const ips = Array.from({ length: 8 }, (_, i) => ({ ip: `192.0.2.${i + 1}` }));
+  for (const mode of ['ipvs:sh', 'ipvs:dh', 'ipvs:mh', 'ipvs:rr']) {
+    const one = service('p', { clusterIP: '10.96.0.20', ports: [{ port: 80 }] });
+    one.metadata.annotations = { 'weft.dev/proxy-mode': mode };
+    const model = modelOf(hosta, hostb, one, endpoints('p', [{ addresses: ips, ports: [{ port: 80 }] }]));
+    const order = (nodeName: string) => serviceAt(compileFor(model, { nodeName }).tables, '10.96.0.20', 6, 80)?.targets;
+    if (mode === 'ipvs:rr') t.notSame(order('hosta'), order('hostb'), mode);
+    else t.same(order('hosta'), order('hostb'), mode);
+  }
+});
+
 t.test('any order of the same objects gives the same tables, problems and memory', async () => {
   const label = fc.constantFrom('x', 'y');
   const wishes = fc.record({
