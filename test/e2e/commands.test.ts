@@ -104,7 +104,7 @@ t.test('commands', { skip, timeout: 400_000 }, async (t) => {
     t.ok(status.hosts.every((host) => host.status?.ready));
     t.match(
       (await weft(['lab', 'status', '--name', 'second'])).stdout,
-      /hostb +172\.31\.0\.12 fd00:172:31::12 +10\.244\.2\.0\/24 fd00:10:244:2::\/64 +ready/,
+      /hostb +172\.31\.0\.12 .*10\.244\.2\.0\/24 .*ready/,
     );
     t.match(await weft(['lab', 'logs', 'hosta', '--tail', '50']), { code: 0, stdout: /node hosta/ });
     t.match(await weft(['lab', 'exec', 'hosta', '--', 'weft', 'status']), { code: 0, stdout: /NODE +hosta/ });
