@@ -209,10 +209,9 @@ export class HostAgent {
   async #serveOutside(model: ClusterModel, node: ClusterNode, underlay: Underlay): Promise<boolean> {
     const services = hostServices(model, node);
     const place = {
-      gateways: {
-        IPv4: formatAddress4(node.gateway4),
-        ...(node.gateway6 ? { IPv6: formatAddress(node.gateway6) } : {}),
-      },
+      gateways: Object.fromEntries(
+        this.#hostPorts.families.map(({ isV4, gateway }) => [isV4 ? 'IPv4' : 'IPv6', gateway]),
+      ),
       underlayDevice: underlay.device,
       network: this.#hostPorts.networkKey,
     };

@@ -34,18 +34,12 @@ export function buildServices(
   const addresses = assignServiceAddresses(objects.services, ranges, problems);
   const keys = [...addresses.keys()].sort();
   const nodePorts = assignNodePorts(objects.services, keys, ranges.nodePorts, problems);
-  const families = new Map(
-    keys.map((key) => {
-      const own = addresses.get(key)?.families ?? [];
-      return [key, { v4: own.includes('IPv4'), v6: own.includes('IPv6') }] as const;
-    }),
-  );
   const around = {
     pool: ranges.pool,
     inner: [...ranges.cluster, ...ranges.service],
     nodes: [...nodes.values()].flatMap((node) => node.addresses),
   };
-  const external = assignExternalAddresses(objects.services, families, around, problems);
+  const external = assignExternalAddresses(objects.services, addresses, around, problems);
   const index = new PodIndex(pods.values());
   const slices = slicesByService(objects.endpointSlices);
   const out = new Map<string, ClusterService>();

@@ -190,14 +190,15 @@ function placed(endpoint: ClusterEndpoint, pods: PodIndex): ClusterEndpoint {
 }
 
 function merge(all: ClusterEndpoint[]): readonly ClusterEndpoint[] {
-  const merged = new Map<string, ClusterEndpoint>();
+  const out: ClusterEndpoint[] = [];
   for (const e of all.sort(compareEndpoints)) {
-    const id = `${e.address.join()} ${e.hostname ?? ''}`;
-    const known = merged.get(id);
+    const last = out.at(-1);
+    const isSame = last && last.hostname === e.hostname && compareWords(last.address, e.address) === 0;
     // Pods on a host's network share its address.
-    merged.set(id, known ? { ...known, ports: unionPorts(known.ports, e.ports) } : e);
+    if (isSame) out[out.length - 1] = { ...last, ports: unionPorts(last.ports, e.ports) };
+    else out.push(e);
   }
-  return [...merged.values()];
+  return out;
 }
 
 function unionPorts(a: readonly EndpointPort[], b: readonly EndpointPort[]): readonly EndpointPort[] {

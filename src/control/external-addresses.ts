@@ -8,6 +8,7 @@ import { type Prefix, parsePrefix, prefixContains } from '../wire/prefix.ts';
 import { allocate } from './address-pool.ts';
 import { type LoadBalancerPool, poolAddress, poolOffsets, poolSize } from './load-balancer-pool.ts';
 import type { ProblemList } from './problem-list.ts';
+import type { AddressFamily } from './service-addresses.ts';
 
 export interface ExternalAddresses {
   externalIps: readonly Words[];
@@ -26,10 +27,10 @@ export interface AddressSurroundings {
 
 const NONE: ExternalAddresses = { externalIps: [], loadBalancerIps: [], loadBalancerSources: [] };
 
-/** `families`: whether IPv4 and IPv6 for each service that is served, in order of name; by `namespace/name`. */
+/** `served`: the services that are, with their families; by `namespace/name`. */
 export function assignExternalAddresses(
   services: ReadonlyMap<string, Service>,
-  families: ReadonlyMap<string, { v4: boolean; v6: boolean }>,
+  served: ReadonlyMap<string, { families: readonly AddressFamily[] }>,
   around: AddressSurroundings,
   problems: ProblemList,
 ): Map<string, ExternalAddresses> {
@@ -38,11 +39,12 @@ export function assignExternalAddresses(
   const wanting: { v4: string[]; v6: string[] } = { v4: [], v6: [] };
   const balancers: string[] = [];
   // What is written goes before what is given, whatever the names.
-  for (const [key, family] of families) {
+  for (const key of [...served.keys()].sort()) {
     const service = services.get(key) as Service;
     const { spec } = service;
-    const title = `Service ${key}`;
+    if (spec.type !== 'LoadBalancer' && !spec.externalIPs) continue;
     if (spec.type === 'ExternalName' || spec.clusterIP === 'None') continue;
+    const title = `Service ${key}`;
     const externalIps = (spec.externalIPs ?? [])
       .map((text, i) => claims.share(title, `spec.externalIPs[${i}]`, text, service))
       .filter((address) => address !== undefined);
@@ -62,8 +64,9 @@ export function assignExternalAddresses(
       continue;
     }
     balancers.push(key);
-    if (family.v4) wanting.v4.push(key);
-    if (family.v6) wanting.v6.push(key);
+    const families = served.get(key)?.families ?? [];
+    if (families.includes('IPv4')) wanting.v4.push(key);
+    if (families.includes('IPv6')) wanting.v6.push(key);
   }
   for (const family of ['v4', 'v6'] as const) {
     const spans = around.pool[family];

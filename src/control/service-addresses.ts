@@ -41,7 +41,8 @@ export function assignServiceAddresses(
       found.set(key, { families, addresses: [] });
       continue;
     }
-    const written = writtenAddresses(service, known, title, problems);
+    const written =
+      service.spec.clusterIP || service.spec.clusterIPs ? writtenAddresses(service, known, title, problems) : [];
     const fault = written.map((a) => faultOf(a, ranges, owners.get(a.join()), problems)).find((f) => f !== undefined);
     if (fault) {
       problems.error(title, `spec.clusterIP: ${fault}: left out`);
@@ -78,9 +79,9 @@ export function assignServiceAddresses(
         problems.error(`Service ${key}`, `spec.clusterIP: no address is free in ${block.text}: left out`);
         found.delete(key);
       } else {
-        const both = [...addresses, addressAt(block, offset)];
-        both.sort((a, b) => families.indexOf(familyOf(a)) - families.indexOf(familyOf(b)));
-        found.set(key, { families, addresses: both });
+        const own = addressAt(block, offset);
+        const isFirst = families[0] === family;
+        found.set(key, { families, addresses: isFirst ? [own, ...addresses] : [...addresses, own] });
       }
     }
   }
@@ -89,6 +90,8 @@ export function assignServiceAddresses(
 /** The families that a service has here, or what is wrong with its wish. */
 function familiesOf({ spec }: Service, known: readonly AddressFamily[]): readonly AddressFamily[] | string {
   if (spec.type === 'ExternalName') return known;
+  // As nearly all are.
+  if (!spec.clusterIP && !spec.clusterIPs && !spec.ipFamilies && !spec.ipFamilyPolicy) return known.slice(0, 1);
   const addresses = (spec.clusterIPs ?? [spec.clusterIP ?? '']).map(parseAddress).filter((a) => a !== undefined);
   const wished = (spec.ipFamilies as AddressFamily[] | undefined) ?? addresses.map(familyOf);
   const strange = wished.find((family) => !known.includes(family));

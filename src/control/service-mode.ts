@@ -24,8 +24,11 @@ export const DEFAULT_PROXY: ProxyDefaults = { mode: 'failover', scheduler: 'rr' 
 
 const SCHEDULERS = { failover: 'failover', userspace: 'plain', iptables: 'random' } as const;
 
+const NO_WISH: Partial<ProxyWish> = {};
+
 /** What a Service's annotations ask for; validated before. A scheduler by itself stands for no mode. */
-export function writtenProxy(annotations: Readonly<Record<string, string>> = {}): Partial<ProxyWish> {
+export function writtenProxy(annotations?: Readonly<Record<string, string>>): Partial<ProxyWish> {
+  if (annotations === undefined) return NO_WISH;
   const wish = parseProxyMode(annotations[PROXY_MODE_ANNOTATION] ?? '');
   const scheduler = wish?.scheduler ?? parseIpvsScheduler(annotations[IPVS_SCHEDULER_ANNOTATION] ?? '');
   return { ...(wish ? { mode: wish.mode } : {}), ...(scheduler ? { scheduler } : {}) };

@@ -2,7 +2,7 @@
  * The order in which a host goes round a service's targets: shuffled by host and service, so that hosts do not all
  * begin with the same one, and a matter of the set alone: the same targets in another order change nothing.
  */
-import type { Words } from '../wire/address.ts';
+import { isV4, type Words, word4 } from '../wire/address.ts';
 import type { PortTarget } from './model.ts';
 import { mix } from './name-hash.ts';
 
@@ -36,6 +36,7 @@ export function targetKey({ address, port }: Pick<PortTarget, 'address' | 'port'
 
 /** In the order of addresses, IPv4 in its mapped form. */
 export function compareWords(a: Words, b: Words): number {
+  if (isV4(a) && isV4(b)) return word4(a) - word4(b);
   for (let i = 0; i < 4; i++) {
     const difference = ((a[i] as number) >>> 0) - ((b[i] as number) >>> 0);
     if (difference !== 0) return difference;

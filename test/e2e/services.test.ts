@@ -12,7 +12,9 @@ const skip = noLab() || without('curl', 'nft');
 /** On the hosts' own network, as a browser of the machine or of the next one would be. */
 const OUTSIDE = '172.31.0.100';
 const HOSTS = { hosta: '172.31.0.11', hostb: '172.31.0.12', hostc: '172.31.0.13' };
-const POOL = '172.31.0.200-172.31.0.209';
+const OUTSIDE_6 = 'fd00:172:31::100';
+const HOSTS_6 = ['fd00:172:31::11', 'fd00:172:31::12', 'fd00:172:31::13'];
+const POOL = '172.31.0.200-172.31.0.209,fd00:172:31::200-fd00:172:31::209';
 
 const service = (name: string, spec: string) =>
   `apiVersion: v1\nkind: Service\nmetadata: {name: ${name}}\nspec: {${spec}}\n`;
@@ -32,6 +34,9 @@ const SERVICES = [
   ),
   service('external', `externalIPs: [198.51.100.7, ${HOSTS.hosta}], ${WEB}, ports: [{port: 8088, targetPort: http}]`),
   service('sticky', `sessionAffinity: ClientIP, ${PLAIN}`),
+  service('np-dual', `ipFamilyPolicy: RequireDualStack, type: NodePort, ${HTTP(30_091)}`),
+  service('np-six', `ipFamilies: [IPv6], type: NodePort, ${LOCAL}, ${HTTP(30_092)}`),
+  service('lb-six', `ipFamilies: [IPv6], type: LoadBalancer, ${HTTP(30_093)}`),
   service('near', `internalTrafficPolicy: Local, ${PLAIN}`),
   service(
     'both',
@@ -81,6 +86,7 @@ t.test('services from outside', { skip, timeout: 400_000 }, async (t) => {
      ip link add world type veth peer name eth0 netns outside
      ip link set world master underlay up
      ip -n outside addr add ${OUTSIDE}/24 dev eth0
+     ip -n outside addr add ${OUTSIDE_6}/64 dev eth0 nodad
      ip -n outside link set eth0 up
      ip -n outside link set lo up
      ip -n outside route add 198.51.100.7 via ${HOSTS.hostb}`,
@@ -140,7 +146,11 @@ t.test('services from outside', { skip, timeout: 400_000 }, async (t) => {
     t.match(await check(HOSTS.hosta), /"service":{"namespace":"default","name":"lb-local"},"localEndpoints":1}\s+200$/);
     t.match(await check(HOSTS.hostb), /"localEndpoints":0}\s+503$/);
     lab.manifest('local.yaml', onHost('hostb', await lab.address('web-1')));
-    await until('hostb has it', 3000, async () => (await code(get('172.31.0.206/', 1))) === 0);
+    await until(
+      'hostb has it',
+      3000,
+      async () => (await outside('sh', '-c', 'curl -s -m 1 http://172.31.0.206/hostname || true')).trim() === 'web-1',
+    );
     t.same(await names('172.31.0.206', 3), { 'web-1': 3 }, 'neighbours are told when another host announces it');
     t.match(await check(HOSTS.hosta), /503$/);
     lab.manifest('local.yaml', undefined);
@@ -244,6 +254,29 @@ t.test('services from outside', { skip, timeout: 400_000 }, async (t) => {
     await until('it answers again', 20_000, async () => (await code(get(`${HOSTS.hosta}:30080/`, 1))) === 0);
     t.equal(await code(get('172.31.0.205/hostname')), 0);
     t.equal(await code(get(`${HOSTS.hosta}:8088/hostname`)), 0);
+  });
+
+  t.test('all of it over IPv6', async (t) => {
+    const { hosts } = await lab.status();
+    for (const address of HOSTS_6) {
+      t.same(await names(`[${address}]:30091`, 3), { 'web-0': 1, 'web-1': 1, 'web-2': 1 }, `node port of ${address}`);
+    }
+    t.equal(await code(get(`${HOSTS.hostb}:30091/`)), 0, 'the same over IPv4');
+    t.equal(await code(get(`${HOSTS.hostb}:30092/`)), 7, 'not where the service has IPv6 alone');
+    t.match(await client(`[${HOSTS_6[0]}]:30091`), /fd00:10:244:1::1?\b/, 'the server sees the host that it came to');
+    t.same(await names(`[${HOSTS_6[1]}]:30092`, 3), { 'web-1': 3 }, 'policy Local');
+    t.match(await client(`[${HOSTS_6[1]}]:30092`), new RegExp(OUTSIDE_6), 'and the client as it is');
+    const proxies = (
+      await Promise.all(hosts.map((host) => lab.must(host.name, ['ip', '-6', 'neigh', 'show', 'proxy'])))
+    ).join('');
+    const [given = ''] = /fd00:172:31::20\d/.exec(proxies) ?? [];
+    t.match(await outside(...get(`[${given}]/hostname`)), /^web-\d$/, `a LoadBalancer at ${given}`);
+    for (const from of ['hosta', 'client-0', 'client-1']) {
+      t.match(await lab.must(from, get(`[${given}]/hostname`)), /^web-\d$/, `it from ${from}`);
+      t.match(await lab.must(from, get(`[${HOSTS_6[0]}]:30091/hostname`)), /^web-\d$/, `a node port from ${from}`);
+    }
+    const { stdout } = await lab.run('client-0', ['curl', '-6', '-sS', '-m', '5', 'http://np-dual/hostname']);
+    t.match(stdout, /^web-\d$/, 'the cluster address by name');
   });
 
   t.test('what is in the way is said', async (t) => {
