@@ -13,25 +13,23 @@ TS_SOURCES := $(shell find src test bench -name '*.ts' 2>/dev/null) $(wildcard t
 # Arguments for the tests: make test FILES='test/wire test/io/native-engine.test.ts'
 FILES ?=
 
-.PHONY: help build test test-slow test-compose e2e demo compose compose-demo compose-down bench bench-services bench-dns bench-against bench-micro profile lint format docs docs-compose clean
+.PHONY: help build packages test test-slow test-compose e2e demo compose compose-demo compose-down bench bench-services bench-dns bench-against bench-micro profile lint format docs docs-compose clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
-build: node_modules/.weft-lock $(ADDON) dist/.built ## install packages, build the addon and the command line
-	@cmp -s package-lock.json node_modules/.weft-lock || { rm -f node_modules/.weft-lock; $(MAKE) node_modules/.weft-lock; }
+build: packages $(ADDON) dist/.built ## install packages, build the addon and the command line
 
 # Compared by content: a checkout that only touches the file does not install again.
-node_modules/.weft-lock:
-	@sh scripts/check-tools.sh build
-	@sh scripts/install-packages.sh
+packages:
+	@cmp -s package-lock.json node_modules/.weft-lock || { sh scripts/check-tools.sh build && sh scripts/install-packages.sh; }
 
-$(ADDON): $(ADDON_SOURCES) | node_modules/.weft-lock
+$(ADDON): $(ADDON_SOURCES) | packages
 	@sh scripts/check-tools.sh build
 	@sh scripts/build-addon.sh
 	@touch $@
 
-dist/.built: $(TS_SOURCES) | node_modules/.weft-lock
+dist/.built: $(TS_SOURCES) | packages
 	@echo 'compiling TypeScript'
 	@$(BIN)/tsc -b
 	@sh scripts/link-command.sh
@@ -96,7 +94,7 @@ bench-micro: build ## what the dataplane's decisions cost, in memory; writes doc
 lint: build ## format, lint, types of promises, import rules, unused code
 	@node scripts/lint.mjs
 
-format: node_modules/.weft-lock ## let biome format every file
+format: packages ## let biome format every file
 	@$(BIN)/biome check --write --linter-enabled=false .
 
 docs: build ## renew the real output that README.md and docs/ show
