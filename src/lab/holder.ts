@@ -15,6 +15,7 @@ import { AgentKeeper } from './agent-keeper.ts';
 import { buildHost, buildUnderlay, readResolvConf } from './host-namespaces.ts';
 import { type HostState, type LabDir, type LabState, makeDir, writeJson } from './lab-dir.ts';
 import { LabError } from './lab-error.ts';
+import { loadBalancerPool } from './load-balancer-pool.ts';
 import type { Topology } from './topology.ts';
 import { weftCommand } from './weft-command.ts';
 
@@ -108,6 +109,8 @@ async function startHosts(
 
 function agentArguments(lab: LabDir, topology: Topology, host: string): string[] {
   const paths = [lab.manifests, ...topology.manifests].filter((path) => existsSync(path));
+  // What the environment says goes to the agents as it is.
+  const pool = process.env.WEFT_LOAD_BALANCER_POOL === undefined ? loadBalancerPool(topology.underlay) : '';
   return [
     'agent',
     ...['--node', host],
@@ -115,6 +118,7 @@ function agentArguments(lab: LabDir, topology: Topology, host: string): string[]
     ...['--vni', `${topology.vni}`],
     ...['--state-dir', lab.agentStateDir(host)],
     ...['--socket', lab.agentSocket(host)],
+    ...(pool === '' ? [] : ['--load-balancer-pool', pool]),
     ...paths.flatMap((path) => ['--manifests', path]),
   ];
 }

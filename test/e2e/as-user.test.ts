@@ -11,7 +11,7 @@ import t from 'tap';
 import { without } from './test-lab.ts';
 
 const USER = 1500;
-const FILES = ['commands', 'network', 'overlay', 'host-gw', 'ipv6', 'dns', 'dns-dataplane', 'demo'];
+const FILES = ['commands', 'network', 'overlay', 'host-gw', 'services', 'ipv6', 'dns', 'dns-dataplane', 'demo'];
 
 /** $1 a folder of the user's, then the command. */
 const SCRIPT = `
