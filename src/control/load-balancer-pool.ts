@@ -16,8 +16,6 @@ export interface LoadBalancerPool {
   v6: readonly AddressSpan[];
 }
 
-export const EMPTY_POOL: LoadBalancerPool = { v4: [], v6: [] };
-
 const ADDRESS_BITS = 128;
 /** Networks of this size and larger have an address of their own and one for broadcast. */
 const SMALLEST_NETWORK = 4;
