@@ -83,10 +83,12 @@ function sourceRules(family: AddressFamily, services: HostServices, device: stri
   const { family: ip } = NFT[family];
   return services.sources
     .filter(({ address }) => familyOf(address) === family)
-    .map(({ address, ranges }) => {
+    .map(({ address, ranges, ports }) => {
       // Ranges of the other family alone let nobody of this one in.
       const allowed = ranges.filter((range) => isV4(range.address) === (family === 'IPv4')).map(formatPrefix);
       const others = allowed.length === 0 ? '' : ` ${ip} saddr != { ${[...new Set(allowed)].join(', ')} }`;
-      return `    iifname != "${device}" ${ip} daddr ${formatAddress(address)}${others} drop`;
+      const at = ports?.map(({ protocol, port }) => `${protocol.toLowerCase()} . ${port}`).sort();
+      const only = at === undefined ? '' : ` meta l4proto . th dport { ${at.join(', ')} }`;
+      return `    iifname != "${device}" ${ip} daddr ${formatAddress(address)}${only}${others} drop`;
     });
 }

@@ -23,10 +23,17 @@ export interface HostServices {
   routes: readonly Words[];
   /** Those of them for which this host answers ARP and neighbour solicitations. */
   announced: readonly Words[];
-  /** Who alone may come to an address from outside. */
-  sources: readonly { address: Words; ranges: readonly Prefix[] }[];
+  /** Who alone may come to an address from outside; to these ports of it, where the address is a host's own. */
+  sources: readonly SourceRule[];
   /** Ports on which load balancers ask whether there are endpoints here. */
   healthChecks: readonly HealthCheck[];
+}
+
+export interface SourceRule {
+  address: Words;
+  ranges: readonly Prefix[];
+  /** All where left out. */
+  ports?: readonly { protocol: Protocol; port: number }[];
 }
 
 export interface HealthCheck {
@@ -72,8 +79,13 @@ export function hostServices(model: ClusterModel, self: ClusterNode): HostServic
       // As kube-proxy: who writes externalIPs leads them here himself.
       if (isAnnouncer && service.loadBalancerIps.includes(address)) announced.set(String(address), address);
     }
-    if (service.loadBalancerSources.length > 0) {
-      for (const address of service.loadBalancerIps) sources.push({ address, ranges: service.loadBalancerSources });
+    const { loadBalancerSources: ranges } = service;
+    if (ranges.length > 0) {
+      for (const address of service.loadBalancerIps) {
+        // What else a host has on its own address is not the service's to forbid.
+        const ports = service.ports.map(({ protocol, port }) => ({ protocol, port }));
+        sources.push({ address, ranges, ...(place.isNodes(address) ? { ports } : {}) });
+      }
     }
     if (service.healthCheckNodePort !== undefined) {
       const { namespace, name, healthCheckNodePort: port } = service;

@@ -23,6 +23,14 @@ const SERVICES: HostServices = {
   sources: [
     { address: at('192.0.2.7'), ranges: prefixes('10.0.0.0/8', '192.0.2.0/24', 'fd00::/8') },
     { address: at('fd00:31::7'), ranges: prefixes('10.0.0.0/8') },
+    {
+      address: at('172.31.0.11'),
+      ranges: prefixes('192.0.2.0/24'),
+      ports: [
+        { protocol: 'UDP', port: 53 },
+        { protocol: 'TCP', port: 80 },
+      ],
+    },
   ],
 };
 const PLACE = {
@@ -39,6 +47,8 @@ t.test('rules that nft takes', async (t) => {
   t.match(four, 'th dport @node-ports dnat to 169.254.96.1');
   t.match(four, 'ip daddr 169.254.96.0/24 fib saddr type local snat to 10.244.1.1');
   t.match(four, 'iifname != "weft0" ip daddr 192.0.2.7 ip saddr != { 10.0.0.0/8, 192.0.2.0/24 } drop');
+  const own = 'ip daddr 172.31.0.11 meta l4proto . th dport { tcp . 80, udp . 53 } ip saddr != { 192.0.2.0/24 } drop';
+  t.match(four, own, "the host's other ports are its own");
   t.notMatch(four, 'fd00');
   const six = serviceRules('IPv6', SERVICES, 'fd00:10:244:1::1', 'weft0');
   t.match(six, 'th dport @node-ports dnat to fd00:77:6566:7400::1');

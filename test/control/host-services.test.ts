@@ -38,6 +38,19 @@ t.test("external addresses: routed, led on from our own, another host's left alo
   t.same(here.announced, [], 'who writes externalIPs leads them here himself');
 });
 
+t.test(
+  "source ranges hold for a LoadBalancer's address; of a host's own address for the service's ports alone",
+  async (t) => {
+    const ranges = { loadBalancerSourceRanges: ['192.0.2.0/24'] };
+    const [apart] = on('hosta', hosta, hostb, balancer('192.0.2.7', ranges)).sources;
+    t.equal(apart?.ports, undefined);
+    for (const own of ['172.31.0.11', '172.31.0.12']) {
+      const [rule] = on('hosta', hosta, hostb, balancer(own, ranges)).sources;
+      t.same(rule?.ports, [{ protocol: 'TCP', port: 80 }], own);
+    }
+  },
+);
+
 t.test('each LoadBalancer address is announced by one host, and hosts share them out', async (t) => {
   const nodes = Array.from({ length: 8 }, (_, i) => node(`h${i}`, `10.244.${i}.0/24`, `172.31.1.${i + 1}`));
   const services = Array.from({ length: 80 }, (_, i) => balancer(`192.0.2.${i + 1}`, {}, `lb${i}`));
