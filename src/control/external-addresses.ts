@@ -3,6 +3,7 @@
  * written down or out of the agents' pool by hash of the service's name, so that every host comes to the same.
  */
 import type { Service } from '../kube/objects.ts';
+import { isHostAddress, UNUSABLE } from '../kube/rule-checks.ts';
 import { isV4, parseAddress, type Words } from '../wire/address.ts';
 import { type Prefix, parsePrefix, prefixContains } from '../wire/prefix.ts';
 import { allocate } from './address-pool.ts';
@@ -116,6 +117,7 @@ class Claims {
     const ports = portsOf(service).map((port) => `${id} ${port}`);
     const inner = this.#around.inner.find((block) => prefixContains(block.prefix, address));
     const taken = ports.find((port) => this.#ports.has(port));
+    if (!isHostAddress(address)) return this.#refuse(title, field, `${text} ${UNUSABLE}`);
     if (inner) return this.#refuse(title, field, `${text} is inside ${inner.text} of pods or services`);
     if (taken !== undefined) {
       const owner = this.#problems.whereIs(this.#ports.get(taken) as string);

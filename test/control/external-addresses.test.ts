@@ -48,6 +48,14 @@ t.test('written ones go before: the status, then the wish; a second owner is nam
   ]);
 });
 
+t.test("an address that no host can have is nobody's", async (t) => {
+  for (const ip of ['127.0.0.1', '169.254.96.1', '224.0.0.1', '0.0.0.0', '::1', 'fe80::1']) {
+    const { ips, said } = addressesOf({}, balancer('web', { loadBalancerIP: ip }));
+    t.same(ips.web, [], ip);
+    t.match(said.join(), /spec.loadBalancerIP: .* must not be a loopback, link-local, multicast/, ip);
+  }
+});
+
 t.test('without a pool it says how to give one', async (t) => {
   const { ips, said } = addressesOf({}, balancer('web'), balancer('other', { loadBalancerClass: 'example.org/x' }));
   t.same(ips, { other: [], web: [] });
