@@ -156,8 +156,13 @@ export class HostAgent {
       boundLogs(this.pods.logPaths());
       // Some come and go with what other processes of the host do.
       this.#noteProblems();
+      void this.#lookAfterServices();
     }, LOG_CHECK_MS);
     await this.#reconciler.request();
+  }
+
+  async #lookAfterServices(): Promise<void> {
+    if (!(await this.#serviceNetwork.look())) await this.#reconciler.request();
   }
 
   async #reconcile(): Promise<boolean> {
@@ -359,6 +364,8 @@ export class HostAgent {
     else await this.pods.stop();
     await this.dns.close();
     this.relay.close();
+    await this.#healthPorts.close();
+    if (!keepPods) await this.#serviceNetwork.close();
     if (!keepPods) await this.#hostPorts.close();
     await this.dataplane.stop();
     if (!keepPods) await removeHostNetwork(this.#routes);

@@ -83,6 +83,7 @@ export class ServiceNetwork {
   readonly #announce: Announce;
   #key = '';
   #network = '';
+  #device = '';
   #lines: readonly string[] = [];
   #announced: ReadonlySet<string> = new Set();
   #rules: Partial<Record<AddressFamily, string>> = {};
@@ -111,11 +112,13 @@ export class ServiceNetwork {
     const key = JSON.stringify([services, place]);
     if (key === this.#key) return;
     const faults: string[] = [];
-    if (place.network !== this.#network) this.#lines = [];
-    if (this.#network === '') await removeStale(place);
+    if (this.#network === '') await removeStale(services, place);
+    // Where the host's network was made anew, our routes went with the old one; where something failed, who knows.
+    const isAnew = this.#key === '' || place.network !== this.#network;
     this.#network = place.network;
     await this.#applyRules(services, place, faults);
-    await this.#applyRoutes(services, place, faults);
+    await this.#applyRoutes(services, place, isAnew, faults);
+    this.#device = place.underlayDevice;
     this.#faults = faults;
     // Where something failed, the next round tries again.
     this.#key = faults.length === 0 ? key : '';
@@ -137,13 +140,29 @@ export class ServiceNetwork {
     }
   }
 
-  async #applyRoutes(services: HostServices, place: ServicePlace, faults: string[]): Promise<void> {
+  /** A device that goes down forgets for whom it answers, and nobody is told: looks whether ours still does. */
+  async look(): Promise<boolean> {
+    if (this.#announced.size === 0 || this.#key === '') return true;
+    const there = new Set((await listProxies(this.#device)).map(({ address }) => address));
+    const isThere = this.#lines.every((line) => {
+      const [, address] = /^neighbour replace proxy (\S+) /.exec(line) ?? [];
+      return address === undefined || there.has(address);
+    });
+    if (isThere) return true;
+    this.#key = '';
+    this.#announced = new Set();
+    return false;
+  }
+
+  async #applyRoutes(services: HostServices, place: ServicePlace, isAnew: boolean, faults: string[]): Promise<void> {
     const lines = routeLines(services, place);
     const { remove, add } = routeChanges(this.#lines, lines);
     try {
       for (const family of new Set(services.announced.map(familyOf))) this.#keepSysctls(place.underlayDevice, family);
+      // Should something fail, any of them may be there.
+      this.#lines = [...new Set([...this.#lines, ...lines])];
       await ipBatch(remove, { force: true });
-      await ipBatch(add);
+      await ipBatch(isAnew ? lines : add);
       this.#lines = lines;
     } catch (error) {
       faults.push(`addresses of services are not reached from outside: ${describeError(error)}`);
@@ -184,16 +203,48 @@ function needsRules(services: HostServices, family: AddressFamily): boolean {
   );
 }
 
-/** What an agent left that was killed: its routes went with its addresses, its neighbour entries did not. */
-async function removeStale({ underlayDevice }: ServicePlace): Promise<void> {
+/**
+ * What an agent left that was killed: its IPv4 routes went with its addresses, all else did not. What is still wanted
+ * stays: nobody is to find it gone for a moment.
+ */
+async function removeStale(services: HostServices, place: ServicePlace): Promise<void> {
+  const wanted = new Set(services.announced.map(formatAddress));
   for (const family of FAMILIES) {
-    if (findTool('nft')) await runTool('nft', ['-f', '-'], withoutServiceRules(family)).catch(() => {});
-    const version = family === 'IPv4' ? '-4' : '-6';
-    const show = ['-json', version, 'neighbour', 'show', 'proxy', 'dev', underlayDevice];
-    const listed = await runTool('ip', show).catch(() => '[]');
-    const stale = (JSON.parse(listed || '[]') as { dst?: string; protocol?: string }[])
-      .filter((entry) => entry.dst && entry.protocol === `${PROTOCOL}`)
-      .map((entry) => `neighbour del proxy ${entry.dst} dev ${underlayDevice}`);
-    await ipBatch(stale, { force: true });
+    const isNeeded = place.gateways[family] !== undefined && needsRules(services, family);
+    if (!isNeeded && findTool('nft')) await runTool('nft', ['-f', '-'], withoutServiceRules(family)).catch(() => {});
   }
+  const stale = (await listProxies(undefined)).filter(
+    ({ address, device }) => !wanted.has(address) || device !== place.underlayDevice,
+  );
+  const routed = new Set(services.routes.map(formatAddress));
+  const oldRoutes = (await listRoutes()).filter((destination) => !routed.has(destination));
+  await ipBatch(
+    [
+      ...stale.map(({ address, device }) => `neighbour del proxy ${address} dev ${device}`),
+      ...oldRoutes.map((destination) => `route del ${destination} dev ${HOST_DEVICE} proto ${PROTOCOL}`),
+    ],
+    { force: true },
+  );
+}
+
+/** Destinations of our routes. */
+async function listRoutes(): Promise<string[]> {
+  const show = (version: string) => ['-json', version, 'route', 'show', 'dev', HOST_DEVICE, 'proto', `${PROTOCOL}`];
+  const listed = await Promise.all(['-4', '-6'].map((version) => runTool('ip', show(version)).catch(() => '[]')));
+  return listed.flatMap((text) => (JSON.parse(text || '[]') as { dst: string }[]).map(({ dst }) => dst));
+}
+
+/** Our entries on a device, or on all. */
+async function listProxies(device: string | undefined): Promise<{ address: string; device: string }[]> {
+  const where = device === undefined ? [] : ['dev', device];
+  const found = new Map<string, { address: string; device: string }>();
+  for (const version of ['-4', '-6']) {
+    const listed = await runTool('ip', ['-json', version, 'neighbour', 'show', 'proxy', ...where]).catch(() => '[]');
+    for (const entry of JSON.parse(listed || '[]') as { dst?: string; dev?: string; protocol?: string }[]) {
+      const on = entry.dev ?? device;
+      if (!entry.dst || on === undefined || entry.protocol !== `${PROTOCOL}`) continue;
+      found.set(`${entry.dst} ${on}`, { address: entry.dst, device: on });
+    }
+  }
+  return [...found.values()];
 }
