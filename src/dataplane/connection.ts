@@ -44,7 +44,7 @@ export function serviceOf(c: Context, forward: number): number {
 /**
  * Points a service's connection at an endpoint, given by its index. The client keeps its address, unless the endpoint
  * would not answer through us, being the client itself (hairpin) or behind this host's own stack while the client is
- * this host, or is not to see who is outside the cluster: then it comes from this host.
+ * this host or outside the cluster, or is not to see who is outside: then it comes from this host.
  */
 export function pointAt(c: Context, forward: number, service: number, endpoint: number): boolean {
   const { services, endpoints: ends } = c.tables.services;
@@ -54,10 +54,13 @@ export function pointAt(c: Context, forward: number, service: number, endpoint: 
   const port = ends[e + ENDPOINT.port];
   const hairpin = ends[e] === w[o] && ends[e + 1] === w[o + 1] && ends[e + 2] === w[o + 2] && ends[e + 3] === w[o + 3];
   const flags = services[service * SERVICE_WORDS + SERVICE.flags];
-  const masked = (w[o + FLOW.state] & STATE.outside) !== 0 && (flags & SERVICE_FLAG.masquerade) !== 0;
+  const outside = (w[o + FLOW.state] & STATE.outside) !== 0;
+  const masked = outside && (flags & SERVICE_FLAG.masquerade) !== 0;
   w[o + FLOW.state] |= STATE.translated | STATE.balanced;
   c.endpoints.begin(w, forward, ends[e + ENDPOINT.id]);
-  if (hairpin || masked || (isGateway(c, o) && isBehindHost(c, e))) return masquerade(c, forward, e, port);
+  if (hairpin || masked || ((outside || isGateway(c, o)) && isBehindHost(c, e))) {
+    return masquerade(c, forward, e, port);
+  }
   return setReply(c, forward, ends[e], ends[e + 1], ends[e + 2], ends[e + 3], port, w[o], w[o + 1], w[o + 2], w[o + 3]);
 }
 

@@ -209,6 +209,15 @@ t.test('an endpoint on the host itself sees the world as the VTEP: its own addre
   t.match(atHost(host), [{ from: POD, to: NODE }]);
 });
 
+t.test('so it does with externalTrafficPolicy Local, or its answers would go out beside us', async (t) => {
+  const host = hostWith({ outside: [`${NODE}:8080`] });
+  fromHost(host, syn(WORLD));
+  const [seen] = atHost(host);
+  t.match(seen, { from: VTEP, to: NODE, toPort: 8080, valid: true });
+  fromHost(host, replyTo(seen!));
+  t.match(atHost(host), [{ from: WEB, to: WORLD, fromPort: 80, toPort: 1000, valid: true }]);
+});
+
 t.test('with several workers, whoever reads the endpoint', async (t) => {
   for (const workers of [2, 3]) {
     for (const pod of [1, 2, 3]) {

@@ -46,6 +46,10 @@ const SERVICES = [
     'hostnet',
     'type: NodePort, selector: {app: hostnet}, ports: [{port: 80, targetPort: 8888, nodePort: 30088}]',
   ),
+  service(
+    'hostnet-local',
+    `type: NodePort, ${LOCAL}, selector: {app: hostnet}, ports: [{port: 80, targetPort: 8888, nodePort: 30089}]`,
+  ),
   service('hashed', PLAIN).replace('{name: hashed}', '{name: hashed, annotations: {weft.dev/proxy-mode: "ipvs:sh"}}'),
 ];
 
@@ -245,6 +249,9 @@ t.test('services from outside', { skip, timeout: 400_000 }, async (t) => {
         t.equal(ended, 0, `${from} by ${host}: ${stderr}`);
       }
     }
+    t.equal(await code(get(`${HOSTS.hosta}:30089/hostname`)), 0, 'from outside under a Local policy, at its own host');
+    t.equal(await code(get(`${HOSTS.hostb}:30089/hostname`, 1)), 28, 'another host is silent');
+    t.equal((await lab.run('hostb', get(`${HOSTS.hosta}:30089/hostname`))).code, 0, 'from another host');
   });
 
   t.test('an agent that is killed takes its services up again', async (t) => {
