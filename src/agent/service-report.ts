@@ -20,6 +20,7 @@ import { whyUnserved } from './unserved.ts';
 export interface ServiceReport {
   namespace: string;
   name: string;
+  /** '' where its object was refused: then all is empty but `problems`. */
   type: string;
   headless: boolean;
   clusterIps: readonly string[];
@@ -108,7 +109,7 @@ export function serviceReports(parts: ReportParts): ServiceReport[] {
   const written = new Set([...endpoints.keys(), ...[...endpointSlices.values()].map(serviceOf)]);
   const index = new PodIndex(parts.model.pods.values());
   const shown = [...parts.model.services].filter(([key]) => isWanted(key));
-  return shown.map(([key, service]) => ({
+  const served = shown.map(([key, service]) => ({
     namespace: service.namespace,
     name: service.name,
     type: service.type,
@@ -123,6 +124,30 @@ export function serviceReports(parts: ReportParts): ServiceReport[] {
       ...unserved(key, service, parts, { isWritten: written.has(key), pods: index }),
     ],
   }));
+  return [...served, ...refused(parts, problems, isWanted)];
+}
+
+/** Services of which nothing is served, because of what is written in them: else they would be missed without a word. */
+function refused(
+  { model, problems: all }: ReportParts,
+  problems: ReadonlyMap<string, string[]>,
+  isWanted: (key: string) => boolean,
+): ServiceReport[] {
+  const keys = new Set(all.map(({ message }) => /^Service ([^ :]+): /.exec(message)?.[1] ?? ''));
+  return [...keys].flatMap((key) => {
+    const [namespace = '', name = ''] = key.split('/');
+    if (name === '' || model.services.has(key) || !isWanted(key)) return [];
+    const nothing = {
+      type: '',
+      headless: false,
+      clusterIps: [],
+      externalIps: [],
+      externalName: '',
+      mode: '',
+      ports: [],
+    };
+    return [{ namespace, name, ...nothing, problems: problems.get(key) ?? [] }];
+  });
 }
 
 function wanted(names: readonly string[]): (key: string) => boolean {

@@ -10,7 +10,7 @@ export function servicesText(services: readonly ServiceReport[]): string {
       ['SERVICE', 'TYPE', 'CLUSTER-IP', 'EXTERNAL-IP', 'PORTS', 'MODE', 'ENDPOINTS', 'CONNECTIONS', 'ACTIVE'],
       services.map((service) => [
         nameOf(service),
-        service.type,
+        service.type || colors.yellow('refused'),
         service.clusterIps.join(',') || 'none',
         [...service.externalIps, service.externalName].filter((text) => text !== '').join(',') || 'none',
         service.ports.map(portText).join(','),
@@ -33,7 +33,10 @@ export function serviceDetailText(services: readonly ServiceReport[], nowMs: num
 
 function detail(service: ServiceReport, nowMs: number): string {
   const rows: [string, string][] = [
-    ['type', service.headless ? `${service.type}, headless` : service.type],
+    [
+      'type',
+      service.type === '' ? colors.yellow('refused') : service.headless ? `${service.type}, headless` : service.type,
+    ],
     ['addresses', service.clusterIps.join(', ')],
     ['external', [...service.externalIps, service.externalName].filter((text) => text !== '').join(', ')],
     ['mode', service.mode],

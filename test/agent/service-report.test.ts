@@ -152,3 +152,19 @@ t.test('those that are asked for', async (t) => {
   t.same(named('b', 'default/ab'), ['ab', 'b']);
   t.same(named('other/a'), []);
 });
+
+t.test('a service that was refused is told of, not left out', async (t) => {
+  const outside = service('x', { clusterIP: '192.0.2.1', ports: [{ port: 80 }] });
+  const invalid = {
+    place: 'f.yaml:1',
+    message: 'Service default/y: spec.ports[0].port: must be an integer, not "80"',
+    severity: 'error' as const,
+  };
+  const other = { ...invalid, message: 'Pod default/z: spec: …' };
+  const told = report([outside], ({ problems }) => ({ problems: [...problems, invalid, other] }));
+  t.match(told, [
+    { namespace: 'default', name: 'x', type: '', ports: [], problems: [/spec\.clusterIP: 192\.0\.2\.1 is outside/] },
+    { namespace: 'default', name: 'y', type: '', ports: [], problems: [`f.yaml:1: ${invalid.message}`] },
+  ]);
+  t.equal(told.length, 2);
+});

@@ -88,3 +88,22 @@ t.test('one of them', async (t) => {
     '80/TCP  10.244.1.1:40001  20        1       2      0       0',
   ]);
 });
+
+t.test('one that was refused', async (t) => {
+  const told = service({
+    name: 'x',
+    type: '',
+    clusterIps: [],
+    mode: '',
+    ports: [],
+    problems: ['Service default/x: …'],
+  });
+  t.same(lines(serviceDetailText([told], NOW)), [
+    'SERVICE  default/x',
+    'type     refused',
+    '',
+    'PROBLEMS',
+    'Service default/x: …',
+  ]);
+  t.match(lines(servicesText([told]))[1], /^default\/x  refused +none +none/);
+});
