@@ -32,7 +32,7 @@ function addUp(lab: Command): void {
   lab
     .command('up')
     .description('bring a lab up; returns when every agent is ready and every pod runs')
-    .argument('[file]', 'lab file (YAML): name, hosts, underlay, backend, vni, manifests')
+    .argument('[file]', 'lab file (YAML): name, hosts, underlay, backend, vni, manifests, agent')
     .option('--name <name>', 'name of the lab')
     .option('--hosts <count>', 'how many hosts, where the file names none', integer(1, MAX_HOSTS))
     .option('--manifests <path...>', 'Kubernetes manifests, files or folders; watched')

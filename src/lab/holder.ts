@@ -120,6 +120,7 @@ function agentArguments(lab: LabDir, topology: Topology, host: string): string[]
     ...['--socket', lab.agentSocket(host)],
     ...(pool === '' ? [] : ['--load-balancer-pool', pool]),
     ...paths.flatMap((path) => ['--manifests', path]),
+    ...Object.entries(topology.agent).map(([name, value]) => (value === 'true' ? `--${name}` : `--${name}=${value}`)),
   ];
 }
 

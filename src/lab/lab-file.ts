@@ -26,6 +26,8 @@ export interface LabFile {
   backend?: 'vxlan' | 'host-gw';
   vni?: number;
   manifests?: string[];
+  /** Options of every host's agent, without their dashes: `load-balancer-pool`. Known to the agent, not to us. */
+  agent?: Record<string, string>;
 }
 
 export interface LabFileHost {
@@ -47,6 +49,9 @@ export interface LabFileUnderlay {
 
 const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const MAX_VNI = 0xffffff;
+const OPTION = /^[a-z][a-z0-9-]*$/;
+/** What the lab itself says to its agents. */
+const OWN_OPTIONS = ['node', 'backend', 'vni', 'state-dir', 'socket', 'manifests'];
 
 /** Reads the text of a lab file. `file` is how messages name it. With problems, the lab is not to be used. */
 export function parseLabFile(text: string, file: string): { lab: LabFile; problems: Problem[] } {
@@ -73,6 +78,7 @@ export function parseLabFile(text: string, file: string): { lab: LabFile; proble
         reader.items(node, path, (item, at) => reader.string(item, at, (value) => manifests.push(value)));
         lab.manifests = manifests;
       },
+      agent: (node, path) => (lab.agent = readAgent(reader, node, path)),
     });
   }
   return { lab, problems: reader.problems };
@@ -132,6 +138,22 @@ function readUnderlay(reader: Reader, map: YamlNode, path: string): LabFileUnder
       }),
   });
   return underlay;
+}
+
+function readAgent(reader: Reader, map: YamlNode, path: string): Record<string, string> {
+  const agent: Record<string, string> = {};
+  if (!isMap(map)) reader.problem(map, path, 'must be a mapping of options of weft agent, without their dashes');
+  for (const pair of isMap(map) ? map.items : []) {
+    const key = pair.key as Scalar;
+    const name = String(key.value);
+    const at = `${path}.${name}`;
+    const value = isScalar(pair.value) ? pair.value.value : undefined;
+    if (!OPTION.test(name)) reader.problem(key, at, 'is no option: write it without its dashes');
+    else if (OWN_OPTIONS.includes(name)) reader.problem(key, at, 'is what the lab itself tells its agents');
+    else if (typeof value === 'string' || typeof value === 'number' || value === true) agent[name] = String(value);
+    else reader.problem(key, at, 'must be a string, a number, or true for an option without a value');
+  }
+  return agent;
 }
 
 /** Walks YAML nodes and gathers problems with their line and path. */

@@ -15,6 +15,8 @@ export interface Topology {
   vni: number;
   /** Absolute paths of the manifests somebody gave; empty: the lab's own example pods. */
   manifests: readonly string[];
+  /** Options of every agent beside those that follow from the rest; `true` for those without a value. */
+  agent: Readonly<Record<string, string>>;
 }
 
 export interface LabHost {
@@ -90,6 +92,7 @@ export function resolveTopology(
       backend: lab.backend ?? 'vxlan',
       vni: lab.vni ?? 1,
       manifests,
+      agent: lab.agent ?? {},
     },
     problems,
   };

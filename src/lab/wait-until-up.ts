@@ -111,10 +111,17 @@ function podsToWaitFor(lab: LabDir, wanted: readonly string[], agents: readonly 
     const crashed = pod.containers.find((each) => each.restarts > 0 || (each.exitCode > 0 && each.state !== 'running'));
     if (pod.phase === 'Failed' || crashed !== undefined) throw podFailed(lab, node, pod);
     if (pod.phase === 'Succeeded' || (pod.phase === 'Running' && pod.ready)) return [];
-    // Said by the agent of a pod that it cannot start at all: no command, no address.
+    const never = pod.containers.find((each) => each.state === 'waiting' && each.exitCode < 0 && each.reason !== '');
+    if (pod.phase === 'Pending' && never) throw podNeverStarts(lab, node, pod, never.reason);
     if (pod.phase === 'Pending' && pod.message !== '') return [`${key}: ${pod.message}`];
     return [key];
   });
+}
+
+/** Its object is not enough to run it: a container without a command. */
+function podNeverStarts(lab: LabDir, node: string, pod: PodStatus, why: string): LabError {
+  const message = `lab ${lab.name}: Pod ${pod.namespace}/${pod.name} on ${node} cannot run: ${why}`;
+  return new LabError('WEFT_LAB_FAILED', message);
 }
 
 function podFailed(lab: LabDir, node: string, pod: PodStatus): LabError {

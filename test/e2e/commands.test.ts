@@ -78,6 +78,15 @@ t.test('commands', { skip, timeout: 400_000 }, async (t) => {
     t.match(failed.stderr, /weft: pod default\/crash on hosta failed: .*3/);
     t.match(failed.stderr, /out of cheese/);
     t.same(listLabs(join(home, 'labs')), []);
+    const image = join(home, 'image.yaml');
+    writeFileSync(
+      image,
+      'kind: Pod\napiVersion: v1\nmetadata: {name: nginx}\nspec: {nodeName: hosta, containers: [{name: c, image: nginx}]}\n',
+    );
+    t.match(await weft(['lab', 'up', '--hosts', '1', '--manifests', image]), {
+      code: 1,
+      stderr: /Pod default\/nginx on hosta cannot run: spec\.containers\[0\]: image nginx is not known; give a command/,
+    });
     const kept = await weft(['lab', 'up', '--hosts', '1', '--manifests', pods, '--keep']);
     t.equal(kept.code, 1);
     t.match(await weft(['lab', 'logs', 'crash']), { code: 0, stdout: /out of cheese/ }, '--keep leaves it for a look');

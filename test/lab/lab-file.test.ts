@@ -37,6 +37,22 @@ manifests: [pods.yaml, more/]
   t.end();
 });
 
+t.test('options of the agents', (t) => {
+  const { lab, problems } = parseLabFile(
+    'agent:\n  load-balancer-pool: 172.31.0.200-172.31.0.209\n  dns-log: 1000\n  no-dns-offload: true\n',
+    'lab.yaml',
+  );
+  t.same(problems, []);
+  t.same(lab.agent, { 'load-balancer-pool': '172.31.0.200-172.31.0.209', 'dns-log': '1000', 'no-dns-offload': 'true' });
+  t.same(problemsOf('agent:\n  --workers: 2\n  vni: 7\n  workers: [2]\n'), [
+    'lab.yaml:2: agent.--workers: is no option: write it without its dashes',
+    'lab.yaml:3: agent.vni: is what the lab itself tells its agents',
+    'lab.yaml:4: agent.workers: must be a string, a number, or true for an option without a value',
+  ]);
+  t.match(problemsOf('agent: [--workers]\n'), [/agent: must be a mapping/]);
+  t.end();
+});
+
 t.test('an empty file is a lab of defaults', (t) => {
   t.same(parseLabFile('', 'lab.yaml'), { lab: {}, problems: [] });
   t.same(parseLabFile('# nothing\n', 'lab.yaml'), { lab: {}, problems: [] });

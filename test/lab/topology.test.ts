@@ -27,6 +27,7 @@ t.test('without a file: three hosts, nothing left open', (t) => {
     backend: 'vxlan',
     vni: 1,
     manifests: [],
+    agent: {},
   });
   t.end();
 });
