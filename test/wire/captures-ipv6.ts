@@ -10,7 +10,6 @@ function frame(hex: string): Uint8Array {
 /** Where the headers stand in every frame. */
 export const OUTER_IP = 14;
 export const OUTER_UDP = 54;
-export const INNER_ETHERNET = 70;
 export const INNER_L3 = 84;
 export const INNER_L4 = 124;
 
