@@ -14,7 +14,7 @@
  *
  * Addresses are host-order uint32; lengths and the fragment's offset are bytes.
  */
-import { setU16, setU32, u16, u32 } from './bytes.ts';
+import { i32, setU16, setU32, u16, u32 } from './bytes.ts';
 import { adjust16, finish, fold, sum } from './checksum.ts';
 
 /** Without options. */
@@ -103,6 +103,16 @@ export function source(b: Uint8Array, o: number): number {
 
 export function destination(b: Uint8Array, o: number): number {
   return u32(b, o + DESTINATION);
+}
+
+/** The source as a signed number, for arrays of such. */
+export function sourceInt(b: Uint8Array, o: number): number {
+  return i32(b, o + SOURCE);
+}
+
+/** The destination as a signed number, for arrays of such. */
+export function destinationInt(b: Uint8Array, o: number): number {
+  return i32(b, o + DESTINATION);
 }
 
 /** Whether the header's checksum is right. */

@@ -14,7 +14,7 @@ import * as ndp from '../../wire/ndp.ts';
 import { KIND, PENDING } from '../batch.ts';
 import type { Context } from '../context.ts';
 import { DROP } from '../drop-reasons.ts';
-import { offloadsFit, parseTransport } from './parse-transport.ts';
+import { parseL4 } from './parse-l4.ts';
 
 /** fe80::/10, and the scopes of ff00::/8 that stay on a link (RFC 4291, 2.7): interface-local 1, link-local 2. */
 const LINK_LOCAL = 0x3fa;
@@ -109,6 +109,7 @@ function parseUpper(c: Context, i: number, end: number): number {
     const next = extension.fragmentNextHeader(b, header);
     if (extension.fragmentOffsetBytes(b, header) !== 0 || extension.moreFragments(b, header)) {
       batch.kind[i] = KIND.fragment;
+      vector.gsoSize[i] = 0;
       batch.l4[i] = o + behind;
       batch.protocol[i] = next;
       c.fragments.met = true;
@@ -125,23 +126,5 @@ function parseUpper(c: Context, i: number, end: number): number {
   batch.protocol[i] = found & 0xff;
   // Whoever cuts a super-packet looks for its header right behind IPv6's.
   if (vector.gsoType[i] !== GSO_NONE && at !== ipv6.HEADER_BYTES) return DROP['l4-header'];
-  if (!offloadsFit(c, i, GSO_TCPV6)) return DROP['l4-header'];
-  return (found & 0xff) === ipv4.PROTOCOL.icmpv6 ? parseIcmp(c, i, end) : parseTransport(c, i, end);
-}
-
-function parseIcmp(c: Context, i: number, end: number): number {
-  const { batch, vector } = c;
-  const b = vector.arena;
-  const o = batch.l4[i];
-  if (!icmpv6.check(b, o, end)) return DROP['l4-header'];
-  const type = icmpv6.type(b, o);
-  if (icmpv6.isLinkScope(type)) return DROP['link-local'];
-  if (icmpv6.isError(type)) {
-    batch.kind[i] = KIND.icmpError;
-  } else {
-    const id = icmpv6.identifier(b, o);
-    batch.ports[i] = (id << 16) | id;
-    if (type === icmpv6.TYPE.echoRequest) batch.kind[i] = KIND.echoRequest;
-  }
-  return PENDING;
+  return parseL4(c, i, end, GSO_TCPV6);
 }

@@ -5,14 +5,13 @@
  * its own file beside this one (parse-ipv6.ts).
  */
 
-import { GSO_TCPV4, PACKET_FLAG } from '../../io/vector.ts';
+import { GSO_TCPV4 } from '../../io/vector.ts';
 import { find, NO_VALUE } from '../../tables/address-map.ts';
 import { ADJACENCY_KIND, ADJACENCY_WORDS } from '../../tables/adjacency.ts';
 import { PORT, PORT_KIND, PORT_WORDS } from '../../tables/ports.ts';
 import { lookup } from '../../tables/routes.ts';
 import * as arp from '../../wire/arp.ts';
 import * as ethernet from '../../wire/ethernet.ts';
-import * as icmp from '../../wire/icmp.ts';
 import * as ipv4 from '../../wire/ipv4.ts';
 import * as vxlan from '../../wire/vxlan.ts';
 import { KIND, PENDING } from '../batch.ts';
@@ -21,7 +20,7 @@ import { DROP } from '../drop-reasons.ts';
 import { NO_FLOW } from '../flow-record.ts';
 import { segmentsOf } from '../super-packet.ts';
 import { parseFrame6, parseIp6 } from './parse-ipv6.ts';
-import { offloadsFit, parseTransport } from './parse-transport.ts';
+import { parseL4 } from './parse-l4.ts';
 
 /** Bytes in front of the inner IP header: VXLAN and the inner Ethernet header. */
 export const ENCAP_BYTES = vxlan.HEADER_BYTES + ethernet.HEADER_BYTES;
@@ -134,8 +133,8 @@ function parseIp4(c: Context, i: number): number {
   if (!ipv4.check(b, o, end)) return DROP['ip-header-length'];
   if (!ipv4.checksumValid(b, o)) return DROP['ip-checksum'];
   if (ipv4.hasOptions(b, o) && hasSourceRoute(b, o)) return DROP['ip-options'];
-  const source = ipv4.source(b, o);
-  const destination = ipv4.destination(b, o);
+  const source = ipv4.sourceInt(b, o);
+  const destination = ipv4.destinationInt(b, o);
   const network = source >>> 24;
   if (network === 0 || network === 127 || network >= 224) return DROP['ip-source'];
   if (destination >>> 28 >= 14 || destination >>> 24 === 127 || destination === 0) return DROP['ip-destination'];
@@ -151,34 +150,7 @@ function parseIp4(c: Context, i: number): number {
   batch.destination2[i] = MAPPED;
   batch.destination3[i] = destination;
   batch.protocol[i] = ipv4.protocol(b, o);
-  return parseL4(c, i, o + vector.length[i]);
-}
-
-function parseL4(c: Context, i: number, end: number): number {
-  const { batch, vector } = c;
-  const o = batch.l4[i];
-  const protocol = batch.protocol[i];
-  if (protocol === 0 || !offloadsFit(c, i, GSO_TCPV4)) return DROP['l4-header'];
-  if (ipv4.isFragment(vector.arena, batch.l3[i])) {
-    // Whoever cuts a packet completes its checksum first.
-    if (vector.gsoType[i] !== 0 || vector.flags[i] & PACKET_FLAG.checksumPartial) return DROP['l4-header'];
-    batch.kind[i] = KIND.fragment;
-    c.fragments.met = true;
-    return PENDING;
-  }
-  if (protocol === ipv4.PROTOCOL.icmp) {
-    if (!icmp.check(vector.arena, o, end)) return DROP['l4-header'];
-    const type = icmp.type(vector.arena, o);
-    if (icmp.isError(type)) {
-      batch.kind[i] = KIND.icmpError;
-    } else {
-      const id = icmp.identifier(vector.arena, o);
-      batch.ports[i] = (id << 16) | id;
-      if (type === icmp.TYPE.echoRequest) batch.kind[i] = KIND.echoRequest;
-    }
-    return PENDING;
-  }
-  return parseTransport(c, i, end);
+  return parseL4(c, i, o + vector.length[i], GSO_TCPV4);
 }
 
 /** True when the options hold a loose or strict source route, or run past the header. */
