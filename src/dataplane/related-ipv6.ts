@@ -17,7 +17,7 @@ import type { Context } from './context.ts';
 import { DROP } from './drop-reasons.ts';
 import { lost } from './ending.ts';
 import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from './flow-record.ts';
-import { quotedChecksumAt } from './related.ts';
+import { isBehindHost, quotedChecksumAt } from './related.ts';
 
 /** True when error `i` was dealt with here; false when it goes on as an ordinary packet. */
 export function relate6(c: Context, i: number): boolean {
@@ -43,7 +43,7 @@ export function relate6(c: Context, i: number): boolean {
   }
   const unreachable = icmpv6.type(b, error) === icmpv6.TYPE.destinationUnreachable;
   if (unreachable && (state & STATE.trying) !== 0 && (record & 1) !== 0) {
-    const believed = maySpeakFor(c, i, quote);
+    const believed = maySpeakFor(c, i, quote, twin);
     if (believed) moveOn(c, record & ~1, false);
     batch.verdict[i] = believed ? DROP.consumed : DROP['flow-invalid'];
     return true;
@@ -56,10 +56,12 @@ export function relate6(c: Context, i: number): boolean {
   // Its pod is gone, on another host: a stack would only try for longer.
   const code = icmpv6.code(b, error);
   const gone = unreachable && (code === icmpv6.UNREACHABLE.noRoute || code === icmpv6.UNREACHABLE.address);
-  if (gone && (record & 1) !== 0 && maySpeakFor(c, i, quote) && lost(c, record & ~1)) {
+  if (gone && (record & 1) !== 0 && maySpeakFor(c, i, quote, twin) && lost(c, record & ~1)) {
     batch.verdict[i] = DROP.consumed;
     return true;
   }
+  const expired = icmpv6.type(b, error) === icmpv6.TYPE.timeExceeded;
+  const ends = expired && (state & STATE.trying) !== 0 && maySpeakFor(c, i, quote, twin);
   // Seen from the client, an error that the endpoint sent comes from the service.
   if (isFrom(c, i, quote)) ipv6.setSource(b, l3, w[twin + 4], w[twin + 5], w[twin + 6], w[twin + 7]);
   ipv6.setDestination(b, l3, w[twin], w[twin + 1], w[twin + 2], w[twin + 3]);
@@ -71,7 +73,7 @@ export function relate6(c: Context, i: number): boolean {
   icmpv6.fillChecksum(b, l3, error, end - error);
   batch.adjacency[i] = w[record * FLOW_WORDS + FLOW.adjacency];
   // A probe of the way (traceroute): it is not tried again, and says nothing about its endpoint.
-  if (icmpv6.type(b, error) === icmpv6.TYPE.timeExceeded && (state & STATE.trying) !== 0) c.flows.remove(record);
+  if (ends) c.flows.remove(record);
   // The error itself is not part of the connection: it is not translated again.
   return true;
 }
@@ -134,14 +136,18 @@ function isFrom(c: Context, i: number, quote: number): boolean {
 }
 
 /**
- * Whether the sender of error `i` can know that an endpoint is out of reach: the endpoint itself, this host's stack,
- * or the gateway or VTEP of the host that the error came from. A pod cannot say so of another pod.
+ * Whether the sender of error `i` can know that an endpoint is out of reach: the endpoint itself; the gateway or VTEP of
+ * the host that the error came from; this host's stack, where that is the way to the endpoint, given by the first word of
+ * the record that leads there. Nobody else can say so of another's pod, neither a pod nor who sends through this host.
  */
-function maySpeakFor(c: Context, i: number, quote: number): boolean {
+function maySpeakFor(c: Context, i: number, quote: number, twin: number): boolean {
   const { batch, tables } = c;
-  if (isFrom(c, i, quote)) return true;
   const peer = batch.fromPeer[i];
-  if (peer < 0) return tables.ports[c.vector.inPort[i] * PORT_WORDS + PORT.kind] === PORT_KIND.host;
+  if (peer < 0 && tables.ports[c.vector.inPort[i] * PORT_WORDS + PORT.kind] === PORT_KIND.host) {
+    return isBehindHost(c, twin);
+  }
+  if (isFrom(c, i, quote)) return true;
+  if (peer < 0) return false;
   const vtep = peer * ADJACENCY_WORDS + ADJACENCY.nextHop6;
   const a = tables.adjacencies;
   const last = batch.source3[i];

@@ -4,7 +4,7 @@
  * is being tried moves the connection on instead.
  */
 
-import { ADJACENCY, ADJACENCY_WORDS } from '../tables/adjacency.ts';
+import { ADJACENCY, ADJACENCY_KIND, ADJACENCY_WORDS } from '../tables/adjacency.ts';
 import { PORT, PORT_KIND, PORT_WORDS } from '../tables/ports.ts';
 import { setU16, setU32, u16, u32 } from '../wire/bytes.ts';
 import { adjust32, finish, sum } from '../wire/checksum.ts';
@@ -55,7 +55,7 @@ export function relate(c: Context, i: number): boolean {
   const unreachable =
     type === icmp.TYPE.destinationUnreachable && icmp.code(b, error) !== icmp.UNREACHABLE.fragmentationNeeded;
   if (unreachable && (state & STATE.trying) !== 0 && record !== (record & ~1)) {
-    const believed = maySpeakFor(c, i, remote);
+    const believed = maySpeakFor(c, i, remote, twin);
     if (believed) moveOn(c, record & ~1, false);
     batch.verdict[i] = believed ? DROP.consumed : DROP['flow-invalid'];
     return true;
@@ -66,7 +66,7 @@ export function relate(c: Context, i: number): boolean {
   }
   // Its pod is gone, on another host: a stack would only try for longer.
   const gone = unreachable && icmp.code(b, error) <= icmp.UNREACHABLE.host && record !== (record & ~1);
-  if (gone && maySpeakFor(c, i, remote) && lost(c, record & ~1)) {
+  if (gone && maySpeakFor(c, i, remote, twin) && lost(c, record & ~1)) {
     batch.verdict[i] = DROP.consumed;
     return true;
   }
@@ -78,23 +78,35 @@ export function relate(c: Context, i: number): boolean {
   icmp.fillChecksum(b, error, end - error);
   batch.adjacency[i] = w[record * FLOW_WORDS + FLOW.adjacency];
   // A probe of the way (traceroute): it is not tried again, and says nothing about its endpoint.
-  if (type === icmp.TYPE.timeExceeded && (state & STATE.trying) !== 0) flows.remove(record);
+  const ends = type === icmp.TYPE.timeExceeded && (state & STATE.trying) !== 0;
+  if (ends && maySpeakFor(c, i, remote, twin)) flows.remove(record);
   // The error itself is not part of the connection: it is not translated again.
   return true;
 }
 
 /**
- * Whether the sender of error `i` can know that an endpoint is out of reach: the endpoint itself, this host's stack,
- * or the gateway or VTEP of the host that the error came from. A pod cannot say so of another pod.
+ * Whether the sender of error `i` can know that an endpoint is out of reach: the endpoint itself; the gateway or VTEP of
+ * the host that the error came from; this host's stack, where that is the way to the endpoint, given by the first word of
+ * the record that leads there. Nobody else can say so of another's pod, neither a pod nor who sends through this host.
  */
-function maySpeakFor(c: Context, i: number, endpoint: number): boolean {
+function maySpeakFor(c: Context, i: number, endpoint: number, twin: number): boolean {
   const { batch, tables } = c;
   const source = batch.source3[i];
-  if (source === endpoint) return true;
   const peer = batch.fromPeer[i];
-  if (peer < 0) return tables.ports[c.vector.inPort[i] * PORT_WORDS + PORT.kind] === PORT_KIND.host;
+  if (peer < 0 && tables.ports[c.vector.inPort[i] * PORT_WORDS + PORT.kind] === PORT_KIND.host) {
+    return isBehindHost(c, twin);
+  }
+  if (source === endpoint) return true;
+  if (peer < 0) return false;
   const vtep = tables.adjacencies[peer * ADJACENCY_WORDS + ADJACENCY.nextHop4];
   return source === vtep || source === ((vtep + 1) | 0);
+}
+
+/** Whether the record with this first word leads into this host's own stack. */
+export function isBehindHost(c: Context, o: number): boolean {
+  const way = c.flows.words[o + FLOW.adjacency];
+  const kind = way < 0 ? 0 : c.tables.adjacencies[way * ADJACENCY_WORDS];
+  return kind === ADJACENCY_KIND.host || kind === ADJACENCY_KIND.gateway;
 }
 
 /** Puts the quoted packet's addresses and ports back to those of the direction it was sent in, checksums included. */

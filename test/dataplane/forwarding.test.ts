@@ -64,12 +64,14 @@ t.test('nobody sends from an address that is not his', async (t) => {
   const forged = udpPacket({ from: '10.244.1.11', to: '10.244.2.10', fromPort: 1, toPort: 2 });
   a.send(0, forged);
   a.io.inject(0, forged);
+  a.io.inject(0, udpPacket({ from: '10.244.3.10', to: '10.244.1.10', fromPort: 1, toPort: 2 }));
   settle([a, b]);
-  t.equal(a.drops['source-spoofed'], 2, 'neither a pod nor the host');
+  t.equal(a.drops['source-spoofed'], 3, "neither a pod nor the host, which has another host's pods over the tunnel");
+  t.same(a.at(0), []);
   t.same(b.at(0), []);
   // A known host that sends from a third one's range.
-  const lie = new TestHost({ number: 1, hosts: 3 });
-  lie.io.inject(0, udpPacket({ from: '10.244.3.10', to: '10.244.2.10', fromPort: 1, toPort: 2 }));
+  const lie = new TestHost({ number: 3, hosts: 3 });
+  lie.send(0, udpPacket({ from: '10.244.3.10', to: '10.244.2.10', fromPort: 1, toPort: 2 }));
   lie.step();
   lie.step();
   const [wire] = lie.io.sent(1);

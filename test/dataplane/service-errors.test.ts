@@ -101,6 +101,34 @@ t.test('a client that complains of an answer is heard by the endpoint as itself'
   t.same(quoteOf(heard!.bytes, 64), sent.slice(0, ipBytes() + 20));
 });
 
+t.test('who sends through a host cannot speak for a pod behind the tunnel, nor one pod for another', async (t) => {
+  const hosts = cluster(2, { services });
+  const [a, b] = hosts as [TestHost, TestHost];
+  a.send(0, tcpPacket({ from: CLIENT, to: WEB, fromPort: 1000, toPort: 80, flags: SYN }));
+  settle(hosts);
+  const [arrived] = b.io.sent(16);
+  const { context } = a.pipeline;
+  const about = (from: string, type: number, code: number) => icmpErrorAbout(arrived!.bytes, from, type, code);
+  a.io.inject(0, about('192.0.2.9', 3, 1));
+  a.io.inject(0, about('192.0.2.9', 11, 0));
+  a.send(1, about('10.244.1.11', 3, 1));
+  a.send(1, about('10.244.1.11', 11, 0));
+  a.io.inject(0, tcpPacket({ from: ENDPOINT, to: CLIENT, fromPort: 8080, toPort: 1000, flags: 4 }));
+  settle(hosts);
+  t.equal(context.attempts.held, 1, 'its endpoint still has its time');
+  t.equal(b.io.sent(17).length, 0, 'the other one is not tried');
+  t.equal(a.drops['source-spoofed'], 1, "a pod's address comes over the tunnel");
+  b.send(0, tcpPacket({ from: ENDPOINT, to: CLIENT, fromPort: 8080, toPort: 1000, flags: SYN | ACK }));
+  settle(hosts);
+  a.io.sent();
+  a.io.inject(0, about('192.0.2.9', 3, 1));
+  settle(hosts);
+  a.io.sent();
+  a.send(0, tcpPacket({ from: CLIENT, to: WEB, fromPort: 1000, toPort: 80, flags: ACK }));
+  settle(hosts);
+  t.match(b.at(0), [{ flags: ACK, toPort: 8080 }], 'and the connection goes on');
+});
+
 t.test('a service address answers pings where its client is; an address of nobody does not', async (t) => {
   const { hosts, a } = connected();
   a.send(0, echoPacket({ from: CLIENT, to: WEB, ttl: 1 }));

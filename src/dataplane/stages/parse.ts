@@ -47,7 +47,7 @@ export function parse(c: Context, from: number, to: number): void {
     if (batch.verdict[i] !== PENDING || batch.kind[i] === KIND.arp) continue;
     if (kind === PORT_KIND.pod) {
       if (!isOwn(c, i, entry)) batch.verdict[i] = DROP['source-spoofed'];
-    } else if (kind === PORT_KIND.host && isLocalPod(c, i)) {
+    } else if (kind === PORT_KIND.host && comesOtherwise(c, i)) {
       batch.verdict[i] = DROP['source-spoofed'];
     }
   }
@@ -77,10 +77,12 @@ function count(c: Context, i: number, port: number): void {
   c.counters.received(port, whole ? segmentsOf(c, i) : 1, c.vector.length[i]);
 }
 
-function isLocalPod(c: Context, i: number): boolean {
+/** Whether what has this source comes by its pod's port or over the tunnel, and never through the host's stack. */
+function comesOtherwise(c: Context, i: number): boolean {
   const b = c.batch;
   const route = lookup(c.tables.routes, b.source0[i], b.source1[i], b.source2[i], b.source3[i]);
-  return route >= 0 && c.tables.adjacencies[route * ADJACENCY_WORDS] === ADJACENCY_KIND.pod;
+  const kind = route < 0 ? 0 : c.tables.adjacencies[route * ADJACENCY_WORDS];
+  return kind === ADJACENCY_KIND.pod || kind === ADJACENCY_KIND.peer;
 }
 
 /** From the start of a UDP payload to its inner packet: moves the packet's start behind the outer headers. */
