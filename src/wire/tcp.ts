@@ -23,7 +23,7 @@ export const CHECKSUM_OFFSET = 16;
 export const FLAG = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16, urg: 32, ece: 64, cwr: 128 } as const;
 
 /** Kinds of options; all but the first two have a length byte, which counts both. */
-export const OPTION = { end: 0, noOperation: 1, segmentSize: 2 } as const;
+export const OPTION = { end: 0, noOperation: 1, segmentSize: 2, md5: 19, authentication: 29 } as const;
 
 const SOURCE_PORT = 0;
 const DESTINATION_PORT = 2;
@@ -80,6 +80,18 @@ export function checksum(b: Uint8Array, o: number): number {
  * contradict their length before it. The header has passed `check`.
  */
 export function segmentSizeAt(b: Uint8Array, o: number): number {
+  const at = optionAt(b, o, OPTION.segmentSize);
+  return at !== 0 && b[at + 1] === 4 ? at + 2 : 0;
+}
+
+/** Whether it has a signature: MD5 (RFC 2385) or an authentication option (RFC 5925). The header has passed `check`. */
+export function isSigned(b: Uint8Array, o: number): boolean {
+  if (b[o + DATA_OFFSET] >>> 4 === HEADER_BYTES / 4) return false;
+  return optionAt(b, o, OPTION.md5) !== 0 || optionAt(b, o, OPTION.authentication) !== 0;
+}
+
+/** Where the first option of a kind begins, or 0. */
+function optionAt(b: Uint8Array, o: number, wanted: number): number {
   const end = o + dataOffsetBytes(b, o);
   let at = o + HEADER_BYTES;
   while (at < end) {
@@ -92,7 +104,7 @@ export function segmentSizeAt(b: Uint8Array, o: number): number {
     if (at + 1 >= end) return 0;
     const length = b[at + 1];
     if (length < 2 || at + length > end) return 0;
-    if (kind === OPTION.segmentSize) return length === 4 ? at + 2 : 0;
+    if (kind === wanted) return at;
     at += length;
   }
   return 0;

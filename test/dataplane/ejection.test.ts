@@ -10,7 +10,7 @@ import {
 import { buildServices } from '../../src/tables/services.ts';
 import { wordsFrom4 } from '../../src/wire/address.ts';
 import { endpointId, settle, TestHost } from './host.ts';
-import { tcpPacket } from './packets.ts';
+import { tcpOffload, tcpPacket } from './packets.ts';
 
 const SYN = 2;
 const ACK = 16;
@@ -112,6 +112,37 @@ t.test('while one finds out, nobody else goes there', async (t) => {
   const before = lab.reached[0]!;
   for (let n = 0; n < 30; n++) lab.connect();
   t.equal(lab.reached[0]! - before, 1);
+});
+
+t.test('a client cannot have endpoints left out by packets that stacks pass over', async (t) => {
+  const lab = new Lab();
+  const { host } = lab;
+  host.publish({ pods: 5 });
+  const attack = { from: '10.244.1.14', to: WEB, toPort: 80 };
+  const damaged = (fromPort: number): Uint8Array => {
+    const packet = tcpPacket({ ...attack, fromPort, flags: SYN });
+    packet[packet.length - 4]! ^= 0x55;
+    return packet;
+  };
+  const md5 = [1, 1, 19, 18, ...new Array<number>(16).fill(7)];
+  for (let n = 0; n < 30; n++) {
+    host.send(4, damaged(2000 + n));
+    host.io.inject(20, damaged(3000 + n), tcpOffload(0));
+    host.send(4, tcpPacket({ ...attack, fromPort: 4000 + n, flags: SYN | 1 }));
+    host.send(4, tcpPacket({ ...attack, fromPort: 5000 + n, flags: SYN | 4 }));
+    host.send(4, tcpPacket({ ...attack, fromPort: 6000 + n, flags: SYN, options: md5 }));
+    settle([host]);
+  }
+  // The endpoints hear of the signed ones alone, and have no key.
+  for (const pod of [1, 2, 3]) t.equal(host.at(pod).length, 10);
+  for (let n = 0; n < 20; n++) lab.passes(250);
+  const failures = lab.counters.map((one) => [one?.failures, one?.ejections]);
+  t.same(failures, [
+    [0, 0],
+    [0, 0],
+    [0, 0],
+  ]);
+  t.equal(host.drops['l4-header'], 60);
 });
 
 t.test('the last one is never left out', async (t) => {

@@ -10,7 +10,7 @@ import { PACKET_FLAG } from '../../io/vector.ts';
 import { findName, isServer, NAME_SLOT, type NameTable } from '../../tables/names.ts';
 import { PORT, PORT_WORDS } from '../../tables/ports.ts';
 import { setU16 } from '../../wire/bytes.ts';
-import { finish, fold, pseudoSum4, pseudoSum6, sum } from '../../wire/checksum.ts';
+import { fold, pseudoSum4, pseudoSum6 } from '../../wire/checksum.ts';
 import * as dns from '../../wire/dns.ts';
 import * as ipv4 from '../../wire/ipv4.ts';
 import * as ipv6 from '../../wire/ipv6.ts';
@@ -18,6 +18,7 @@ import * as udp from '../../wire/udp.ts';
 import { FORWARDED, KIND, PENDING } from '../batch.ts';
 import type { Context } from '../context.ts';
 import { GAUGE } from '../counters.ts';
+import { checksumHolds } from '../transport-checksum.ts';
 
 const HOP_LIMIT = 64;
 /** What an asker takes without EDNS, and never less with it (RFC 1035 section 4.2.1, RFC 6891 section 6.2.3). */
@@ -50,7 +51,8 @@ function answer(c: Context, table: NameTable, i: number): void {
   if (hasOpt ? !dns.isPlainOpt(b, questionEnd, end) : questionEnd !== end) return;
   const questionBytes = questionEnd - question;
   const slot = findName(table, b, question, questionBytes);
-  if (slot < 0 || !checksumHolds(c, i, l4, end - l4)) return;
+  // What a stack would have thrown away is its to throw away.
+  if (slot < 0 || !checksumHolds(c, i, end - l4)) return;
 
   const lengths = table.slots[slot + NAME_SLOT.lengths];
   const recordBytes = lengths & 0xffff;
@@ -94,19 +96,6 @@ function answer(c: Context, table: NameTable, i: number): void {
   batch.verdict[i] = FORWARDED;
   c.counters.sent(port, 1, total);
   c.counters.gauges[GAUGE.namesAnswered]++;
-}
-
-/** What a stack would have thrown away is its to throw away. */
-function checksumHolds(c: Context, i: number, l4: number, lengthBytes: number): boolean {
-  const { batch, vector } = c;
-  const b = vector.arena;
-  if ((vector.flags[i] & (PACKET_FLAG.checksumPartial | PACKET_FLAG.checksumVerified)) !== 0) return true;
-  const l3 = batch.l3[i];
-  if (b[l3] >>> 4 === 6)
-    return finish(sum(b, l4, lengthBytes, pseudoSum6(b, l3, ipv4.PROTOCOL.udp, lengthBytes))) === 0;
-  if (udp.checksum(b, l4) === 0) return true;
-  const pseudo = pseudoSum4(ipv4.source(b, l3), ipv4.destination(b, l3), ipv4.PROTOCOL.udp, lengthBytes);
-  return finish(sum(b, l4, lengthBytes, pseudo)) === 0;
 }
 
 function writeIpv4(c: Context, i: number, o: number, total: number): void {

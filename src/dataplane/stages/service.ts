@@ -10,7 +10,7 @@ import { PORT, PORT_KIND, PORT_WORDS } from '../../tables/ports.ts';
 import { lookup } from '../../tables/routes.ts';
 import { ADDRESS, SCHEDULER, SERVICE, SERVICE_FLAG, SERVICE_WORDS, serviceKey } from '../../tables/services.ts';
 import { PROTOCOL } from '../../wire/ipv4.ts';
-import { FLAG } from '../../wire/tcp.ts';
+import * as tcp from '../../wire/tcp.ts';
 import { answerEcho } from '../answers.ts';
 import { answerEcho6 } from '../answers-ipv6.ts';
 import { isIpv6, KIND, PENDING } from '../batch.ts';
@@ -20,7 +20,12 @@ import { DROP } from '../drop-reasons.ts';
 import { FLOW, FLOW_WORDS, NO_FLOW, STATE } from '../flow-record.ts';
 import { refuse } from '../refuse.ts';
 import { choose, countOf, hasOutside, NO_ENDPOINT } from '../schedulers.ts';
+import { checksumHolds } from '../transport-checksum.ts';
 import { findFlow, hit } from './flow.ts';
+
+const { FLAG } = tcp;
+/** Of these a connection's first segment has SYN alone: stacks pass over others in silence. */
+const BEGINNING = FLAG.syn | FLAG.ack | FLAG.rst | FLAG.fin;
 
 export function service(c: Context, from: number, to: number): void {
   const { batch, tables } = c;
@@ -109,8 +114,14 @@ function balance(c: Context, i: number, virtual: number): void {
     else refuse(c, i, DROP['service-no-port']);
     return;
   }
-  if (protocol === PROTOCOL.tcp && (b.tcpFlags[i] & (FLAG.syn | FLAG.ack)) !== FLAG.syn) {
+  if (protocol === PROTOCOL.tcp && (b.tcpFlags[i] & BEGINNING) !== FLAG.syn) {
     return refuse(c, i, DROP['service-no-connection']);
+  }
+  const failover = tables.services.services[s * SERVICE_WORDS + SERVICE.scheduler] === SCHEDULER.failover;
+  // Endpoints pass over a damaged packet in silence, which would be held against them.
+  if (failover && protocol === PROTOCOL.tcp && !fragment && isDamaged(c, i)) {
+    b.verdict[i] = DROP['l4-header'];
+    return;
   }
   const outside = hasOutside(c, s) && isOutside(c, i);
   const count = countOf(c, s, outside);
@@ -120,11 +131,19 @@ function balance(c: Context, i: number, virtual: number): void {
   if (forward === NO_FLOW) return;
   if (outside) c.flows.words[forward * FLOW_WORDS + FLOW.state] |= STATE.outside;
   const made = pointAt(c, forward, s, chosen);
-  const failover = tables.services.services[s * SERVICE_WORDS + SERVICE.scheduler] === SCHEDULER.failover;
-  // The rest of a datagram in fragments would not follow the first one to another endpoint.
-  const holds = made && failover && count > 1 && !fragment;
+  // The rest of a datagram in fragments would not follow the first one to another endpoint. One that is signed is read
+  // by whoever has the key, and by nobody else.
+  const signed = protocol === PROTOCOL.tcp && !fragment && tcp.isSigned(c.vector.arena, b.l4[i]);
+  const holds = made && failover && count > 1 && !fragment && !signed;
   if (holds && c.attempts.hold(forward, c.vector, i)) c.attempts.setTimer(forward, 0, c.nowMs);
   adopt(c, i, forward, made);
+}
+
+/** Super-packets are not looked through: nobody's are held. */
+function isDamaged(c: Context, i: number): boolean {
+  const { batch, vector } = c;
+  if (vector.gsoSize[i] !== 0 || vector.stride[i] !== 0) return false;
+  return !checksumHolds(c, i, vector.length[i] - (batch.l4[i] - batch.l3[i]));
 }
 
 /** Packet `i` is for a service that has no endpoint for it. */
