@@ -4,6 +4,7 @@
 import { release } from 'node:os';
 import type { ClusterService } from '../control/model.ts';
 import type { DataplaneCounters } from '../dataplane/handle.ts';
+import { idOf } from '../relay/endpoint-picker.ts';
 import { formatAddress, formatAddress4 } from '../wire/address.ts';
 import { formatPrefix } from '../wire/prefix.ts';
 import type { HostAgent } from './host-agent.ts';
@@ -90,11 +91,13 @@ function serviceStatus(service: ClusterService): ServiceStatus {
     name: service.name,
     type: service.type,
     clusterIps: service.clusterIps.map(formatAddress),
-    ports: service.ports.map(({ name, protocol, port, targets }) => ({
+    externalIps: [...service.loadBalancerIps, ...service.externalIps].map(formatAddress),
+    ports: service.ports.map(({ name, protocol, port, nodePort, targets }) => ({
       name,
       protocol,
       port,
-      targets: targets.map((target) => `${formatAddress(target.address)}:${target.port}`),
+      nodePort: nodePort ?? 0,
+      targets: targets.map((target) => idOf({ address: formatAddress(target.address), port: target.port })),
     })),
   };
 }

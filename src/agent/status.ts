@@ -75,7 +75,16 @@ export interface ServiceStatus {
   name: string;
   type: string;
   clusterIps: readonly string[];
-  ports: readonly { name: string; protocol: string; port: number; targets: readonly string[] }[];
+  /** LoadBalancer addresses and externalIPs. */
+  externalIps: readonly string[];
+  /** `nodePort`: 0 where it has none. `targets`: `10.244.1.17:80`, `[fd00:10:244:1::111]:80`. */
+  ports: readonly {
+    name: string;
+    protocol: string;
+    port: number;
+    nodePort: number;
+    targets: readonly string[];
+  }[];
 }
 
 export interface Check {

@@ -8,8 +8,11 @@ import { LabError } from '../lab/lab-error.ts';
 import { readLab } from '../lab/lab-status.ts';
 import { follow, logFiles, tail } from '../lab/logs.ts';
 import { bringUp } from '../lab/up.ts';
-import { labStatusText } from '../observe/lab-status-text.ts';
+import { labStatusText, problemLines } from '../observe/lab-status-text.ts';
 import { table } from '../observe/table.ts';
+
+/** What a lab that is up says of its manifests at once; the rest is a command away. */
+const MOST_PROBLEMS = 5;
 
 interface UpOptions {
   name?: string;
@@ -33,6 +36,9 @@ export async function labUp(file: string | undefined, options: UpOptions): Promi
   const pod = status.hosts.flatMap((host) => host.status?.pods ?? []).find((each) => each.name.startsWith('client'));
   const named = lab.name === 'default' ? '' : ` --name ${lab.name}`;
   const hint = pod && request.manifests === undefined && file === undefined;
+  const wrong = problemLines(status.hosts);
+  for (const line of wrong.slice(0, MOST_PROBLEMS)) console.log(`${colors.yellow('!')} ${line}`);
+  if (wrong.length > MOST_PROBLEMS) console.log(`… and ${wrong.length - MOST_PROBLEMS} more: weft lab status${named}`);
   console.log(hint ? `\nTry: weft lab exec${named} ${pod.name} -- curl -s http://web/hostname` : '');
 }
 

@@ -55,16 +55,17 @@ function podTable(hosts: readonly HostStatus[]): string {
 
 /** A row a port: endpoints may differ from port to port. */
 function serviceRows(service: ServiceStatus): string[][] {
-  return service.ports.map(({ port, protocol, targets }, i) => [
+  const addresses = [service.clusterIps.join(',') || 'headless', ...service.externalIps].join(' ');
+  return service.ports.map(({ port, nodePort, protocol, targets }, i) => [
     i === 0 ? `${service.namespace}/${service.name}` : '',
-    i === 0 ? service.clusterIps.join(',') || 'headless' : '',
-    `${port}/${protocol}`,
+    i === 0 ? addresses : '',
+    nodePort > 0 ? `${port}:${nodePort}/${protocol}` : `${port}/${protocol}`,
     targets.join(' ') || colors.yellow('none'),
   ]);
 }
 
 /** Each problem once, however many hosts see it. */
-function problemLines(hosts: readonly HostStatus[]): string[] {
+export function problemLines(hosts: readonly HostStatus[]): string[] {
   const seen = new Map<string, string[]>();
   for (const { name, status } of hosts) {
     const own = (status?.problems ?? []).map(formatProblem);

@@ -51,10 +51,16 @@ function agent(node: string): AgentStatus {
         name: 'web',
         type: 'ClusterIP',
         clusterIps: ['10.96.0.7'],
+        externalIps: [],
         ports: [
-          { name: 'a', protocol: 'TCP', port: 80, targets: ['10.244.1.9:80', '10.244.2.9:80'] },
-          { name: 'b', protocol: 'UDP', port: 53, targets: [] },
+          { name: 'a', protocol: 'TCP', port: 80, nodePort: 0, targets: ['10.244.1.9:80', '10.244.2.9:80'] },
+          { name: 'b', protocol: 'UDP', port: 53, nodePort: 0, targets: [] },
         ],
+      },
+      {
+        ...{ namespace: 'default', name: 'lb', type: 'LoadBalancer', clusterIps: ['10.96.0.8'] },
+        externalIps: ['172.31.0.240'],
+        ports: [{ name: '', protocol: 'TCP', port: 80, nodePort: 30_080, targets: ['[fd00::9]:80'] }],
       },
     ],
     peers: [],
@@ -84,6 +90,7 @@ t.test('hosts, pods, services by port, and each problem once', (t) => {
   t.match(text, /hostb +172\.31\.0\.12 .* fd00:10:244:2::\/64 +SIGKILL +2$/m, 'an agent that does not answer');
   t.match(text, /default\/web-hosta +hosta +10\.244\.1\.9 +Pending +4 +no command/);
   t.match(text, /default\/web +10\.96\.0\.7 +80\/TCP +10\.244\.1\.9:80 10\.244\.2\.9:80\n +53\/UDP +none/);
+  t.match(text, /default\/lb +10\.96\.0\.8 172\.31\.0\.240 +80:30080\/TCP +\[fd00::9\]:80/);
   t.match(text, /PROBLEMS\nweb\.yaml:3: Service default\/web: spec: is wrong \(hosta\)$/);
   const all = labStatusText({
     ...{ name: 'x', directory: '/x', up: false, rootless: false, topology },
