@@ -293,7 +293,13 @@ export class ObjectStore {
         violations.push({ path: ['metadata', 'finalizers'], message });
       }
     }
-    violations.push(...this.#table.check(resource)(object));
+    // The name may have been said already.
+    const said = new Set(violations.map(({ path }) => path.join('.')));
+    violations.push(
+      ...this.#table
+        .check(resource)(object)
+        .filter(({ path }) => !said.has(path.join('.'))),
+    );
     if (violations.length === 0) violations.push(...(resource.rules?.(object, old) ?? []));
     if (violations.length > 0) throw invalid(resource, metadata.name, violations);
   }

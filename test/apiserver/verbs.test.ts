@@ -60,6 +60,21 @@ t.test('what is wrong is said with its field, and nothing is kept', async (t) =>
     },
   });
   t.equal(wrong.body.details.causes[0].field, 'spec.ports[0].port');
+  const unnamed = {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'web' },
+    spec: { ports: [{ port: 1 }, { port: 2 }] },
+  };
+  t.match(await server.ask('POST', '/api/v1/namespaces/default/services', unnamed), {
+    code: 422,
+    body: { message: /spec.ports\[0\].name: is required where there are several ports/ },
+  });
+  const misnamed = await server.ask('POST', '/api/v1/namespaces/default/services', {
+    ...unnamed,
+    metadata: { name: '1' },
+  });
+  t.equal(misnamed.body.details.causes.filter((c: { field: string }) => c.field === 'metadata.name').length, 1);
   t.equal((await server.get('/api/v1/services')).body.items.length, 0);
   t.match(await server.ask('POST', MAPS, configMap('Not_A_Name')), { code: 422, body: { message: /metadata.name/ } });
   t.match(await server.ask('POST', MAPS, { ...(pod('p') as object) }), {

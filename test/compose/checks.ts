@@ -210,10 +210,12 @@ async function disconnectHost(lab: ComposeLab): Promise<CheckResult> {
 }
 
 async function untilStreamRuns(lab: ComposeLab, pod: string, port: number): Promise<void> {
-  // proc(5), net/tcp: local address and port in hexadecimal, then the remote one's, then 01 for ESTABLISHED.
+  // proc(5), net/tcp: local address and port in hexadecimal, then the remote one's, then 01 for ESTABLISHED. Who
+  // listens on both families has IPv4 connections in tcp6; a host without IPv6 has no such file.
   const established = new RegExp(`:${port.toString(16).toUpperCase().padStart(4, '0')} [0-9A-F:]+ 01 `);
   for (let tries = 0; tries < 20; tries++) {
-    if (established.test(await mustRun(lab.inPod(pod), ['cat', '/proc/net/tcp']))) return;
+    const all = ['sh', '-c', 'cat /proc/net/tcp /proc/net/tcp6 2>/dev/null || true'];
+    if (established.test(await mustRun(lab.inPod(pod), all))) return;
   }
   throw new Error('the stream did not begin');
 }

@@ -2,6 +2,7 @@
 import { SCHEMAS } from '../../kube/schemas.ts';
 import { fieldAt } from '../api-object.ts';
 import type { Resource } from '../resource.ts';
+import { networkRules } from './core.ts';
 import {
   AGE_COLUMN,
   column,
@@ -26,6 +27,7 @@ const endpointSlice: Resource = {
   singular: 'endpointslice',
   namespaced: true,
   schema: SCHEMAS.EndpointSlice,
+  rules: networkRules,
   columns: [
     NAME_COLUMN,
     column('AddressType', 'Family of its addresses', (o) => textAt(o, 'addressType')),

@@ -1,5 +1,8 @@
 /** The kinds of the core group, v1, that the network lives on. */
+import { objectRules } from '../../kube/object-rules.ts';
+import type { KubeObject } from '../../kube/objects.ts';
 import { SCHEMAS } from '../../kube/schemas.ts';
+import type { Violation } from '../../kube/validate.ts';
 import { type ApiObject, fieldAt } from '../api-object.ts';
 import type { Resource } from '../resource.ts';
 import {
@@ -18,6 +21,9 @@ import {
 } from './fields.ts';
 
 const core = { group: '', version: 'v1' } as const;
+
+/** What the network reads is held to the network's own rules, so that no agent refuses what was accepted here. */
+export const networkRules = (o: ApiObject): Violation[] => objectRules(o as unknown as KubeObject);
 
 const namespace: Resource = {
   ...core,
@@ -67,6 +73,7 @@ const node: Resource = {
   namespaced: false,
   status: true,
   schema: SCHEMAS.Node,
+  rules: networkRules,
   fieldSelectors: [['spec', 'unschedulable']],
   mergeKeys: {
     'status.conditions': 'type',
@@ -141,6 +148,7 @@ const pod: Resource = {
   namespaced: true,
   status: true,
   schema: SCHEMAS.Pod,
+  rules: networkRules,
   fieldSelectors: [
     ['spec', 'nodeName'],
     ['spec', 'restartPolicy'],
@@ -203,6 +211,7 @@ const service: Resource = {
   status: true,
   nameFormat: 'dns-1035-label',
   schema: SCHEMAS.Service,
+  rules: networkRules,
   fieldSelectors: [
     ['spec', 'clusterIP'],
     ['spec', 'type'],
@@ -244,6 +253,7 @@ const endpoints: Resource = {
   shortNames: ['ep'],
   namespaced: true,
   schema: SCHEMAS.Endpoints,
+  rules: networkRules,
   columns: [
     NAME_COLUMN,
     column('Endpoints', 'Addresses and ports', (o) => {
