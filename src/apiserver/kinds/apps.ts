@@ -35,6 +35,12 @@ const scale = {
   selector: ['spec', 'selector'],
 } as const;
 
+const workloadMergeKeys = { ...podMergeKeys('spec.template.spec'), 'status.conditions': 'type' };
+
+const readyColumn = column('Ready', 'Pods that are ready, of those wanted', (o) => {
+  return `${numberAt(o, 'status', 'readyReplicas')}/${numberAt(o, 'spec', 'replicas')}`;
+});
+
 const workloadStatus = object({ replicas: natural, readyReplicas: natural, observedGeneration: natural });
 
 const wideColumns = [
@@ -105,12 +111,10 @@ const deployment: Resource = {
     },
     ['spec'],
   ),
-  mergeKeys: { ...podMergeKeys('spec.template.spec'), 'status.conditions': 'type' },
+  mergeKeys: workloadMergeKeys,
   columns: [
     NAME_COLUMN,
-    column('Ready', 'Pods that are ready, of those wanted', (o) => {
-      return `${numberAt(o, 'status', 'readyReplicas')}/${numberAt(o, 'spec', 'replicas')}`;
-    }),
+    readyColumn,
     column('Up-to-date', 'Pods of the newest template', (o) => numberAt(o, 'status', 'updatedReplicas')),
     column('Available', 'Pods ready for long enough', (o) => numberAt(o, 'status', 'availableReplicas')),
     AGE_COLUMN,
@@ -148,7 +152,7 @@ const replicaSet: Resource = {
     },
     ['spec'],
   ),
-  mergeKeys: { ...podMergeKeys('spec.template.spec'), 'status.conditions': 'type' },
+  mergeKeys: workloadMergeKeys,
   columns: [
     NAME_COLUMN,
     column('Desired', 'Pods that are wanted', (o) => numberAt(o, 'spec', 'replicas')),
@@ -195,12 +199,10 @@ const statefulSet: Resource = {
     },
     ['spec'],
   ),
-  mergeKeys: { ...podMergeKeys('spec.template.spec'), 'status.conditions': 'type' },
+  mergeKeys: workloadMergeKeys,
   columns: [
     NAME_COLUMN,
-    column('Ready', 'Pods that are ready, of those wanted', (o) => {
-      return `${numberAt(o, 'status', 'readyReplicas')}/${numberAt(o, 'spec', 'replicas')}`;
-    }),
+    readyColumn,
     AGE_COLUMN,
     column('Containers', 'Of its pods', (o) => templateContainers(o, 'name'), { wide: true }),
     column('Images', 'Of those containers', (o) => templateContainers(o, 'image'), { wide: true }),
