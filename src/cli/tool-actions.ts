@@ -1,4 +1,5 @@
 /** What `weft tool …` does: the lab room's small programs, with their results as JSON on standard output. */
+import type { Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { httpLoad } from '../lab/http-load.ts';
 import { receiveTcp, sendTcp } from '../lab/tcp-throughput.ts';
@@ -49,19 +50,24 @@ export async function resolveName(name: string): Promise<void> {
   print(await lookup(name, { all: true, family: 4 }));
 }
 
-/** Each question from a port of its own, one after the other; one without an answer after a second is lost. */
+/**
+ * Each question from a port of its own, one after the other; one without an answer after a second is lost. The sockets
+ * stay open until the last answer: a port that the kernel gave twice would be the same flow, with the same endpoint.
+ */
 export async function udpAsk(host: string, port: number, text: string, count: number): Promise<void> {
   const { createSocket } = await import('node:dgram');
   const answers: Record<string, number> = {};
+  const sockets: Socket[] = [];
   for (let i = 0; i < count; i++) {
     const socket = createSocket('udp4');
+    sockets.push(socket);
     socket.on('error', () => {});
     socket.send(text, port, host);
     const timeout = AbortSignal.timeout(1000);
     const [reply] = await once(socket, 'message', { signal: timeout }).catch(() => ['(lost)']);
     answers[String(reply)] = (answers[String(reply)] ?? 0) + 1;
-    socket.close();
   }
+  for (const socket of sockets) socket.close();
   print(answers);
 }
 

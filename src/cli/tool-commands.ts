@@ -36,7 +36,7 @@ export function addToolCommands(program: Command): void {
     .argument('<host>')
     .argument('<port>', '', port)
     .argument('<text>')
-    .option('--count <count>', '', integer(1, 100_000), 1)
+    .option('--count <count>', '', integer(1, 1000), 1)
     .action(async (host: string, at: number, text: string, options) => {
       await (await import('./tool-actions.ts')).udpAsk(host, at, text, options.count);
     });
