@@ -14,6 +14,8 @@ import { endpointsOf } from './manifests.ts';
 import { noLab, ownHome, TestLab, until, without } from './test-lab.ts';
 
 const skip = noLab();
+/** One here; fragments-workers.slow.test.ts has the same with two. */
+const workers = (process.env.WEFT_WORKERS ??= '1');
 const script = (name: string) => fileURLToPath(new URL(`./${name}.js`, import.meta.url));
 
 interface Load {
@@ -88,20 +90,17 @@ subsets:
     ports: [{port: 5353, protocol: UDP}]
 `;
 
-for (const workers of [1, 2]) {
-  t.test(`${workers} workers`, { skip, timeout: 300_000 }, async (t) => {
-    if (workers === 1) ownHome();
-    process.env.WEFT_WORKERS = `${workers}`;
-    const lab = await TestLab.up({ name: `frag${workers}` });
-    const names = ipv6Obstacle(1280) ? ['web'] : ['web', 'web6'];
-    if (names.length > 1) lab.manifest('web6.yaml', WEB6);
-    for (const name of names) {
-      await until(`${name} is there`, 5000, async () => (await lab.serviceAddress(name)) !== '');
-      await ofOneFamily(t, lab, name);
-    }
-    await ofBothFamilies(t, lab);
-  });
-}
+t.test(`${workers} workers`, { skip, timeout: 300_000 }, async (t) => {
+  ownHome();
+  const lab = await TestLab.up({ name: 'frag' });
+  const names = ipv6Obstacle(1280) ? ['web'] : ['web', 'web6'];
+  if (names.length > 1) lab.manifest('web6.yaml', WEB6);
+  for (const name of names) {
+    await until(`${name} is there`, 5000, async () => (await lab.serviceAddress(name)) !== '');
+    await ofOneFamily(t, lab, name);
+  }
+  await ofBothFamilies(t, lab);
+});
 
 async function ofOneFamily(t: Test, lab: TestLab, name: string): Promise<void> {
   const service = await lab.serviceAddress(name);
@@ -191,7 +190,6 @@ t.test(
   'the way becomes smaller under a connection',
   { skip: skip || without('iperf3', 'ip', 'nft'), timeout: 200_000 },
   async (t) => {
-    process.env.WEFT_WORKERS = '1';
     const lab = await TestLab.up({ name: 'path', hosts: 2 });
     // A world behind the hosts' router.
     const [world, outside] = ['203.0.113.1', '203.0.113.2'];

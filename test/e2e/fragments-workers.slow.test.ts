@@ -1,0 +1,3 @@
+/** fragments.test.ts with two workers in each agent. */
+import './two-workers.ts';
+import './fragments.test.ts';
