@@ -13,7 +13,8 @@ import type { ApiRequest, User } from './request.ts';
 export const ADMINISTRATORS = 'system:masters';
 export const VIEWERS = 'weft:viewers';
 export const NODES = 'system:nodes';
-const NODE_PREFIX = 'system:node:';
+/** Before the name of a node in the name of its user. */
+export const NODE_PREFIX = 'system:node:';
 /** Where nodes keep their Leases. */
 export const LEASE_NAMESPACE = 'kube-node-lease';
 

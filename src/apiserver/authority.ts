@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import * as x509 from '@peculiar/x509';
+import { NODE_PREFIX, NODES } from './access.ts';
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const DAY_MS = 24 * 3600 * 1000;
@@ -67,6 +68,17 @@ export class Authority {
   client(user: string, groups: readonly string[]): Promise<Certified> {
     const subject = [...groups.map((group) => ({ O: [group] })), { CN: [user] }];
     return this.#issue(subject, [new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth])]);
+  }
+
+  /** For the agent of a node: it is known by this to the server, and the server's requests to the agent find it by it. */
+  node(name: string): Promise<Certified> {
+    return this.#issue(
+      [{ O: [NODES] }, { CN: [`${NODE_PREFIX}${name}`] }],
+      [
+        new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth, x509.ExtendedKeyUsage.serverAuth]),
+        new x509.SubjectAlternativeNameExtension([{ type: 'dns', value: name }]),
+      ],
+    );
   }
 
   async #issue(subject: x509.JsonName, extensions: x509.Extension[]): Promise<Certified> {

@@ -2,6 +2,16 @@
 import { type Command, Option } from 'commander';
 import { integer } from './numbers.ts';
 
+const DATA = '/var/lib/weft/apiserver';
+
+export interface KubeconfigOptions {
+  data: string;
+  node?: string;
+  user?: string;
+  group: string[];
+  server?: string;
+}
+
 export interface ApiServerOptions {
   data: string;
   store: 'lmdb' | 'etcd';
@@ -19,11 +29,7 @@ export function addApiServer(program: Command): void {
   program
     .command('apiserver')
     .description('a Kubernetes API that kubectl drives, kept in a folder or in etcd')
-    .option(
-      '--data <path>',
-      'folder of its certificates, and of its objects with --store lmdb',
-      '/var/lib/weft/apiserver',
-    )
+    .option('--data <path>', 'folder of its certificates, and of its objects with --store lmdb', DATA)
     .addOption(new Option('--store <kind>', 'where objects are kept').choices(['lmdb', 'etcd']).default('lmdb'))
     .option('--etcd-servers <urls...>', 'members of the etcd cluster, as in http://127.0.0.1:2379')
     .option('--etcd-ca <path>', "authority of the members' certificates (PEM)")
@@ -42,4 +48,22 @@ export function addApiServer(program: Command): void {
       '\nWrites DATA/admin.kubeconfig and DATA/viewer.kubeconfig, which only their owner can read.\n\nExamples:\n  weft apiserver --data /tmp/cluster\n  kubectl --kubeconfig /tmp/cluster/admin.kubeconfig get all -A\n  weft apiserver --store etcd --etcd-servers http://10.0.0.1:2379 http://10.0.0.2:2379',
     )
     .action(async (options: ApiServerOptions) => (await import('./apiserver-action.ts')).apiServer(options));
+}
+
+export function addKubeconfig(program: Command): void {
+  program
+    .command('kubeconfig')
+    .description("print a kubeconfig for a node or a user, signed by an API server's authority")
+    .option('--data <path>', "the API server's folder", DATA)
+    .addOption(new Option('--node <name>', 'for the agent of this node').conflicts(['user', 'group']))
+    .option('--user <name>', 'for this user')
+    .option('--group <names...>', "the user's groups: system:masters does everything, weft:viewers reads", [])
+    .option('--server <url>', "the server's address, where it is not the one that it listens on")
+    .addHelpText(
+      'after',
+      '\nNeither --node nor --user: the administrator.\n\nExamples:\n  weft kubeconfig --data /tmp/cluster --node hosta > hosta.kubeconfig\n  weft kubeconfig --data /tmp/cluster --user jane --group weft:viewers\n  weft kubeconfig --server https://10.0.0.1:6443',
+    )
+    .action(async (options: KubeconfigOptions) => {
+      console.log((await (await import('./kubeconfig-action.ts')).printedKubeconfig(options)).trimEnd());
+    });
 }

@@ -4,7 +4,7 @@
  */
 import { Command, Option } from 'commander';
 import { addAgentCommands } from './agent-commands.ts';
-import { addApiServer } from './apiserver-commands.ts';
+import { addApiServer, addKubeconfig } from './apiserver-commands.ts';
 import { addBench } from './bench-command.ts';
 import { addDnsCommands } from './dns-commands.ts';
 import { addLabCommands } from './lab-commands.ts';
@@ -28,6 +28,7 @@ export function buildProgram(): Command {
   addLabCommands(program);
   addAgentCommands(program);
   addApiServer(program);
+  addKubeconfig(program);
   addDnsCommands(program);
   addServicesCommand(program);
   addDemo(program);

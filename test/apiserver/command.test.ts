@@ -1,16 +1,21 @@
 /** `weft apiserver` as people start it: it serves, its files are private, a restart keeps what was made. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync, statSync } from 'node:fs';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import { parse } from 'yaml';
+import { Authority } from '../../src/apiserver/authority.ts';
 import { configMap } from './test-server.ts';
 
 const main = fileURLToPath(
   new URL(`../../src/cli/main${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url),
 );
+
+const run = promisify(execFile);
 
 interface Ended {
   code: number | null;
@@ -77,6 +82,43 @@ t.test('serves, ends on SIGTERM, begins again where it was', async (t) => {
   t.match(await ask(admin, 'GET', `${maps}/kept`), { code: 200, text: /"kept"/ });
   second.child.kill('SIGTERM');
   t.equal((await second.ended).code, 0);
+});
+
+t.test('kubeconfigs for nodes and users', async (t) => {
+  const data = join(t.testdir(), 'data');
+  const print = async (...words: string[]): Promise<string> => {
+    const { stdout } = await run(process.execPath, [...process.execArgv, main, 'kubeconfig', '--data', data, ...words]);
+    const path = join(t.testdirName, `${words.join('-').replace(/\W+/g, '-')}.kubeconfig`);
+    writeFileSync(path, stdout);
+    return path;
+  };
+  await t.rejects(print('--node', 'hosta'), /holds no certificate authority: weft apiserver --data/);
+  const server = start(t, ['--data', data, '--port', '0']);
+  await server.says;
+  const nodes = '/api/v1/nodes';
+  const node = (name: string) => ({ apiVersion: 'v1', kind: 'Node', metadata: { name } });
+  const hosta = await print('--node', 'hosta');
+  t.equal((await ask(hosta, 'POST', nodes, node('hosta'))).code, 201, 'a node makes itself');
+  t.equal((await ask(hosta, 'POST', nodes, node('hostb'))).code, 403, 'and no other');
+  const jane = await print('--user', 'jane', '--group', 'weft:viewers');
+  t.equal((await ask(jane, 'GET', nodes)).code, 200);
+  t.match(await ask(jane, 'DELETE', `${nodes}/hosta`), { code: 403, text: /jane/ });
+  t.equal((await ask(await print(), 'DELETE', `${nodes}/hosta`)).code, 200, 'who says nothing is the administrator');
+  t.match(readFileSync(await print('--server', 'https://api.example:1'), 'utf8'), /server: https:\/\/api\.example:1\n/);
+  await t.rejects(print('--user', 'jane'), /--user needs --group/);
+  await t.rejects(print('--node', 'a', '--user', 'b', '--group', 'c'), /cannot be used with/);
+  server.child.kill('SIGTERM');
+  t.equal((await server.ended).code, 0);
+});
+
+t.test("a node's certificate serves under its name", async (t) => {
+  const authority = await Authority.open(join(t.testdir(), 'pki'));
+  const { certificate } = await authority.node('hosta');
+  const read = new X509Certificate(certificate);
+  t.match(read.subject, /O=system:nodes\nCN=system:node:hosta/);
+  t.equal(read.subjectAltName, 'DNS:hosta');
+  t.same(read.keyUsage, ['1.3.6.1.5.5.7.3.2', '1.3.6.1.5.5.7.3.1'], 'client and server');
+  t.ok(read.verify(new X509Certificate(authority.certificate).publicKey));
 });
 
 t.test('plain http is for loopback, etcd needs its members', async (t) => {
