@@ -17,6 +17,7 @@
         "src/merge.cc",
         "src/netns.cc",
         "src/probe.cc",
+        "src/pty.cc",
         "src/receive.cc",
         "src/segment.cc",
         "src/send_queue.cc",

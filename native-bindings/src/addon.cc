@@ -13,6 +13,7 @@
 #include "frame.h"
 #include "memory.h"
 #include "probe.h"
+#include "pty.h"
 #include "stats.h"
 #include "tun.h"
 #include "udp.h"
@@ -166,6 +167,43 @@ void closeFd(const Napi::CallbackInfo& info) {
   }
 }
 
+bool readWindowSize(const Napi::CallbackInfo& info, const Napi::Object& options, WindowSize& size) {
+  double columns, rows;
+  if (!requireNumber(info.Env(), options, "columns", 1, UINT16_MAX, columns)) return false;
+  if (!requireNumber(info.Env(), options, "rows", 1, UINT16_MAX, rows)) return false;
+  size.columns = static_cast<uint16_t>(columns);
+  size.rows = static_cast<uint16_t>(rows);
+  return true;
+}
+
+Napi::Value openPseudoTerminal(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Napi::Object options;
+  WindowSize size;
+  if (!requireOptions(info, "openPty", options) || !readWindowSize(info, options, size)) return env.Undefined();
+  Pty pty;
+  if (SystemError error = openPty(size, pty)) {
+    throwSystemError(env, error);
+    return env.Undefined();
+  }
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("controller", pty.controller);
+  result.Set("terminal", pty.terminal);
+  return result;
+}
+
+void resizePseudoTerminal(const Napi::CallbackInfo& info) {
+  int32_t controller;
+  if (!requireDescriptor(info, controller)) return;
+  if (info.Length() < 2 || !info[1].IsObject()) {
+    Napi::TypeError::New(info.Env(), "resizePty: expected a window's size").ThrowAsJavaScriptException();
+    return;
+  }
+  WindowSize size;
+  if (!readWindowSize(info, info[1].As<Napi::Object>(), size)) return;
+  if (SystemError error = resizePty(controller, size)) throwSystemError(info.Env(), error);
+}
+
 // The optional fifth argument names a variant, so that tests reach all of them.
 Napi::Value checksum(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
@@ -204,6 +242,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("sendFrame", Napi::Function::New<sendOneFrame>(env, "sendFrame"));
   exports.Set("openWaker", Napi::Function::New<openWaker>(env, "openWaker"));
   exports.Set("wake", Napi::Function::New<wake>(env, "wake"));
+  exports.Set("openPty", Napi::Function::New<openPseudoTerminal>(env, "openPty"));
+  exports.Set("resizePty", Napi::Function::New<resizePseudoTerminal>(env, "resizePty"));
   exports.Set("closeFd", Napi::Function::New<closeFd>(env, "closeFd"));
   exports.Set("adviseHugePages", Napi::Function::New<adviseHugePages>(env, "adviseHugePages"));
   exports.Set("checksum", Napi::Function::New<checksum>(env, "checksum"));

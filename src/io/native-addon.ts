@@ -133,6 +133,19 @@ export interface NativeEngine {
   close(): void;
 }
 
+export interface WindowSize {
+  /** In characters, each from 1 to 65535. */
+  readonly columns: number;
+  readonly rows: number;
+}
+
+export interface Pty {
+  /** Our end, which does not block. */
+  readonly controller: number;
+  /** The end that a command runs on. Both are the caller's to close. */
+  readonly terminal: number;
+}
+
 export interface NativeAddon {
   openTun(options: TunOptions): TunDevice;
   openUdp(options: UdpOptions): UdpSocket;
@@ -148,6 +161,10 @@ export interface NativeAddon {
    * device is gone or takes none.
    */
   sendFrame(device: string, frame: Uint8Array): void;
+  /** A pseudo-terminal (pty(7)). */
+  openPty(size: WindowSize): Pty;
+  /** By our end; what runs on the terminal is told by SIGWINCH. */
+  resizePty(controller: number, size: WindowSize): void;
   openWaker(): number;
   /** From any thread. */
   wake(fd: number): void;
