@@ -4,6 +4,8 @@ import type { TLSSocket } from 'node:tls';
 import { authorize } from './access.ts';
 import { ApiError } from './api-error.ts';
 import { timestamp } from './api-object.ts';
+import { allControllers, type ControllerSettings } from './controllers/controller-list.ts';
+import { ControllerSet } from './controllers/controller-set.ts';
 import { ObjectStore } from './object-store.ts';
 import type { User } from './request.ts';
 import { ResourceHandler } from './resource-handler.ts';
@@ -26,6 +28,8 @@ export interface ApiServiceOptions {
   authenticate(request: IncomingMessage, socket: TLSSocket | undefined): User;
   version: string;
   log(message: string): void;
+  /** What makes objects so; false: nobody, they are only kept. */
+  controllers?: ControllerSettings | false;
 }
 
 export class ApiService {
@@ -34,6 +38,7 @@ export class ApiService {
   readonly #store: Store;
   readonly #cache: WatchCache;
   readonly #server: ApiServer;
+  readonly #controllers: ControllerSet | undefined;
   readonly #compaction: NodeJS.Timeout;
 
   private constructor(parts: {
@@ -42,12 +47,14 @@ export class ApiService {
     store: Store;
     cache: WatchCache;
     server: ApiServer;
+    controllers: ControllerSet | undefined;
   }) {
     this.port = parts.port;
     this.objects = parts.objects;
     this.#store = parts.store;
     this.#cache = parts.cache;
     this.#server = parts.server;
+    this.#controllers = parts.controllers;
     let earlier: number | undefined;
     this.#compaction = setInterval(async () => {
       try {
@@ -61,7 +68,7 @@ export class ApiService {
   }
 
   static async start(options: ApiServiceOptions): Promise<ApiService> {
-    const { store, tls, authenticate, version, log } = options;
+    const { store, tls, authenticate, version, log, controllers: settings = {} } = options;
     const table = new ResourceTable();
     const objects = new ObjectStore(store, table);
     const cache = new WatchCache(store);
@@ -75,12 +82,18 @@ export class ApiService {
       );
     const server = new ApiServer({ tls, authenticate, authorize, version, table, handler, ready, log });
     const port = await server.listen(options.host, options.port);
-    return new ApiService({ port, objects, store, cache, server });
+    const controllers = settings
+      ? new ControllerSet({ objects, cache, table, log, ...settings }, allControllers(settings))
+      : undefined;
+    // Another server may hold their lease: requests are answered meanwhile.
+    void controllers?.start();
+    return new ApiService({ port, objects, store, cache, server, controllers });
   }
 
   /** The store is the caller's to close. */
   async close(): Promise<void> {
     clearInterval(this.#compaction);
+    await this.#controllers?.stop();
     this.#cache.close();
     await this.#server.close();
   }

@@ -30,6 +30,13 @@ export class ResourceTable {
     return this.#all.get(`${group}/${version}/${plural}`);
   }
 
+  /** One that is always there. Throws where it is not: that is a mistake of ours. */
+  known(group: string, version: string, plural: string): Resource {
+    const resource = this.find(group, version, plural);
+    if (!resource) throw new Error(`no kind ${plural} in ${group || 'core'}/${version}`);
+    return resource;
+  }
+
   /** What is wrong with an object of a kind by its schema. Compiled once a kind. */
   check(resource: Resource): SchemaCheck {
     let check = this.#checks.get(resource.schema);

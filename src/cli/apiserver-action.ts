@@ -38,6 +38,7 @@ export async function apiServer(options: ApiServerOptions): Promise<void> {
     authenticate: (request, socket) => authenticator.userOf(request, socket),
     version: weftVersion(),
     log: (message) => console.error(`weft apiserver: ${message}`),
+    controllers: { alone: options.store === 'lmdb' },
   });
   const address = bind.includes(':') ? `[${bind}]` : bind;
   const server = `${plainHttp ? 'http' : 'https'}://${address}:${service.port}`;

@@ -93,6 +93,7 @@ t.test('certificates of our own authority say who somebody is', async (t) => {
     tls: { key: own.key, certificate: own.certificate, clientCa: again.certificate },
     authenticate: (request, socket) => authenticator.userOf(request, socket),
     version: 'test',
+    controllers: false,
     log: () => {},
   });
   t.teardown(async () => {

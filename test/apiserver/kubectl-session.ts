@@ -45,6 +45,7 @@ export async function tryKubectls(t: Test, kubectls: readonly Kubectl[]): Promis
     tls: { key, certificate, clientCa: authority.certificate },
     authenticate: (request, socket) => authenticator.userOf(request, socket),
     version: 'test',
+    controllers: false,
     log: (message) => t.comment(message),
   });
   t.teardown(async () => {

@@ -4,6 +4,7 @@ import type { Test } from 'tap';
 import { ADMINISTRATORS, Authenticator, NODES, VIEWERS } from '../../src/apiserver/access.ts';
 import type { ApiObject } from '../../src/apiserver/api-object.ts';
 import { ApiService } from '../../src/apiserver/api-service.ts';
+import type { ControllerSettings } from '../../src/apiserver/controllers/controller-list.ts';
 import { LmdbStore } from '../../src/apiserver/store/lmdb-store.ts';
 
 export interface Answer {
@@ -21,8 +22,8 @@ export class TestServer {
     this.log = log;
   }
 
-  /** Ends with the test. */
-  static async start(t: Test): Promise<TestServer> {
+  /** Ends with the test. Without controllers, unless it says which: objects stay as they were written. */
+  static async start(t: Test, controllers: ControllerSettings | false = false): Promise<TestServer> {
     const store = LmdbStore.open({ path: join(t.testdir(), 'store') });
     const log: string[] = [];
     const authenticator = new Authenticator([
@@ -38,6 +39,7 @@ export class TestServer {
       authenticate: (request, socket) => authenticator.userOf(request, socket),
       version: 'test',
       log: (message) => log.push(message),
+      controllers,
     });
     t.teardown(async () => {
       await service.close();

@@ -1,0 +1,14 @@
+/** All controllers there are, with their settings: the one place that names them. */
+import type { Clock } from './clock.ts';
+import type { ControllerFactory } from './controller-set.ts';
+
+export interface ControllerSettings {
+  /** The system's, if nothing else is said. */
+  clock?: Clock;
+  /** No other process can be at the store: nobody has to be waited for. */
+  alone?: boolean;
+}
+
+export function allControllers(_settings: ControllerSettings): ControllerFactory[] {
+  return [];
+}

@@ -1,0 +1,138 @@
+/**
+ * All objects of a kind as a controller has them at hand (client-go's shared informer): listed once, then followed by
+ * the watch cache. What it gives out is shared: nobody may change it. It may lag behind what was just written.
+ */
+import type { ApiObject } from '../api-object.ts';
+import type { ObjectStore } from '../object-store.ts';
+import type { Resource } from '../resource.ts';
+import type { WatchCache } from '../watch-cache.ts';
+
+/** An object came (no before), changed, or went (no after). */
+export type ChangeListener = (before: ApiObject | undefined, after: ApiObject | undefined) => void;
+
+export interface InformerParts {
+  objects: ObjectStore;
+  cache: WatchCache;
+  log?: ((message: string) => void) | undefined;
+}
+
+/** A list that failed, or a watch that was lost, is tried again after so long. */
+const AGAIN_MS = 200;
+
+export class Informer {
+  readonly resource: Resource;
+  readonly #parts: InformerParts;
+  readonly #namespace: string | undefined;
+  readonly #objects = new Map<string, Map<string, ApiObject>>();
+  readonly #listeners: ChangeListener[] = [];
+  #subscription: { close(): void } | undefined;
+  #started: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #resolveStart: () => void = () => {};
+  #closed = false;
+
+  /** `namespace`: of this one alone. */
+  constructor(parts: InformerParts, resource: Resource, namespace?: string) {
+    this.resource = resource;
+    this.#parts = parts;
+    this.#namespace = namespace;
+  }
+
+  /** Resolves when everything was listed and told, or it was closed. A store that is away is waited for. */
+  start(): Promise<void> {
+    this.#started ??= new Promise((resolve) => {
+      this.#resolveStart = resolve;
+      void this.#follow();
+    });
+    return this.#started;
+  }
+
+  get(namespace: string | undefined, name: string): ApiObject | undefined {
+    return this.#objects.get(namespace ?? '')?.get(name);
+  }
+
+  *list(namespace?: string): Iterable<ApiObject> {
+    if (namespace !== undefined) yield* this.#objects.get(namespace)?.values() ?? [];
+    else for (const objects of this.#objects.values()) yield* objects.values();
+  }
+
+  /** Listeners are called in the order in which they came. */
+  onChange(listener: ChangeListener): void {
+    this.#listeners.push(listener);
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#subscription?.close();
+    this.#resolveStart();
+  }
+
+  async #follow(): Promise<void> {
+    const { objects, cache } = this.#parts;
+    try {
+      const page = await objects.list(this.resource, { namespace: this.#namespace });
+      if (this.#closed) return;
+      this.#replace(page.items);
+      this.#subscription = cache.subscribe({
+        resource: this.resource,
+        namespace: this.#namespace,
+        matches: () => true,
+        after: Number(page.resourceVersion),
+        onEvent: ({ type, object }) => this.#set(object, type !== 'DELETED'),
+        onEnd: () => this.#followSoon(),
+      });
+      this.#resolveStart();
+    } catch {
+      this.#followSoon();
+    }
+  }
+
+  #followSoon(): void {
+    if (this.#closed) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#follow(), AGAIN_MS);
+    this.#timer.unref();
+  }
+
+  /** After a gap: what is not in the list has gone, whatever was missed. */
+  #replace(items: readonly ApiObject[]): void {
+    const listed = new Set(items.map(({ metadata }) => metadata.uid));
+    for (const object of [...this.list()]) {
+      if (!listed.has(object.metadata.uid)) this.#set(object, false);
+    }
+    for (const object of items) this.#set(object, true);
+  }
+
+  #set(object: ApiObject, stays: boolean): void {
+    const { namespace = '', name, resourceVersion } = object.metadata;
+    let within = this.#objects.get(namespace);
+    const before = within?.get(name);
+    if (!stays) {
+      if (!before) return;
+      within?.delete(name);
+      if (within?.size === 0) this.#objects.delete(namespace);
+      this.#tell(before, undefined);
+      return;
+    }
+    if (before?.metadata.resourceVersion === resourceVersion) return;
+    if (!within) {
+      within = new Map();
+      this.#objects.set(namespace, within);
+    }
+    within.set(name, object);
+    this.#tell(before, object);
+  }
+
+  #tell(before: ApiObject | undefined, after: ApiObject | undefined): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(before, after);
+      } catch (error) {
+        // One that cannot read an object must not keep the others from it.
+        const { namespace, name } = (after ?? before)?.metadata ?? {};
+        this.#parts.log?.(`${this.resource.kind} ${namespace ? `${namespace}/` : ''}${name}: ${String(error)}`);
+      }
+    }
+  }
+}
