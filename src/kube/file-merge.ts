@@ -4,20 +4,23 @@
  * with one name are reported with both places, and the first, in the order of the files, is in force.
  */
 import type { Manifest, ManifestObject } from './manifest.ts';
-import { type KubeObject, type ObjectSet, objectSet, objectTitle } from './objects.ts';
+import { type KubeObject, type NamedObject, objectTitle } from './objects.ts';
 import { compareProblems, type Problem } from './problem.ts';
 
 /** One file as last read. */
-export interface FileState {
+export interface FileState<T extends NamedObject = KubeObject> {
   /** What stands in it now and is good. */
-  fresh: readonly ManifestObject[];
+  fresh: readonly ManifestObject<T>[];
   /** Last good versions of what has become bad. */
-  retained: readonly ManifestObject[];
+  retained: readonly ManifestObject<T>[];
   problems: readonly Problem[];
 }
 
 /** A file that has been read anew. */
-export function nextFileState(previous: FileState | undefined, manifest: Manifest): FileState {
+export function nextFileState<T extends NamedObject>(
+  previous: FileState<T> | undefined,
+  manifest: Manifest<T>,
+): FileState<T> {
   const fresh = new Set(manifest.objects.map((m) => objectTitle(m.object)));
   const refused = new Set(manifest.refused);
   const retained = [...(previous?.fresh ?? []), ...(previous?.retained ?? [])].filter(({ object }) => {
@@ -28,41 +31,39 @@ export function nextFileState(previous: FileState | undefined, manifest: Manifes
 }
 
 /** A file that can no longer be read: everything it held stays. */
-export function unreadableFile(previous: FileState | undefined, problem: Problem): FileState {
+export function unreadableFile<T extends NamedObject>(
+  previous: FileState<T> | undefined,
+  problem: Problem,
+): FileState<T> {
   return nextFileState(previous, { objects: [], problems: [problem], refused: [], complete: false });
 }
 
-export interface Merged {
-  objects: ObjectSet;
+export interface Merged<T extends NamedObject = KubeObject> {
+  /** By title. */
+  objects: ReadonlyMap<string, ManifestObject<T>>;
   problems: readonly Problem[];
 }
 
 /** `files` in the order in which the first of two equals wins. */
-export function mergeFiles(files: readonly FileState[]): Merged {
-  const inForce = new Map<string, KubeObject>();
-  const places = new Map<string, string>();
+export function mergeFiles<T extends NamedObject>(files: readonly FileState<T>[]): Merged<T> {
+  const inForce = new Map<string, ManifestObject<T>>();
   const problems: Problem[] = [];
   for (const file of files) {
-    for (const { object, place } of file.fresh) {
-      const title = objectTitle(object);
-      const first = places.get(title);
-      if (first === undefined) {
-        inForce.set(title, object);
-        places.set(title, place);
-      } else {
-        const message = `${title}: stands already at ${first}: this one is ignored`;
-        problems.push({ place, message, severity: 'error' });
+    for (const found of file.fresh) {
+      const title = objectTitle(found.object);
+      const first = inForce.get(title);
+      if (first === undefined) inForce.set(title, found);
+      else {
+        const message = `${title}: stands already at ${first.place}: this one is ignored`;
+        problems.push({ place: found.place, message, severity: 'error' });
       }
     }
   }
   // After all that is fresh: an object that moved to another file is not held back by its old one.
   for (const file of files) {
-    for (const { object, place } of file.retained) {
-      const title = objectTitle(object);
-      if (!places.has(title)) {
-        inForce.set(title, object);
-        places.set(title, place);
-      }
+    for (const found of file.retained) {
+      const title = objectTitle(found.object);
+      if (!inForce.has(title)) inForce.set(title, found);
     }
   }
   const ignored = new Set<string>();
@@ -72,5 +73,5 @@ export function mergeFiles(files: readonly FileState[]): Merged {
     if (problem.severity === 'warning') ignored.add(problem.message);
     problems.push(problem);
   }
-  return { objects: objectSet(inForce.values(), places), problems: problems.sort(compareProblems) };
+  return { objects: inForce, problems: problems.sort(compareProblems) };
 }

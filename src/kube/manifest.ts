@@ -3,18 +3,36 @@
  * comments, JSON too. Bad text or a bad object never takes down the others of the file.
  */
 import { type Document, isMap, isNode, isSeq, LineCounter, parseAllDocuments } from 'yaml';
-import { type KubeObject, objectTitle } from './objects.ts';
+import { type KubeObject, type NamedObject, objectTitle } from './objects.ts';
 import type { Problem } from './problem.ts';
-import { type FieldPath, formatPath, isKnownKind, validate } from './validate.ts';
+import { type FieldPath, formatPath, isKnownKind, type Violation, validate } from './validate.ts';
 
-export interface ManifestObject {
-  object: KubeObject;
+export interface ManifestObject<T extends NamedObject = KubeObject> {
+  object: T;
   /** `file.yaml:12`. */
   place: string;
 }
 
-export interface Manifest {
-  objects: readonly ManifestObject[];
+/** What a reader of manifests knows of kinds. */
+export interface ManifestKinds<T extends NamedObject> {
+  isKnown(apiVersion: string, kind: string): boolean;
+  isNamespaced(apiVersion: string, kind: string): boolean;
+  /** What is wrong with a value of a known kind, or the object that it is. */
+  read(value: Record<string, unknown>): Violation[] | T;
+}
+
+/** The kinds that the network reads. */
+export const NETWORK_KINDS: ManifestKinds<KubeObject> = {
+  isKnown: isKnownKind,
+  isNamespaced: (_, kind) => kind !== 'Node',
+  read: (value) => {
+    const violations = validate(value.kind as KubeObject['kind'], value);
+    return violations.length > 0 ? violations : (value as unknown as KubeObject);
+  },
+};
+
+export interface Manifest<T extends NamedObject = KubeObject> {
+  objects: readonly ManifestObject<T>[];
   problems: readonly Problem[];
   /** Titles (`Service default/web`) of objects that were recognised and refused. */
   refused: readonly string[];
@@ -23,9 +41,10 @@ export interface Manifest {
 }
 
 interface Reading {
+  kinds: ManifestKinds<NamedObject>;
   file: string;
   lines: LineCounter;
-  objects: ManifestObject[];
+  objects: ManifestObject<NamedObject>[];
   problems: Problem[];
   refused: string[];
   complete: boolean;
@@ -35,9 +54,16 @@ interface Reading {
 
 type Json = Record<string, unknown>;
 
-export function parseManifest(text: string, file: string): Manifest {
+export function parseManifest(text: string, file: string): Manifest;
+export function parseManifest<T extends NamedObject>(text: string, file: string, kinds: ManifestKinds<T>): Manifest<T>;
+export function parseManifest(
+  text: string,
+  file: string,
+  kinds: ManifestKinds<NamedObject> = NETWORK_KINDS,
+): Manifest<NamedObject> {
   const lines = new LineCounter();
   const r: Reading = {
+    kinds,
     file,
     lines,
     objects: [],
@@ -89,7 +115,7 @@ function readValue(r: Reading, document: Document, value: unknown, path: FieldPa
   const { apiVersion, kind } = value;
   if (typeof kind !== 'string' || typeof apiVersion !== 'string') {
     fail(r, place, `${typeof kind === 'string' ? 'apiVersion' : 'kind'}: is required and must be a string`);
-  } else if ((apiVersion === 'v1' && kind === 'List') || isKnownKind(apiVersion, kind.replace(/List$/, ''))) {
+  } else if ((apiVersion === 'v1' && kind === 'List') || r.kinds.isKnown(apiVersion, kind.replace(/List$/, ''))) {
     if (kind.endsWith('List')) readList(r, document, value, path, kind.slice(0, -'List'.length));
     else readObject(r, document, value, path, place);
   } else if (!r.ignored.has(`${apiVersion} ${kind}`)) {
@@ -118,15 +144,17 @@ function readList(r: Reading, document: Document, list: Json, path: FieldPath, i
 }
 
 function readObject(r: Reading, document: Document, value: Json, path: FieldPath, place: string): void {
-  const kind = value.kind as KubeObject['kind'];
+  const kind = String(value.kind);
   const metadata = value.metadata;
-  if (isObject(metadata) && kind !== 'Node' && (metadata.namespace === undefined || metadata.namespace === '')) {
-    metadata.namespace = 'default';
+  if (isObject(metadata)) {
+    const namespaced = r.kinds.isNamespaced(String(value.apiVersion), kind);
+    if (!namespaced) delete metadata.namespace;
+    else if (metadata.namespace === undefined || metadata.namespace === '') metadata.namespace = 'default';
   }
-  const violations = validate(kind, value);
-  const title = titleOf(kind, metadata);
-  if (violations.length > 0) {
-    for (const v of violations) {
+  const read = r.kinds.read(value);
+  if (Array.isArray(read)) {
+    const title = titleOf(kind, metadata);
+    for (const v of read) {
       const where = placeOf(r, document, [...path, ...v.path]);
       const message = `${title ?? kind}: ${formatPath(v.path)}: ${v.message}`;
       r.problems.push({ place: where, message, severity: 'error' });
@@ -135,21 +163,23 @@ function readObject(r: Reading, document: Document, value: Json, path: FieldPath
     else r.complete = false;
     return;
   }
-  const object = value as unknown as KubeObject;
-  const known = r.titles.get(objectTitle(object));
+  const title = objectTitle(read);
+  const known = r.titles.get(title);
   if (known) {
-    const message = `${objectTitle(object)}: stands already at ${known}: this one is ignored`;
+    const message = `${title}: stands already at ${known}: this one is ignored`;
     r.problems.push({ place, message, severity: 'error' });
     return;
   }
-  r.titles.set(objectTitle(object), place);
-  r.objects.push({ object, place });
+  r.titles.set(title, place);
+  r.objects.push({ object: read, place });
 }
 
 /** As objectTitle, of something that may be no object. */
 function titleOf(kind: string, metadata: unknown): string | undefined {
   if (!isObject(metadata) || typeof metadata.name !== 'string') return undefined;
-  return kind === 'Node' ? `Node ${metadata.name}` : `${kind} ${String(metadata.namespace)}/${metadata.name}`;
+  return metadata.namespace === undefined
+    ? `${kind} ${metadata.name}`
+    : `${kind} ${String(metadata.namespace)}/${metadata.name}`;
 }
 
 /** `file:line` of the node at a path, or of the nearest one above that stands in the text. */

@@ -65,13 +65,20 @@ export interface ObjectSet {
   places?: ReadonlyMap<string, string>;
 }
 
-/** `name` of a node, `namespace/name` of the others: the key in ObjectSet. */
-export function objectKey(object: KubeObject): string {
-  return object.kind === 'Node' ? object.metadata.name : `${object.metadata.namespace}/${object.metadata.name}`;
+/** What every object says of itself, whatever its kind. */
+export interface NamedObject {
+  apiVersion: string;
+  kind: string;
+  metadata: { name: string; namespace?: string };
+}
+
+/** `name` of a node, `namespace/name` of what stands in a namespace: the key in ObjectSet. */
+export function objectKey({ metadata }: NamedObject): string {
+  return metadata.namespace === undefined ? metadata.name : `${metadata.namespace}/${metadata.name}`;
 }
 
 /** `Service default/web`, as messages name it. */
-export function objectTitle(object: KubeObject): string {
+export function objectTitle(object: NamedObject): string {
   return `${object.kind} ${objectKey(object)}`;
 }
 

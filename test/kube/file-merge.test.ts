@@ -10,7 +10,12 @@ const node = (name: string, podCidr: string) =>
 const read = (previous: FileState | undefined, text: string, file = 'a.yaml') =>
   nextFileState(previous, parseManifest(text, file));
 const cidrs = (...files: FileState[]) =>
-  Object.fromEntries([...mergeFiles(files).objects.nodes].map(([name, n]) => [name, n.spec?.podCIDR]));
+  Object.fromEntries(
+    [...mergeFiles(files).objects.values()].map(({ object }) => [
+      object.metadata.name,
+      object.kind === 'Node' ? object.spec?.podCIDR : undefined,
+    ]),
+  );
 
 t.test('the last good version stays in force', async (t) => {
   let file = read(undefined, `${node('a', '10.1.0.0/24')}---\n${node('b', '10.2.0.0/24')}`);
