@@ -19,7 +19,7 @@ RUN node_modules/.bin/tsc -b && chmod +x dist/src/cli/main.js
 RUN mkdir -p /weft/native-bindings/build/Release /weft/dist \
   && npm ls --omit=dev --all --parseable | sed -n 's#^/src/##p' | xargs -I{} cp -R --parents {} /weft/ \
   && find /weft/node_modules \( -name '*.o' -o -name '*.d' -o -name obj.target \) -prune -exec rm -rf {} + \
-  && cp native-bindings/build/Release/weft_native.node /weft/native-bindings/build/Release/ \
+  && cp native-bindings/build/Release/weft_native.node native-bindings/build/Release/weft_container /weft/native-bindings/build/Release/ \
   && cp -R dist/src /weft/dist/ \
   && cp package.json /weft/
 

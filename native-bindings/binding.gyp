@@ -1,4 +1,5 @@
-# Builds weft_native.node: everything the packet path needs from the kernel, and nothing that decides about packets.
+# Builds weft_native.node: everything the packet path needs from the kernel, and nothing that decides about packets;
+# and weft_container, the program beside every container.
 {
   "targets": [
     {
@@ -31,6 +32,17 @@
       "cflags": ["-O3", "-Wall", "-Wextra", "-fvisibility=hidden"],
       "cflags_cc!": ["-std=gnu++20"],
       "cflags_cc": ["-std=gnu++17", "-fno-exceptions"]
+    },
+    {
+      "target_name": "weft_container",
+      "type": "executable",
+      "sources": ["src/container.cc", "src/container_log.cc"],
+      "defines": ["_GNU_SOURCE"],
+      "cflags": ["-Wall", "-Wextra"],
+      "cflags_cc!": ["-std=gnu++20"],
+      "cflags_cc": ["-std=gnu++17", "-fno-exceptions", "-fno-rtti"],
+      "ldflags!": ["-rdynamic"],
+      "ldflags": ["-Wl,--as-needed"]
     }
   ]
 }

@@ -27,6 +27,8 @@ export function objectRules(object: KubeObject): Violation[] {
       return endpointsRules(object);
     case 'EndpointSlice':
       return endpointSliceRules(object);
+    case 'ConfigMap':
+      return [];
   }
 }
 

@@ -51,7 +51,13 @@ export interface EndpointSlice extends Omit<discovery.EndpointSlice, 'metadata' 
   endpoints?: readonly discovery.Endpoint[];
 }
 
-export type KubeObject = Node | Pod | Service | Endpoints | EndpointSlice;
+export interface ConfigMap extends Omit<core.ConfigMap, 'metadata'> {
+  apiVersion: 'v1';
+  kind: 'ConfigMap';
+  metadata: NamespacedMeta;
+}
+
+export type KubeObject = Node | Pod | Service | Endpoints | EndpointSlice | ConfigMap;
 export type KubeKind = KubeObject['kind'];
 
 /** All objects in force. Nodes by name, the others by `namespace/name`. */
@@ -61,6 +67,7 @@ export interface ObjectSet {
   services: ReadonlyMap<string, Service>;
   endpoints: ReadonlyMap<string, Endpoints>;
   endpointSlices: ReadonlyMap<string, EndpointSlice>;
+  configMaps: ReadonlyMap<string, ConfigMap>;
   /** Where each object was written (`file.yaml:12`), by objectTitle; for the problems found later. */
   places?: ReadonlyMap<string, string>;
 }
@@ -89,14 +96,16 @@ export function objectSet(objects: Iterable<KubeObject>, places?: ReadonlyMap<st
   const services = new Map<string, Service>();
   const endpoints = new Map<string, Endpoints>();
   const endpointSlices = new Map<string, EndpointSlice>();
+  const configMaps = new Map<string, ConfigMap>();
   for (const object of objects) {
     const key = objectKey(object);
     if (object.kind === 'Node') nodes.set(key, object);
     else if (object.kind === 'Pod') pods.set(key, object);
     else if (object.kind === 'Service') services.set(key, object);
     else if (object.kind === 'Endpoints') endpoints.set(key, object);
-    else endpointSlices.set(key, object);
+    else if (object.kind === 'EndpointSlice') endpointSlices.set(key, object);
+    else configMaps.set(key, object);
   }
-  const set = { nodes, pods, services, endpoints, endpointSlices };
+  const set = { nodes, pods, services, endpoints, endpointSlices, configMaps };
   return places ? { ...set, places } : set;
 }

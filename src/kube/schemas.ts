@@ -56,6 +56,46 @@ const node = object(
   ['metadata'],
 );
 
+const count = (minimum: number): SchemaObject => ({ type: 'integer', minimum });
+const httpGet = object(
+  {
+    path: string,
+    host: string,
+    scheme: oneOf('HTTP', 'HTTPS'),
+    port: targetPort,
+    httpHeaders: list(object({ name: string, value: string }, ['name'])),
+  },
+  ['port'],
+);
+const exec = object({ command: list(string) });
+const probe = object({
+  exec,
+  httpGet,
+  tcpSocket: object({ host: string, port: targetPort }, ['port']),
+  grpc: object({ port: portNumber, service: string }, ['port']),
+  initialDelaySeconds: count(0),
+  periodSeconds: count(0),
+  timeoutSeconds: count(0),
+  successThreshold: count(0),
+  failureThreshold: count(0),
+});
+const hook = object({ exec, httpGet, sleep: object({ seconds: count(0) }, ['seconds']) });
+
+const reference = { name: string, optional: boolean };
+const keyReference = object({ ...reference, key: string }, ['key']);
+const valueFrom = object({
+  fieldRef: object({ fieldPath: string }, ['fieldPath']),
+  resourceFieldRef: object({ containerName: string, resource: string }, ['resource']),
+  configMapKeyRef: keyReference,
+  secretKeyRef: keyReference,
+});
+/** A number is taken too, as YAML writes one. */
+const quantity: SchemaObject = {
+  anyOf: [{ type: 'string', minLength: 1 }, { type: 'number' }],
+  description: 'must be a quantity, as in 500m or 64Mi',
+};
+const quantities: SchemaObject = { type: 'object', additionalProperties: quantity };
+
 const container = object(
   {
     name: text('dns-label'),
@@ -63,7 +103,14 @@ const container = object(
     command: list(string),
     args: list(string),
     workingDir: string,
-    env: list(object({ name: { type: 'string', minLength: 1 }, value: string, valueFrom: object({}) }, ['name'])),
+    env: list(object({ name: { type: 'string', minLength: 1 }, value: string, valueFrom }, ['name'])),
+    envFrom: list(object({ prefix: string, configMapRef: object(reference), secretRef: object(reference) })),
+    resources: object({ limits: quantities, requests: quantities }),
+    livenessProbe: probe,
+    readinessProbe: probe,
+    startupProbe: probe,
+    lifecycle: object({ postStart: hook, preStop: hook }),
+    restartPolicy: string,
     ports: list(
       object({ containerPort: portNumber, hostPort: portNumber, name: text('port-name'), protocol }, ['containerPort']),
     ),
@@ -82,6 +129,8 @@ const pod = object(
         subdomain: text('dns-label'),
         restartPolicy: oneOf('Always', 'OnFailure', 'Never'),
         terminationGracePeriodSeconds: { type: 'integer', minimum: 0 },
+        enableServiceLinks: boolean,
+        readinessGates: list(object({ conditionType: string }, ['conditionType'])),
         dnsPolicy: oneOf('ClusterFirst', 'ClusterFirstWithHostNet', 'Default', 'None'),
         dnsConfig: object({
           nameservers: list(text('ip')),
@@ -191,6 +240,16 @@ const endpointSlice = object(
   ['metadata', 'addressType'],
 );
 
+const configMap = object(
+  {
+    metadata: metadata('dns-name'),
+    data: { type: 'object', additionalProperties: string },
+    binaryData: { type: 'object', additionalProperties: string },
+    immutable: boolean,
+  },
+  ['metadata'],
+);
+
 /** By kind. */
 export const SCHEMAS = {
   Node: node,
@@ -198,6 +257,7 @@ export const SCHEMAS = {
   Service: service,
   Endpoints: endpoints,
   EndpointSlice: endpointSlice,
+  ConfigMap: configMap,
 } as const;
 
 /** The API group and version in which each kind is read. */
@@ -207,4 +267,5 @@ export const API_VERSIONS: Readonly<Record<keyof typeof SCHEMAS, string>> = {
   Service: 'v1',
   Endpoints: 'v1',
   EndpointSlice: 'discovery.k8s.io/v1',
+  ConfigMap: 'v1',
 };

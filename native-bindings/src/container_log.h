@@ -1,0 +1,37 @@
+// A container's log: lines with their times in a file that makes room for itself. The format is CRI's
+// (kubernetes.io, design "CRI: logging"): time, stream, F for a whole line or P for a part of one, the text.
+#pragma once
+
+#include <stddef.h>
+#include <sys/types.h>
+
+namespace weft {
+
+/// FILE, FILE.1, FILE.2 … from new to old; none grows far beyond its bound.
+class ContainerLog {
+ public:
+  ContainerLog(const char* path, off_t bytes, int files);
+  ContainerLog(const ContainerLog&) = delete;
+  ContainerLog& operator=(const ContainerLog&) = delete;
+
+  bool isOpen() const { return file_ >= 0; }
+
+  /// Text of one stream as it was read; what comes without a line's end is marked as a part of one.
+  void add(const char* stream, const char* text, size_t length);
+
+ private:
+  void open();
+  void put(const char* bytes, size_t length);
+  void flush();
+  void rotate();
+
+  const char* path_;
+  const off_t bytes_;
+  const int files_;
+  int file_ = -1;
+  off_t size_ = 0;
+  size_t fill_ = 0;
+  char buffer_[32768];
+};
+
+}  // namespace weft
