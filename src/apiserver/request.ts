@@ -3,6 +3,7 @@
 import { parse as parseYaml } from 'yaml';
 import { ApiError } from './api-error.ts';
 import type { ApiObject } from './api-object.ts';
+import { PROTOBUF_TYPE, readProtobuf } from './protobuf-body.ts';
 
 export interface User {
   name: string;
@@ -34,12 +35,13 @@ export type PlainAnswer =
 
 export type ApiAnswer = PlainAnswer | { code: number; lines: LineStream };
 
-/** A body that is one JSON or YAML value, by its content type. Throws ApiError. */
+/** A body that is one value in JSON, YAML or protobuf, by its content type. Throws ApiError. */
 export async function readValue(request: ApiRequest, allowEmpty = false): Promise<unknown> {
   const bytes = await request.body();
   if (bytes.length === 0 && allowEmpty) return undefined;
-  const text = bytes.toString('utf8');
   const type = request.contentType.split(';')[0]?.trim() ?? '';
+  if (type === PROTOBUF_TYPE) return readProtobuf(bytes);
+  const text = bytes.toString('utf8');
   try {
     if (type === 'application/yaml' || type === 'application/apply-patch+yaml') {
       return parseYaml(text, { maxAliasCount: 100, prettyErrors: false });

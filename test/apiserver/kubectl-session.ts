@@ -101,4 +101,21 @@ async function everyDay(t: Test, tool: Kubectl, config: string, folder: string):
   await t.rejects(k('get', 'pod', 'nobody'), /pods "nobody" not found/);
   t.match(await k('delete', '-f', all), /"web-0" deleted[\s\S]*"web" deleted[\s\S]*"dep" deleted/);
   t.equal(await k('get', 'pods,svc,deploy', '-o', 'name'), '');
+  await create(t, k);
+}
+
+/** From 1.32 on these bodies are protobuf. */
+async function create(t: Test, k: (...words: string[]) => Promise<string>): Promise<void> {
+  t.match(await k('create', 'configmap', 'settings', '--from-literal=a=b'), /configmap\/settings created/);
+  t.match(await k('create', 'deployment', 'made', '--image=nginx', '--replicas=2', '--port=80'), /made created/);
+  t.match(await k('create', 'service', 'nodeport', 'made', '--tcp=80:http'), /service\/made created/);
+  t.match(
+    await k('create', 'ingress', 'made', '--rule=a.example/*=made:80'),
+    /ingress.networking.k8s.io\/made created/,
+  );
+  const replicas = 'jsonpath={.spec.replicas} {.spec.template.spec.containers[*].ports[*].containerPort}';
+  t.equal(await k('get', 'deployment', 'made', '-o', replicas), '2 80');
+  t.equal(await k('get', 'configmap', 'settings', '-o', 'jsonpath={.data.a}'), 'b');
+  t.equal(await k('get', 'service', 'made', '-o', 'jsonpath={.spec.ports[0].targetPort}'), 'http');
+  t.match(await k('delete', 'deployment,service,ingress,configmap', '--all'), /"made" deleted/);
 }

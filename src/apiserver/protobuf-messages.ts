@@ -1,0 +1,98 @@
+/**
+ * Field numbers of Kubernetes' protobuf messages (k8s.io/api/*\/generated.proto): of the kinds that `kubectl create`
+ * writes in that form, and of what stands in them. A field that is not here is refused where it arrives, not lost.
+ *
+ *   name=NUMBER:type    type: string, int, bool, bytes or a message; `[]` a list, `{}` a map from strings
+ *   `*`                 a pointer in Go: there when it was written, also as nought or empty; others are left out then
+ *   `~`                 inlined: its fields stand in the message that holds it
+ */
+export interface MessageField {
+  name: string;
+  type: string;
+  list: boolean;
+  map: boolean;
+  pointer: boolean;
+  inline: boolean;
+}
+
+const TEXT = `
+Namespace: metadata=1:ObjectMeta spec=2:NamespaceSpec status=3:NamespaceStatus
+NamespaceSpec: finalizers=1:string[]
+NamespaceStatus: phase=1:string
+ConfigMap: metadata=1:ObjectMeta data=2:string{} binaryData=3:bytes{} immutable=4:bool*
+Service: metadata=1:ObjectMeta spec=2:ServiceSpec status=3:ServiceStatus
+ServiceSpec: ports=1:ServicePort[] selector=2:string{} clusterIP=3:string clusterIPs=18:string[] type=4:string externalIPs=5:string[] sessionAffinity=7:string loadBalancerIP=8:string loadBalancerSourceRanges=9:string[] externalName=10:string externalTrafficPolicy=11:string healthCheckNodePort=12:int publishNotReadyAddresses=13:bool sessionAffinityConfig=14:SessionAffinityConfig* ipFamilies=19:string[] ipFamilyPolicy=17:string* allocateLoadBalancerNodePorts=20:bool* loadBalancerClass=21:string* internalTrafficPolicy=22:string* trafficDistribution=23:string*
+ServicePort: name=1:string protocol=2:string appProtocol=6:string* port=3:int targetPort=4:IntOrString nodePort=5:int
+ServiceStatus: loadBalancer=1:LoadBalancerStatus
+LoadBalancerStatus:
+SessionAffinityConfig: clientIP=1:ClientIPConfig*
+ClientIPConfig: timeoutSeconds=1:int*
+Deployment: metadata=1:ObjectMeta spec=2:DeploymentSpec status=3:DeploymentStatus
+DeploymentSpec: replicas=1:int* selector=2:LabelSelector* template=3:PodTemplateSpec strategy=4:DeploymentStrategy minReadySeconds=5:int revisionHistoryLimit=6:int* paused=7:bool progressDeadlineSeconds=9:int*
+DeploymentStrategy: type=1:string rollingUpdate=2:RollingUpdateDeployment*
+RollingUpdateDeployment: maxUnavailable=1:IntOrString* maxSurge=2:IntOrString*
+DeploymentStatus: observedGeneration=1:int replicas=2:int updatedReplicas=3:int readyReplicas=7:int availableReplicas=4:int unavailableReplicas=5:int
+Pod: metadata=1:ObjectMeta spec=2:PodSpec status=3:PodStatus
+PodStatus: phase=1:string message=3:string reason=4:string nominatedNodeName=11:string hostIP=5:string podIP=6:string qosClass=9:string resize=14:string
+PodTemplateSpec: metadata=1:ObjectMeta spec=2:PodSpec
+PodSpec: initContainers=20:Container[] containers=2:Container[] restartPolicy=3:string terminationGracePeriodSeconds=4:int* activeDeadlineSeconds=5:int* dnsPolicy=6:string nodeSelector=7:string{} serviceAccountName=8:string serviceAccount=9:string automountServiceAccountToken=21:bool* nodeName=10:string hostNetwork=11:bool hostPID=12:bool hostIPC=13:bool shareProcessNamespace=27:bool* securityContext=14:PodSecurityContext* hostname=16:string subdomain=17:string schedulerName=19:string tolerations=22:Toleration[] hostAliases=23:HostAlias[] priorityClassName=24:string priority=25:int* runtimeClassName=29:string* enableServiceLinks=30:bool* preemptionPolicy=31:string* setHostnameAsFQDN=35:bool*
+PodSecurityContext: runAsUser=2:int* runAsGroup=6:int* runAsNonRoot=3:bool* fsGroup=5:int*
+Toleration: key=1:string operator=2:string value=3:string effect=4:string tolerationSeconds=5:int*
+HostAlias: ip=1:string hostnames=2:string[]
+Container: name=1:string image=2:string command=3:string[] args=4:string[] workingDir=5:string ports=6:ContainerPort[] env=7:EnvVar[] resources=8:ResourceRequirements livenessProbe=10:Probe* readinessProbe=11:Probe* startupProbe=22:Probe* restartPolicy=24:string* terminationMessagePath=13:string terminationMessagePolicy=20:string imagePullPolicy=14:string stdin=16:bool stdinOnce=17:bool tty=18:bool
+ContainerPort: name=1:string hostPort=2:int containerPort=3:int protocol=4:string hostIP=5:string
+EnvVar: name=1:string value=2:string valueFrom=3:EnvVarSource*
+EnvVarSource: fieldRef=1:ObjectFieldSelector* configMapKeyRef=3:KeySelector* secretKeyRef=4:KeySelector*
+ObjectFieldSelector: apiVersion=1:string fieldPath=2:string
+KeySelector: localObjectReference=1:LocalObjectReference~ key=2:string optional=3:bool*
+LocalObjectReference: name=1:string
+ResourceRequirements: limits=1:Quantity{} requests=2:Quantity{}
+Probe: handler=1:ProbeHandler~ initialDelaySeconds=2:int timeoutSeconds=3:int periodSeconds=4:int successThreshold=5:int failureThreshold=6:int terminationGracePeriodSeconds=7:int*
+ProbeHandler: exec=1:ExecAction* httpGet=2:HTTPGetAction* tcpSocket=3:TCPSocketAction*
+ExecAction: command=1:string[]
+HTTPGetAction: path=1:string port=2:IntOrString host=3:string scheme=4:string httpHeaders=5:HTTPHeader[]
+HTTPHeader: name=1:string value=2:string
+TCPSocketAction: port=1:IntOrString host=2:string
+Ingress: metadata=1:ObjectMeta spec=2:IngressSpec status=3:IngressStatus
+IngressSpec: ingressClassName=4:string* defaultBackend=1:IngressBackend* tls=2:IngressTLS[] rules=3:IngressRule[]
+IngressBackend: service=4:IngressServiceBackend*
+IngressServiceBackend: name=1:string port=2:ServiceBackendPort
+ServiceBackendPort: name=1:string number=2:int
+IngressTLS: hosts=1:string[] secretName=2:string
+IngressRule: host=1:string ingressRuleValue=2:IngressRuleValue~
+IngressRuleValue: http=1:HTTPIngressRuleValue*
+HTTPIngressRuleValue: paths=1:HTTPIngressPath[]
+HTTPIngressPath: path=1:string pathType=3:string* backend=2:IngressBackend
+IngressStatus: loadBalancer=1:LoadBalancerStatus
+DeleteOptions: gracePeriodSeconds=1:int* preconditions=2:Preconditions* orphanDependents=3:bool* propagationPolicy=4:string* dryRun=5:string[]
+Preconditions: uid=1:string* resourceVersion=2:string*
+ObjectMeta: name=1:string generateName=2:string namespace=3:string selfLink=4:string uid=5:string resourceVersion=6:string generation=7:int creationTimestamp=8:Time deletionTimestamp=9:Time* deletionGracePeriodSeconds=10:int* labels=11:string{} annotations=12:string{} ownerReferences=13:OwnerReference[] finalizers=14:string[]
+OwnerReference: apiVersion=5:string kind=1:string name=3:string uid=4:string controller=6:bool* blockOwnerDeletion=7:bool*
+LabelSelector: matchLabels=1:string{} matchExpressions=2:LabelSelectorRequirement[]
+LabelSelectorRequirement: key=1:string operator=2:string values=3:string[]
+IntOrString: type=1:int intVal=2:int strVal=3:string
+Quantity: string=1:string
+Time: seconds=1:int nanos=2:int
+`;
+
+/** By message, then by field number. */
+export const MESSAGES: ReadonlyMap<string, ReadonlyMap<number, MessageField>> = new Map(
+  TEXT.trim()
+    .split('\n')
+    .map((line) => {
+      const [message = '', fields = ''] = line.split(/: ?(.*)/);
+      return [message, new Map(fields.split(' ').filter(Boolean).map(readField))];
+    }),
+);
+
+function readField(text: string): [number, MessageField] {
+  const [, name, number, type, marks] = /^(\w+)=(\d+):(\w+)(\S*)$/.exec(text) as unknown as [
+    string,
+    string,
+    string,
+    string,
+    string,
+  ];
+  const has = (mark: string): boolean => marks.includes(mark);
+  return [Number(number), { name, type, list: has('[]'), map: has('{}'), pointer: has('*'), inline: has('~') }];
+}
