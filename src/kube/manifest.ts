@@ -3,6 +3,7 @@
  * comments, JSON too. Bad text or a bad object never takes down the others of the file.
  */
 import { type Document, isMap, isNode, isSeq, LineCounter, parseAllDocuments } from 'yaml';
+import { isJsonObject, type JsonObject, withoutNulls } from './json-value.ts';
 import { type KubeObject, type NamedObject, objectTitle } from './objects.ts';
 import type { Problem } from './problem.ts';
 import { type FieldPath, formatPath, isKnownKind, type Violation, validate } from './validate.ts';
@@ -51,8 +52,6 @@ interface Reading {
   titles: Map<string, string>;
   ignored: Set<string>;
 }
-
-type Json = Record<string, unknown>;
 
 export function parseManifest(text: string, file: string): Manifest;
 export function parseManifest<T extends NamedObject>(text: string, file: string, kinds: ManifestKinds<T>): Manifest<T>;
@@ -108,7 +107,7 @@ function readDocument(r: Reading, document: Document): void {
 /** One object or list, standing at a path of its document. */
 function readValue(r: Reading, document: Document, value: unknown, path: FieldPath): void {
   const place = placeOf(r, document, path);
-  if (!isObject(value)) {
+  if (!isJsonObject(value)) {
     fail(r, place, 'must be a map with apiVersion and kind');
     return;
   }
@@ -128,7 +127,7 @@ function readValue(r: Reading, document: Document, value: unknown, path: FieldPa
   }
 }
 
-function readList(r: Reading, document: Document, list: Json, path: FieldPath, itemKind: string): void {
+function readList(r: Reading, document: Document, list: JsonObject, path: FieldPath, itemKind: string): void {
   const items = list.items ?? [];
   if (!Array.isArray(items)) {
     fail(r, placeOf(r, document, [...path, 'items']), 'items: must be a list');
@@ -136,17 +135,17 @@ function readList(r: Reading, document: Document, list: Json, path: FieldPath, i
   }
   items.forEach((item: unknown, i) => {
     // Items of a PodList and its like may leave their kind to the list.
-    const named = itemKind && isObject(item) ? { apiVersion: list.apiVersion, kind: itemKind, ...item } : item;
+    const named = itemKind && isJsonObject(item) ? { apiVersion: list.apiVersion, kind: itemKind, ...item } : item;
     // A list in a list is nobody's manifest, and lists without end would end the stack.
     if (path.length > 0) fail(r, placeOf(r, document, path), 'a list must not stand in a list');
     else readValue(r, document, named, ['items', i]);
   });
 }
 
-function readObject(r: Reading, document: Document, value: Json, path: FieldPath, place: string): void {
+function readObject(r: Reading, document: Document, value: JsonObject, path: FieldPath, place: string): void {
   const kind = String(value.kind);
   const metadata = value.metadata;
-  if (isObject(metadata)) {
+  if (isJsonObject(metadata)) {
     const namespaced = r.kinds.isNamespaced(String(value.apiVersion), kind);
     if (!namespaced) delete metadata.namespace;
     else if (metadata.namespace === undefined || metadata.namespace === '') metadata.namespace = 'default';
@@ -176,7 +175,7 @@ function readObject(r: Reading, document: Document, value: Json, path: FieldPath
 
 /** As objectTitle, of something that may be no object. */
 function titleOf(kind: string, metadata: unknown): string | undefined {
-  if (!isObject(metadata) || typeof metadata.name !== 'string') return undefined;
+  if (!isJsonObject(metadata) || typeof metadata.name !== 'string') return undefined;
   return metadata.namespace === undefined
     ? `${kind} ${metadata.name}`
     : `${kind} ${String(metadata.namespace)}/${metadata.name}`;
@@ -206,20 +205,4 @@ function placeOf(r: Reading, document: Document, path: FieldPath): string {
 function fail(r: Reading, place: string, message: string): void {
   r.problems.push({ place, message, severity: 'error' });
   r.complete = false;
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** A field that is null is a field left out, as an API server reads it. */
-function withoutNulls(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutNulls);
-  if (!isObject(value)) return value;
-  // Entries, so that a key named __proto__ stays a key.
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([, v]) => v !== null && v !== undefined)
-      .map(([k, v]) => [k, withoutNulls(v)]),
-  );
 }
