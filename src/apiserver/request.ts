@@ -21,10 +21,19 @@ export interface ApiRequest {
   body(): Promise<Buffer>;
 }
 
+/** Where a stream's lines go. */
+export interface LineSink {
+  /** False: the client is behind; `drained` says when it takes more. */
+  write(lines: Buffer): boolean;
+  end(): void;
+}
+
 /** A stream of JSON values, one a line, until either side ends it. */
 export interface LineStream {
-  /** Called once; `write` returns false when the client is too far behind to go on. */
-  start(write: (line: string) => boolean, end: () => void): { close(): void };
+  /** Called once. */
+  start(sink: LineSink): void;
+  drained(): void;
+  close(): void;
 }
 
 /** An answer that is whole. */
@@ -33,7 +42,13 @@ export type PlainAnswer =
   | { code: number; text: string; contentType?: string }
   | { code: number; bytes: Buffer; contentType: string };
 
-export type ApiAnswer = PlainAnswer | { code: number; lines: LineStream };
+/** JSON in blocks that are made as the client takes them. */
+export interface BlockAnswer {
+  code: number;
+  blocks: Iterable<Buffer>;
+}
+
+export type ApiAnswer = PlainAnswer | BlockAnswer | { code: number; lines: LineStream };
 
 /** A body that is one value in JSON, YAML or protobuf, by its content type. Throws ApiError. */
 export async function readValue(request: ApiRequest, allowEmpty = false): Promise<unknown> {

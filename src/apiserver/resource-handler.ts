@@ -7,7 +7,9 @@ import { ApiError, successStatus } from './api-error.ts';
 import { type ApiObject, fieldAt } from './api-object.ts';
 import type { ResourcePath } from './api-path.ts';
 import { type TableForm, tableOf, wantsTable } from './api-table.ts';
+import { listBlocks } from './list-answer.ts';
 import type { ObjectPlace } from './object-errors.ts';
+import { type Freshness, ObjectReader, revisionOf } from './object-reader.ts';
 import type { DeleteOptions, ObjectStore } from './object-store.ts';
 import { applyPatch } from './patch.ts';
 import { type ApiAnswer, type ApiRequest, isTrue, numberOf, readObject, readValue } from './request.ts';
@@ -38,11 +40,13 @@ export class ResourceHandler {
   readonly #table: ResourceTable;
   readonly #objects: ObjectStore;
   readonly #cache: WatchCache;
+  readonly #reader: ObjectReader;
 
   constructor({ table, objects, cache }: HandlerParts) {
     this.#table = table;
     this.#objects = objects;
     this.#cache = cache;
+    this.#reader = new ObjectReader({ objects, cache });
   }
 
   async handle(request: ApiRequest, path: ResourcePath): Promise<ApiAnswer> {
@@ -59,7 +63,7 @@ export class ResourceHandler {
       case 'GET':
         // The old way to watch one object.
         if (isTrue(request.query.get('watch'))) return this.#watch(target, `metadata.name=${path.name}`);
-        return this.#shown(target, 200, await this.#objects.get(place));
+        return this.#get(target, place);
       case 'PUT':
         return this.#shown(target, 200, await this.#replace(target, place));
       case 'PATCH':
@@ -96,7 +100,7 @@ export class ResourceHandler {
     const place = placeOf(target);
     const { method } = request;
     if (path.subresource === 'status' && resource.status) {
-      if (method === 'GET') return this.#shown(target, 200, await this.#objects.get(place));
+      if (method === 'GET') return this.#get(target, place);
       if (method === 'PUT') return this.#shown(target, 200, await this.#replace(target, place, 'status'));
       if (method === 'PATCH') return this.#shown(target, 200, await this.#patch(target, place, 'status'));
       throw notAllowed(method);
@@ -149,44 +153,48 @@ export class ResourceHandler {
     return this.#objects.update(place, change, { dryRun: isDryRun(request), subresource });
   }
 
+  async #get(target: Target, place: ObjectPlace): Promise<ApiAnswer> {
+    const cached = await this.#reader.get(place, target.request.query.get('resourceVersion') ?? '');
+    if (tableForm(target.request)) return this.#shown(target, 200, cached.object);
+    return { code: 200, bytes: cached.json, contentType: 'application/json' };
+  }
+
   async #list(target: Target): Promise<ApiAnswer> {
     const { request, path, resource } = target;
     const { query } = request;
-    const limit = numberOf(query, 'limit') ?? 0;
-    const page = await this.#objects.list(resource, {
+    const page = await this.#reader.list(resource, {
       namespace: path.namespace,
-      limit,
-      continue: query.get('continue') ?? undefined,
+      limit: numberOf(query, 'limit') ?? 0,
+      continue: query.get('continue') || undefined,
       matches: matcherOf(target),
+      freshness: freshnessOf(query),
     });
-    const listMeta = { resourceVersion: page.resourceVersion, ...(page.continue ? { continue: page.continue } : {}) };
+    const metadata = { resourceVersion: page.resourceVersion, ...(page.continue ? { continue: page.continue } : {}) };
     const form = tableForm(request);
-    if (form) return { code: 200, json: tableOf(resource, page.items, form, listMeta) };
-    const items = page.items.map(({ apiVersion: _, kind: __, ...rest }) => rest);
-    return {
-      code: 200,
-      json: { kind: `${resource.kind}List`, apiVersion: apiVersionOf(resource), metadata: listMeta, items },
-    };
+    if (form) {
+      const items = page.items.map(({ object }) => object);
+      return { code: 200, json: tableOf(resource, items, form, metadata) };
+    }
+    const head = { kind: `${resource.kind}List`, apiVersion: apiVersionOf(resource), metadata };
+    return { code: 200, blocks: listBlocks(head, page.items) };
   }
 
   /** From a resourceVersion on; without one from what there is now, told as additions. */
   async #watch(target: Target, fieldSelector = ''): Promise<ApiAnswer> {
     const { request, path, resource } = target;
+    const { namespace } = path;
     const { query } = request;
     const matches = matcherOf(target, fieldSelector);
     const version = query.get('resourceVersion') ?? '';
-    const first = version === '' || version === '0';
-    const initial = first ? await this.#objects.list(resource, { namespace: path.namespace, matches }) : undefined;
-    const after = Number(initial?.resourceVersion ?? version);
-    if (!Number.isSafeInteger(after)) throw new ApiError('BadRequest', `resourceVersion: is none of ours: ${version}`);
-    const seconds = numberOf(query, 'timeoutSeconds');
+    const all = { namespace, matches, limit: 0, continue: undefined, freshness: { version, exact: false } };
+    const page = version === '' || version === '0' ? await this.#reader.list(resource, all) : undefined;
     const stream = new WatchStream({
       cache: this.#cache,
-      wanted: { resource, namespace: path.namespace, matches, after },
-      initial: initial?.items ?? [],
+      wanted: { resource, namespace, matches, after: revisionOf(page?.resourceVersion ?? version) },
+      initial: page?.items ?? [],
       table: tableForm(request),
       bookmarks: isTrue(query.get('allowWatchBookmarks')),
-      seconds,
+      seconds: numberOf(query, 'timeoutSeconds'),
     });
     return { code: 200, lines: stream };
   }
@@ -274,6 +282,19 @@ function matcherOf({ request, resource }: Target, fieldSelector = ''): Matcher {
   const labels = labelMatcher(request.query.get('labelSelector') ?? '');
   const fields = fieldMatcher(fieldSelector || (request.query.get('fieldSelector') ?? ''), resource);
   return (object) => labels(object) && fields(object);
+}
+
+function freshnessOf(query: URLSearchParams): Freshness {
+  const version = query.get('resourceVersion') ?? '';
+  const match = query.get('resourceVersionMatch') ?? '';
+  if (match !== '' && match !== 'Exact' && match !== 'NotOlderThan') {
+    throw new ApiError('BadRequest', `resourceVersionMatch: must be Exact or NotOlderThan, not ${match.slice(0, 40)}`);
+  }
+  const exact = match === 'Exact';
+  if (match !== '' && (version === '' || (exact && version === '0'))) {
+    throw new ApiError('BadRequest', `resourceVersionMatch: ${match} needs a resourceVersion`);
+  }
+  return { version, exact };
 }
 
 function tableForm(request: ApiRequest): TableForm | undefined {

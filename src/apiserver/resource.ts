@@ -76,3 +76,14 @@ export function storePrefix({ group, plural }: Pick<Resource, 'group' | 'plural'
 export function storeKey(resource: Resource, namespace: string | undefined, name: string): string {
   return `${storePrefix(resource, resource.namespaced ? namespace : undefined)}${name}`;
 }
+
+/** Groups that are no domain: those of custom kinds always are, and the core group's kinds never. */
+const SHORT_GROUPS: ReadonlySet<string> = new Set(['apps', 'autoscaling', 'batch', 'extensions', 'policy']);
+
+/** The prefix of the kind that a key of the store belongs to: `/registry/apps/deployments/`. */
+export function kindPrefixOf(key: string): string | undefined {
+  const [, registry, first = '', second = '', ...rest] = key.split('/', 6);
+  if (registry !== 'registry') return undefined;
+  if (!first.includes('.') && !SHORT_GROUPS.has(first)) return second === '' ? undefined : `/registry/${first}/`;
+  return rest.length === 0 ? undefined : `/registry/${first}/${second}/`;
+}

@@ -13,7 +13,7 @@ import { ApiError } from './api-error.ts';
 import { parseResourcePath } from './api-path.ts';
 import { discovery } from './discovery.ts';
 import { OPENAPI_V2_BYTES, OPENAPI_V2_TYPE, openApiDocument, openApiIndex } from './openapi.ts';
-import type { ApiAnswer, ApiRequest, PlainAnswer, User } from './request.ts';
+import type { ApiAnswer, ApiRequest, BlockAnswer, LineStream, PlainAnswer, User } from './request.ts';
 import type { ResourceHandler } from './resource-handler.ts';
 import type { ResourceTable } from './resource-table.ts';
 import { StoreError } from './store/store.ts';
@@ -23,11 +23,10 @@ const MOST_BODY_BYTES = 3 * 1024 * 1024;
 const MOST_HEADER_BYTES = 64 * 1024;
 const MOST_CONNECTIONS = 10_000;
 const MOST_WATCHES = 20_000;
-/** A watcher that is so far behind is let go. */
-const MOST_PENDING_BYTES = 16 * 1024 * 1024;
 const HEADERS_MS = 10_000;
 const BODY_MS = 60_000;
 const KEEP_ALIVE_MS = 90_000;
+const JSON_HEADERS = { 'content-type': 'application/json', 'cache-control': 'no-cache, private' };
 
 export interface ServerTls {
   key: string;
@@ -126,7 +125,8 @@ export class ApiServer {
       };
       this.#options.authorize(request.user, request);
       const answer = await this.#answer(request);
-      if ('lines' in answer) this.#stream(message, response, answer.lines.start.bind(answer.lines));
+      if ('lines' in answer) this.#stream(message, response, answer.lines);
+      else if ('blocks' in answer) await sendBlocks(response, answer);
       else send(response, answer);
     } catch (error) {
       const known = this.#asApiError(error, message);
@@ -157,29 +157,18 @@ export class ApiServer {
     return (await this.#options.ready()) ? { code: 200, text: 'ok' } : { code: 503, text: 'the store does not answer' };
   }
 
-  #stream(
-    message: IncomingMessage,
-    response: ServerResponse,
-    start: (w: (line: string) => boolean, e: () => void) => { close(): void },
-  ): void {
+  #stream(message: IncomingMessage, response: ServerResponse, lines: LineStream): void {
     if (this.#watches >= MOST_WATCHES) {
       throw new ApiError('TooManyRequests', `more than ${MOST_WATCHES} watches`, { retryAfterSeconds: 1 });
     }
-    let stream: { close(): void } | undefined;
-    const write = (line: string): boolean => {
-      if (!response.headersSent)
-        response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-cache, private' });
-      response.write(line);
-      return response.writableLength < MOST_PENDING_BYTES;
-    };
-    stream = start(write, () => response.end());
-    if (!response.headersSent)
-      response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-cache, private' });
+    lines.start({ write: (bytes) => response.write(bytes), end: () => void response.end() });
+    response.writeHead(200, JSON_HEADERS);
     response.flushHeaders();
     this.#watches++;
+    response.on('drain', () => lines.drained());
     response.once('close', () => {
       this.#watches--;
-      stream?.close();
+      lines.close();
     });
     if (message.destroyed) response.destroy();
   }
@@ -244,6 +233,29 @@ function send(response: ServerResponse, answer: PlainAnswer): void {
   if ('json' in answer) write(`${JSON.stringify(answer.json)}\n`, 'application/json');
   else if ('text' in answer) write(answer.text, answer.contentType ?? 'text/plain; charset=utf-8');
   else write(answer.bytes, answer.contentType);
+}
+
+/** As fast as the client reads. */
+async function sendBlocks(response: ServerResponse, { code, blocks }: BlockAnswer): Promise<void> {
+  response.writeHead(code, JSON_HEADERS);
+  for (const block of blocks) {
+    if (response.destroyed) return;
+    if (!response.write(block)) await drained(response);
+  }
+  response.end();
+}
+
+/** Or gone. */
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      response.off('drain', done);
+      response.off('close', done);
+      resolve();
+    };
+    response.on('drain', done);
+    response.on('close', done);
+  });
 }
 
 function retryAfter(answer: object): number | undefined {

@@ -1,124 +1,187 @@
 /**
- * One watch of the whole store, kept for a while, for all who watch through the API: they read from here, however many
- * they are. Holds the last events; who asks for older ones has to list again (410 Expired).
+ * All objects in memory, kept by one watch of the whole store, for all who list and watch through the API, however
+ * many they are. It never goes back in time, and it knows whether it is as new as the store.
  */
+import { setImmediate as turn } from 'node:timers/promises';
 import { ApiError } from './api-error.ts';
-import type { ApiObject } from './api-object.ts';
-import { decode } from './object-store.ts';
-import { type Resource, storePrefix } from './resource.ts';
-import type { Matcher } from './selectors.ts';
-import { prefixRange, type Store, type StoreError, type StoreEvent, type Watch } from './store/store.ts';
+import { type CachedObject, readCached } from './cached-object.ts';
+import { KindCache, type KindCounts, type Watching } from './kind-cache.ts';
+import { kindPrefixOf, type Resource, storeKey, storePrefix } from './resource.ts';
+import {
+  prefixRange,
+  type Store,
+  type StoredValue,
+  type StoreError,
+  type StoreEvent,
+  type Watch,
+} from './store/store.ts';
+import { Change } from './watch-event.ts';
 
 const RANGE = prefixRange('/registry/');
-const MOST_EVENTS = 20_000;
-/** Dropped from the front at a time, so that dropping costs nothing per event. */
-const DROP_EVENTS = 2000;
+const LOAD_PAGE = 500;
 const RESTART_MS = 200;
+/** An answer waits so long for changes that are on their way from the store. */
+const CATCH_UP_MS = 250;
 
-/** A change of one object, with both of its states. */
-interface Change {
-  revision: number;
-  key: string;
-  before: ApiObject | undefined;
-  /** Undefined where it was deleted. */
-  after: ApiObject | undefined;
-}
-
-export interface ObjectEvent {
-  type: 'ADDED' | 'MODIFIED' | 'DELETED';
-  object: ApiObject;
-}
-
-export interface Subscription {
+export interface Subscription extends Watching {
   resource: Resource;
-  namespace: string | undefined;
-  matches: Matcher;
-  /** Events after this revision. */
-  after: number;
-  onEvent(event: ObjectEvent): void;
-  /** It will hear no more, and should list again. */
-  onEnd(error: ApiError): void;
+}
+
+interface Waiting {
+  revision: number;
+  resolve(reached: boolean): void;
+  timer: NodeJS.Timeout;
 }
 
 export class WatchCache {
   readonly #store: Store;
-  readonly #changes: Change[] = [];
-  readonly #subscriptions = new Set<{ wanted: Subscription; prefix: string }>();
-  #watch: Watch | undefined;
-  /** Events up to this revision have gone, or never were here. */
-  #oldest = 0;
+  /** By the prefix of their keys. */
+  #kinds = new Map<string, KindCache>();
+  /** What those kinds know of nothing older than this. */
+  #since = 0;
   #newest = 0;
+  #loaded = false;
+  readonly #waiting = new Set<Waiting>();
+  #watch: Watch | undefined;
   #closed = false;
   #timer: NodeJS.Timeout | undefined;
+  #events = 0;
 
   constructor(store: Store) {
     this.#store = store;
   }
 
-  /** Resolves when it watches. */
+  /** Resolves when everything is in memory, and it watches. */
   async start(): Promise<void> {
-    this.#oldest = await this.#store.revision();
-    this.#newest = this.#oldest;
+    const kinds = new Map<string, KindCache>();
+    let revision: number | undefined;
+    for (let from: string | undefined = RANGE.from; from !== undefined; ) {
+      const range = { from, to: RANGE.to, limit: LOAD_PAGE, ...(revision === undefined ? {} : { revision }) };
+      const page = await this.#store.range(range);
+      revision = page.revision;
+      for (const stored of page.values) load(kinds, stored, revision);
+      const last = page.values.at(-1);
+      from = page.more && last ? `${last.key}\x01` : undefined;
+      await turn();
+    }
     if (this.#closed) return;
+    this.#kinds = kinds;
+    this.#since = revision ?? 0;
+    this.#loaded = true;
+    this.#advance(this.#since);
     this.#watch = this.#store.watch({
       ...RANGE,
-      fromRevision: this.#oldest + 1,
-      onEvents: (events, revision) => this.#hear(events, revision),
+      fromRevision: this.#newest + 1,
+      onEvents: (events, at) => this.#hear(events, at),
       onEnd: (error) => this.#lost(error),
     });
   }
 
-  /** Everything up to this revision has been delivered. */
+  /** Everything up to this revision is here, and has been delivered. */
   get revision(): number {
     return this.#newest;
   }
 
+  /** Whether it is, or soon comes to be, as new as the store is now. */
+  async caughtUp(): Promise<boolean> {
+    return this.reached(await this.#store.revision());
+  }
+
+  /** Whether it is, or soon comes to be, as new as that. */
+  reached(revision: number): Promise<boolean> {
+    if (this.#loaded && this.#newest >= revision) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const done = () => {
+        this.#waiting.delete(waiting);
+        resolve(false);
+      };
+      const waiting = { revision, resolve, timer: setTimeout(done, CATCH_UP_MS) };
+      this.#waiting.add(waiting);
+    });
+  }
+
+  get(resource: Resource, namespace: string | undefined, name: string): CachedObject | undefined {
+    return this.#kinds.get(storePrefix(resource))?.get(storeKey(resource, namespace, name));
+  }
+
+  /** In order of namespace and name, as of `revision`. */
+  list(resource: Resource, namespace?: string): CachedObject[] {
+    return this.#kinds.get(storePrefix(resource))?.list(storePrefix(resource, namespace)) ?? [];
+  }
+
   /** Throws ApiError Expired where the past that is asked for is gone. */
   subscribe(wanted: Subscription): { close(): void } {
-    if (wanted.after < this.#oldest) throw expired(wanted.after, this.#oldest);
-    const subscriber = { wanted, prefix: storePrefix(wanted.resource, wanted.namespace) };
-    for (const change of this.#changes) {
-      if (change.revision > wanted.after) deliver(subscriber, change);
+    if (!this.#loaded) {
+      throw new ApiError('ServiceUnavailable', 'the objects are being read from the store', { retryAfterSeconds: 1 });
     }
-    this.#subscriptions.add(subscriber);
-    return { close: () => void this.#subscriptions.delete(subscriber) };
+    return this.#kind(storePrefix(wanted.resource)).watch(wanted, this.#newest);
   }
 
   get subscribers(): number {
-    return this.#subscriptions.size;
+    let all = 0;
+    for (const { counts } of this.#kinds.values()) all += counts.watchers;
+    return all;
+  }
+
+  /** Events heard of so far, and what is held of each kind, by the prefix of its keys. */
+  figures(): { events: number; kinds: Map<string, KindCounts> } {
+    return { events: this.#events, kinds: new Map([...this.#kinds].map(([prefix, kind]) => [prefix, kind.counts])) };
   }
 
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);
     this.#watch?.close();
+    for (const { resolve, timer } of this.#waiting) {
+      clearTimeout(timer);
+      resolve(false);
+    }
+    this.#waiting.clear();
     this.#endAll(new ApiError('ServiceUnavailable', 'the server is shutting down'));
   }
 
-  #hear(events: readonly StoreEvent[], revision: number): void {
-    this.#newest = revision;
-    for (const { type, key, value, previous } of events) {
-      const change: Change = {
-        revision,
-        key,
-        before: previous && decode(previous),
-        after: type === 'put' ? decode(value) : undefined,
-      };
-      this.#changes.push(change);
-      for (const subscriber of [...this.#subscriptions]) deliver(subscriber, change);
-    }
-    if (this.#changes.length <= MOST_EVENTS) return;
-    const dropped = this.#changes.splice(0, DROP_EVENTS);
-    this.#oldest = dropped.at(-1)?.revision ?? this.#oldest;
-    // The rest of that commit would be half a commit.
-    while (this.#changes[0]?.revision === this.#oldest) this.#changes.shift();
+  #kind(prefix: string): KindCache {
+    let kind = this.#kinds.get(prefix);
+    if (!kind) this.#kinds.set(prefix, (kind = new KindCache(prefix, this.#since)));
+    return kind;
   }
 
-  /** The store's history went on without us: everybody lists again. */
+  /** All of a commit stands here before anybody hears of a part of it. */
+  #hear(events: readonly StoreEvent[], revision: number): void {
+    const changes: { kind: KindCache; change: Change }[] = [];
+    for (const { type, key, value } of events) {
+      const prefix = kindPrefixOf(key);
+      if (prefix === undefined) continue;
+      const kind = this.#kind(prefix);
+      const before = kind.get(key);
+      const after = type === 'put' ? readCached(value) : undefined;
+      if (!before && !after) continue;
+      const change = new Change(revision, key, before, after);
+      kind.set(key, after);
+      kind.remember(change);
+      changes.push({ kind, change });
+    }
+    this.#events += changes.length;
+    this.#advance(revision);
+    for (const { kind, change } of changes) kind.tell(change);
+  }
+
+  #advance(revision: number): void {
+    this.#newest = revision;
+    for (const waiting of this.#waiting) {
+      if (waiting.revision > revision) continue;
+      this.#waiting.delete(waiting);
+      clearTimeout(waiting.timer);
+      waiting.resolve(true);
+    }
+  }
+
+  /** The store's history went on without us: everything is read anew, and everybody lists again. */
   #lost(error: StoreError): void {
     if (this.#closed) return;
-    this.#changes.length = 0;
+    this.#loaded = false;
     this.#endAll(new ApiError('Expired', `the watch was lost: ${error.message}`));
+    this.#kinds.clear();
     const restart = () => {
       this.start().catch(() => {
         this.#timer = setTimeout(restart, RESTART_MS);
@@ -128,26 +191,15 @@ export class WatchCache {
   }
 
   #endAll(error: ApiError): void {
-    for (const subscriber of [...this.#subscriptions]) {
-      this.#subscriptions.delete(subscriber);
-      subscriber.wanted.onEnd(error);
-    }
+    for (const kind of this.#kinds.values()) kind.end(error);
   }
 }
 
-/** Seen through a selector, an object that begins to match is added, and one that ceases to is deleted. */
-function deliver({ wanted, prefix }: { wanted: Subscription; prefix: string }, change: Change): void {
-  const { key, before, after, revision } = change;
-  if (!key.startsWith(prefix)) return;
-  const was = before !== undefined && wanted.matches(before);
-  const is = after !== undefined && wanted.matches(after);
-  if (is) wanted.onEvent({ type: was ? 'MODIFIED' : 'ADDED', object: after });
-  else if (was) {
-    const object = { ...before, metadata: { ...before.metadata, resourceVersion: `${revision}` } };
-    wanted.onEvent({ type: 'DELETED', object });
-  }
-}
-
-function expired(wanted: number, oldest: number): ApiError {
-  return new ApiError('Expired', `too old resource version: ${wanted} (${oldest})`);
+function load(kinds: Map<string, KindCache>, stored: StoredValue, revision: number): void {
+  const prefix = kindPrefixOf(stored.key);
+  const object = readCached(stored);
+  if (prefix === undefined || !object) return;
+  let kind = kinds.get(prefix);
+  if (!kind) kinds.set(prefix, (kind = new KindCache(prefix, revision)));
+  kind.set(stored.key, object);
 }

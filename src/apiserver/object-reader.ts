@@ -1,0 +1,110 @@
+/**
+ * Reads for clients: from memory where that is as new as what they may have been told already, from the store where it
+ * is not, or where a page of an older list is asked for.
+ */
+import { ApiError } from './api-error.ts';
+import type { ApiObject } from './api-object.ts';
+import { CachedObject } from './cached-object.ts';
+import { writeContinue } from './continue-token.ts';
+import { notFound, type ObjectPlace } from './object-errors.ts';
+import type { ObjectStore } from './object-store.ts';
+import { type Resource, storeKey, storePrefix } from './resource.ts';
+import type { Matcher } from './selectors.ts';
+import type { WatchCache } from './watch-cache.ts';
+
+/** How new an answer has to be: as the query parameter resourceVersion and resourceVersionMatch have it. */
+export interface Freshness {
+  /** '': as new as can be; '0': anything will do. */
+  version: string;
+  /** Of that very revision. */
+  exact: boolean;
+}
+
+export interface ReadList {
+  namespace: string | undefined;
+  /** 0: all. */
+  limit: number;
+  /** As an earlier page gave it. */
+  continue: string | undefined;
+  matches: Matcher;
+  freshness: Freshness;
+}
+
+export interface CachedPage {
+  items: CachedObject[];
+  resourceVersion: string;
+  continue: string;
+}
+
+export class ObjectReader {
+  readonly #objects: ObjectStore;
+  readonly #cache: WatchCache;
+
+  constructor({ objects, cache }: { objects: ObjectStore; cache: WatchCache }) {
+    this.#objects = objects;
+    this.#cache = cache;
+  }
+
+  /** Throws ApiError NotFound. */
+  async get(place: ObjectPlace, version: string): Promise<CachedObject> {
+    if (!(await this.#isFresh(version))) return cachedOf(place.resource, await this.#objects.get(place));
+    const found = this.#cache.get(place.resource, place.namespace, place.name);
+    if (!found) throw notFound(place);
+    return found;
+  }
+
+  async list(resource: Resource, options: ReadList): Promise<CachedPage> {
+    const { namespace, limit, matches, freshness } = options;
+    const from = options.continue ?? this.#exactly(resource, options);
+    if (from || !(await this.#isFresh(freshness.version))) {
+      const page = await this.#objects.list(resource, { namespace, limit, continue: from, matches });
+      return { ...page, items: page.items.map((object) => cachedOf(resource, object)) };
+    }
+    const all = this.#cache.list(resource, namespace);
+    const { revision } = this.#cache;
+    const items: CachedObject[] = [];
+    for (const [i, cached] of all.entries()) {
+      if (!matches(cached.object)) continue;
+      items.push(cached);
+      if (items.length !== limit || i === all.length - 1) continue;
+      return {
+        items,
+        resourceVersion: `${revision}`,
+        continue: writeContinue(`${cached.key}\x01`, revision, resource),
+      };
+    }
+    return { items, resourceVersion: `${revision}`, continue: '' };
+  }
+
+  /** A list of one revision is one that goes on from before its first object. */
+  #exactly(resource: Resource, { namespace, freshness }: ReadList): string | undefined {
+    if (!freshness.exact) return undefined;
+    return writeContinue(storePrefix(resource, namespace), revisionOf(freshness.version), resource);
+  }
+
+  /** Whether the cache may answer. Throws ApiError where a revision is asked for that does not come. */
+  async #isFresh(version: string): Promise<boolean> {
+    if (version === '') return this.#cache.caughtUp();
+    const wanted = revisionOf(version);
+    if (await this.#cache.reached(wanted)) return true;
+    if (wanted === 0) return false;
+    throw new ApiError(
+      'ServiceUnavailable',
+      `too large resource version: ${wanted}, current: ${this.#cache.revision}`,
+      {
+        retryAfterSeconds: 1,
+      },
+    );
+  }
+}
+
+/** Throws ApiError BadRequest. */
+export function revisionOf(version: string): number {
+  if (/^\d{1,15}$/.test(version)) return Number(version);
+  throw new ApiError('BadRequest', `resourceVersion: is none of ours: ${version.slice(0, 40)}`);
+}
+
+function cachedOf(resource: Resource, object: ApiObject): CachedObject {
+  const { namespace, name } = object.metadata;
+  return new CachedObject(storeKey(resource, namespace, name), object);
+}
