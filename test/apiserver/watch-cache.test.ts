@@ -24,15 +24,15 @@ const LEASES = TABLE.find('coordination.k8s.io', 'v1', 'leases') as Resource;
 const ANYTHING = { version: '', exact: false };
 const ALL = { namespace: undefined, limit: 0, continue: undefined, matches: () => true, freshness: ANYTHING };
 
-t.test('random writes, and watchers that come, go and resume', async (t) => {
-  for (const seed of [1, 2, 3, 4]) await replay(t, seed);
-});
+for (const seed of [1, 2, 3, 4]) {
+  t.test(`random writes, and watchers that come, go and resume, seed ${seed}`, (t) => replay(t, seed));
+}
 
 async function replay(t: Test, seed: number): Promise<void> {
   const source = new Random(seed);
   const random = () => source.next() / 0x1_0000_0000;
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)] as T;
-  const { store, cache } = await opened(t, `replay-${seed}`);
+  const { store, cache } = await opened(t);
   const model = new Model();
   const followers: Follower[] = [];
   for (let step = 0; step < 400; step++) {
@@ -58,12 +58,12 @@ async function replay(t: Test, seed: number): Promise<void> {
   for (const [i, follower] of followers.entries()) {
     follower.resume();
     const wanted = model.eventsFor(follower);
-    t.same(follower.heard, wanted, `seed ${seed}, follower ${i} heard of each change once, in order`);
+    t.same(follower.heard, wanted, `follower ${i} heard of each change once, in order`);
     const there = cache
       .list(follower.resource, follower.namespace)
       .filter(({ object }) => follower.matches(object))
       .map(({ object }) => object);
-    t.same([...follower.objects.values()].sort(byKey), there, `seed ${seed}, follower ${i} has what there is`);
+    t.same([...follower.objects.values()].sort(byKey), there, `follower ${i} has what there is`);
   }
   t.ok(followers.length > 2, 'somebody was there to hear it');
 }
@@ -351,8 +351,8 @@ async function lagging(t: Test) {
   };
 }
 
-async function opened(t: Test, name = 'store') {
-  const store = LmdbStore.open({ path: join(t.testdirName, name) });
+async function opened(t: Test) {
+  const store = LmdbStore.open({ path: join(t.testdir(), 'store') });
   return { store, cache: await cacheOf(t, store, store) };
 }
 
