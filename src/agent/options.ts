@@ -4,7 +4,7 @@
  */
 import { availableParallelism, hostname } from 'node:os';
 import { join, resolve } from 'node:path';
-import { type ClusterSettings, clusterRanges } from '../control/cluster-settings.ts';
+import { type ClusterSettings, clusterRanges, DEFAULT_CLUSTER } from '../control/cluster-settings.ts';
 import { DEFAULT_NODE_PORTS } from '../control/node-ports.ts';
 import { DEFAULT_PROXY, type ProxyDefaults } from '../control/service-mode.ts';
 import type { StubDomain } from '../dns/forwarder.ts';
@@ -103,14 +103,6 @@ const DNS_CACHE_BYTES = 4 << 20;
 const MOST_DNS_CACHE_BYTES = 2 ** 30;
 /** Bridges the wait for an answer from the next host; docs/performance.md has what it gains and costs. */
 const BUSY_POLL_MICROS = 200;
-
-/** Ranges that most clusters and labs are content with. */
-export const DEFAULT_CLUSTER: ClusterSettings = {
-  clusterCidr: '10.244.0.0/16,fd00:10:244::/56',
-  serviceCidr: '10.96.0.0/16,fd00:10:96::/112',
-  clusterDns: '10.96.0.10,fd00:10:96::a',
-  clusterDomain: 'cluster.local',
-};
 
 export function agentSettings(options: AgentOptions): AgentSettings {
   const node = options.node ?? hostname().toLowerCase();

@@ -1,9 +1,12 @@
 /** The API server as a whole: its store, its kinds, its watches and its outside, wired together. */
 import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
+import { type ClusterRanges, clusterRanges, DEFAULT_CLUSTER } from '../control/cluster-settings.ts';
 import { authorize } from './access.ts';
+import { serviceAllocation } from './allocation/service-allocation.ts';
 import { ApiError } from './api-error.ts';
 import { timestamp } from './api-object.ts';
+import { repairClaims } from './claim-repair.ts';
 import { allControllers, type ControllerSettings } from './controllers/controller-list.ts';
 import { ControllerSet } from './controllers/controller-set.ts';
 import { ObjectStore } from './object-store.ts';
@@ -27,6 +30,8 @@ export interface ApiServiceOptions {
   tls: ServerTls | undefined;
   authenticate(request: IncomingMessage, socket: TLSSocket | undefined): User;
   version: string;
+  /** What addresses and ports are given out of; those of most clusters by default. */
+  ranges?: ClusterRanges;
   log(message: string): void;
   /** What makes objects so; false: nobody, they are only kept. */
   controllers?: ControllerSettings | false;
@@ -69,11 +74,15 @@ export class ApiService {
 
   static async start(options: ApiServiceOptions): Promise<ApiService> {
     const { store, tls, authenticate, version, log, controllers: settings = {} } = options;
+    const ranges = options.ranges ?? clusterRanges(DEFAULT_CLUSTER);
     const table = new ResourceTable();
+    const services = table.find('', 'v1', 'services');
+    if (services) table.add({ ...services, allocation: serviceAllocation(ranges) });
     const objects = new ObjectStore(store, table);
     const cache = new WatchCache(store);
     await cache.start();
     await makeNamespaces(objects, table);
+    await repairClaims({ store, objects, resources: table, log });
     const handler = new ResourceHandler({ table, objects, cache });
     const ready = () =>
       store.revision().then(

@@ -9,6 +9,7 @@ import { TEXT_FORMATS } from '../kube/text-formats.ts';
 import type { Violation } from '../kube/validate.ts';
 import { ApiError } from './api-error.ts';
 import { type ApiObject, type ObjectMeta, timestamp } from './api-object.ts';
+import { Claiming } from './claims.ts';
 import { readContinue, writeContinue } from './continue-token.ts';
 import {
   alreadyExists,
@@ -21,7 +22,7 @@ import {
 } from './object-errors.ts';
 import { apiVersionOf, type Resource, resourceName, storeKey, storePrefix } from './resource.ts';
 import type { ResourceTable } from './resource-table.ts';
-import { prefixRange, type Store, type StoredValue, StoreError } from './store/store.ts';
+import { prefixRange, type Store, type StoredValue, StoreError, type Write } from './store/store.ts';
 
 export interface ChangeOptions {
   dryRun?: boolean;
@@ -53,6 +54,8 @@ const FOREGROUND = 'foregroundDeletion';
 const ORPHAN = 'orphan';
 const SUFFIX_LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
 const MOST_RACES = 30;
+/** In a range that is nearly full, all look for the same last places. */
+const MOST_CLAIM_RACES = 300;
 /** Values read at a time where a selector leaves out most. */
 const PAGE = 500;
 
@@ -102,34 +105,46 @@ export class ObjectStore {
     body: ApiObject,
     options: ChangeOptions = {},
   ): Promise<ApiObject> {
-    const object = this.#identified(resource, namespace, body);
-    const { metadata } = object;
+    const draft = this.#identified(resource, namespace, body);
+    const { metadata } = draft;
     if (metadata.resourceVersion)
       throw new ApiError('BadRequest', 'resourceVersion should not be set on objects to be created');
-    object.metadata = {
+    draft.metadata = {
       ...metadata,
       uid: randomUUID(),
       creationTimestamp: timestamp(),
-      ...(hasSpec(object) ? { generation: 1 } : {}),
+      ...(hasSpec(draft) ? { generation: 1 } : {}),
     };
-    delete object.metadata.deletionTimestamp;
-    delete object.metadata.deletionGracePeriodSeconds;
-    if (resource.status) delete object.status;
-    resource.defaults?.(object);
-    this.#check(resource, object, undefined);
-    const place = { resource, namespace: object.metadata.namespace, name: object.metadata.name };
-    if (options.dryRun) {
-      if (await this.#read(place)) throw alreadyExists(place);
-      return object;
-    }
+    delete draft.metadata.deletionTimestamp;
+    delete draft.metadata.deletionGracePeriodSeconds;
+    if (resource.status) delete draft.status;
+    resource.defaults?.(draft);
+    this.#check(resource, draft, undefined);
+    const place = { resource, namespace: draft.metadata.namespace, name: draft.metadata.name };
     const key = keyOf(place);
-    const lease = resource.ttlSeconds === undefined ? undefined : await this.#store.grantLease(resource.ttlSeconds);
-    const done = await this.#commit(place, {
-      conditions: [{ key, modRevision: 0 }],
-      writes: [{ type: 'put', key, value: encode(object), ...(lease ? { lease } : {}) }],
-    });
-    if (!done.succeeded) throw alreadyExists(place);
-    return { ...object, metadata: { ...object.metadata, resourceVersion: `${done.revision}` } };
+    let lease: string | undefined;
+    const claiming = new Claiming(this.#store, place);
+    for (let race = 0; race < MOST_CLAIM_RACES; race++) {
+      const object = resource.allocation ? structuredClone(draft) : draft;
+      claiming.fill(object, undefined);
+      const { gained, conditions, writes } = await claiming.change(undefined, object);
+      if (options.dryRun) {
+        if (await this.#read(place)) throw alreadyExists(place);
+        const found = await claiming.find(gained);
+        if (found.every((stored) => !stored)) return object;
+        await claiming.refused(gained, found);
+        continue;
+      }
+      if (resource.ttlSeconds !== undefined) lease ??= await this.#store.grantLease(resource.ttlSeconds);
+      const done = await this.#commit(place, {
+        conditions: [{ key, modRevision: 0 }, ...conditions],
+        writes: [{ type: 'put', key, value: encode(object), ...(lease ? { lease } : {}) }, ...writes],
+      });
+      if (done.succeeded) return { ...object, metadata: { ...object.metadata, resourceVersion: `${done.revision}` } };
+      if (done.found[0] || gained.length === 0) throw alreadyExists(place);
+      await claiming.refused(gained, done.found.slice(1));
+    }
+    throw conflict(place);
   }
 
   /**
@@ -141,6 +156,7 @@ export class ObjectStore {
     change: (current: ApiObject) => ApiObject,
     options: ChangeOptions = {},
   ): Promise<ApiObject> {
+    const claiming = new Claiming(this.#store, place);
     for (let race = 0; ; race++) {
       const stored = await this.#read(place);
       if (!stored) throw notFound(place);
@@ -148,21 +164,27 @@ export class ObjectStore {
       const wanted = change(structuredClone(current));
       const meant = wanted.metadata?.resourceVersion;
       if (meant && meant !== current.metadata.resourceVersion) throw conflict(place);
-      const next = this.#succeeding(place, current, wanted, options);
+      const next = this.#succeeding({ place, current, wanted, options, claiming });
       if (isDeepStrictEqual(next, current)) return current;
       // The last finalizer of a deleted object went.
       const ends = next.metadata.deletionTimestamp !== undefined && !isHeld(next) && isHeld(current);
-      if (options.dryRun) return next;
-      const key = keyOf(place);
-      const done = await this.#commit(place, {
-        conditions: [{ key, modRevision: stored.modRevision }],
-        writes: [
-          ends
-            ? { type: 'delete', key }
-            : { type: 'put', key, value: encode(next), ...(stored.lease ? { lease: stored.lease } : {}) },
-        ],
-      });
-      if (done.succeeded) return { ...next, metadata: { ...next.metadata, resourceVersion: `${done.revision}` } };
+      const { gained, conditions, writes } = await claiming.change(current, ends ? undefined : next);
+      if (options.dryRun) {
+        const found = await claiming.find(gained);
+        if (found.every((one) => !one)) return next;
+        await claiming.refused(gained, found);
+      } else {
+        const key = keyOf(place);
+        const own: Write = ends
+          ? { type: 'delete', key }
+          : { type: 'put', key, value: encode(next), ...(stored.lease ? { lease: stored.lease } : {}) };
+        const done = await this.#commit(place, {
+          conditions: [{ key, modRevision: stored.modRevision }, ...conditions],
+          writes: [own, ...writes],
+        });
+        if (done.succeeded) return { ...next, metadata: { ...next.metadata, resourceVersion: `${done.revision}` } };
+        if (done.found[0]?.modRevision === stored.modRevision) await claiming.refused(gained, done.found.slice(1));
+      }
       if (race >= MOST_RACES) throw conflict(place);
     }
   }
@@ -179,9 +201,10 @@ export class ObjectStore {
       if (!gone && isDeepStrictEqual(next, current)) return { object: current, gone: false };
       if (options.dryRun) return { object: next, gone };
       const key = keyOf(place);
+      const { writes } = gone ? await new Claiming(this.#store, place).change(current, undefined) : { writes: [] };
       const done = await this.#commit(place, {
         conditions: [{ key, modRevision: stored.modRevision }],
-        writes: [gone ? { type: 'delete', key } : { type: 'put', key, value: encode(next) }],
+        writes: [gone ? { type: 'delete', key } : { type: 'put', key, value: encode(next) }, ...writes],
       });
       if (done.succeeded) {
         return { object: { ...next, metadata: { ...next.metadata, resourceVersion: `${done.revision}` } }, gone };
@@ -213,7 +236,14 @@ export class ObjectStore {
     return { ...body, metadata };
   }
 
-  #succeeding(place: ObjectPlace, current: ApiObject, wanted: ApiObject, options: ChangeOptions): ApiObject {
+  #succeeding(parts: {
+    place: ObjectPlace;
+    current: ApiObject;
+    wanted: ApiObject;
+    options: ChangeOptions;
+    claiming: Claiming;
+  }): ApiObject {
+    const { place, current, wanted, options, claiming } = parts;
     const { resource } = place;
     const object = this.#identified(resource, place.namespace, wanted);
     if (object.metadata.name !== place.name) {
@@ -241,10 +271,14 @@ export class ObjectStore {
       if (status === undefined) delete next.status;
       else next.status = status;
     }
-    if (!onlyStatus) resource.defaults?.(next);
+    if (!onlyStatus) {
+      resource.inherit?.(next, current);
+      resource.defaults?.(next);
+    }
+    this.#check(resource, next, current);
+    if (!onlyStatus) claiming.fill(next, current);
     if (generation !== undefined && !isDeepStrictEqual(specOf(next), specOf(current)))
       metadata.generation = generation + 1;
-    this.#check(resource, next, current);
     return next;
   }
 

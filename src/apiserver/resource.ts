@@ -5,6 +5,7 @@
 import type { SchemaObject } from 'ajv';
 import type { Violation } from '../kube/validate.ts';
 import type { ApiObject } from './api-object.ts';
+import type { Allocation } from './claims.ts';
 
 export interface Column {
   /** As kubectl's header has it, in upper case there. */
@@ -49,6 +50,10 @@ export interface Resource {
   nameFormat?: 'dns-label' | 'dns-name' | 'dns-1035-label';
   /** Fills in what the writer left out; may change the object. */
   defaults?(object: ApiObject): void;
+  /** What an update leaves out and yet keeps, such as what was given to it; before defaults, may change the object. */
+  inherit?(object: ApiObject, old: ApiObject): void;
+  /** What objects of this kind have each for itself alone, out of the cluster's ranges. */
+  allocation?: Allocation;
   /** Rules that the schema cannot say; `old` is what an update replaces. */
   rules?(object: ApiObject, old: ApiObject | undefined): Violation[];
   /** Seconds that a deletion waits for somebody to finish it; 0: gone at once. */

@@ -13,6 +13,28 @@ export interface AddressRange {
   count: number;
 }
 
+/**
+ * One name at a time, where a store remembers who has what: the place of the name's hash or the next free one; the
+ * first `kept` places only when all others are taken, for they are those that people write down. Undefined: it is full.
+ */
+export function freePlace(
+  range: AddressRange & { kept: number },
+  name: string,
+  isTaken: (place: number) => boolean,
+): number | undefined {
+  const { first, count, kept } = range;
+  if (count <= 0) return undefined;
+  const start = nameHash(name) % count;
+  let low: number | undefined;
+  for (let i = 0; i < count; i++) {
+    const at = (start + i) % count;
+    if ((at < kept && low !== undefined) || isTaken(first + at)) continue;
+    if (at >= kept) return first + at;
+    low = first + at;
+  }
+  return low;
+}
+
 /** Names without a place are missing from the answer: the range is full. */
 export function allocate(
   range: AddressRange,

@@ -15,7 +15,7 @@ import { assignServiceAddresses } from './service-addresses.ts';
 import { writtenProxy } from './service-mode.ts';
 
 /** core/v1 DefaultClientIPServiceAffinitySeconds: three hours. */
-const AFFINITY_SECONDS = 10_800;
+export const AFFINITY_SECONDS = 10_800;
 const NO_BACKENDS: Backends = { ready: [], leaving: [] };
 const NOWHERE: ExternalAddresses = { externalIps: [], loadBalancerIps: [], loadBalancerSources: [] };
 

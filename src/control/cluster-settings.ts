@@ -22,6 +22,14 @@ export interface ClusterSettings {
   loadBalancerPool?: string;
 }
 
+/** Ranges that most clusters and labs are content with. */
+export const DEFAULT_CLUSTER: ClusterSettings = {
+  clusterCidr: '10.244.0.0/16,fd00:10:244::/56',
+  serviceCidr: '10.96.0.0/16,fd00:10:96::/112',
+  clusterDns: '10.96.0.10,fd00:10:96::a',
+  clusterDomain: 'cluster.local',
+};
+
 export interface ClusterRanges {
   /** At most one of each family, IPv4 first. */
   cluster: readonly AddressBlock[];

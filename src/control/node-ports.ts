@@ -43,10 +43,10 @@ export function assignNodePorts(
   const ports = new Map<string, number>();
   const healthChecks = new Map<string, number>();
   const owners = { TCP: new Map<number, string>(), UDP: new Map<number, string>() };
-  const wishes: Wish[] = [];
+  const wishes: PortWish[] = [];
   for (const key of keys) {
     const service = services.get(key) as Service;
-    for (const wish of wishesOf(key, service)) {
+    for (const wish of portWishes(key, service)) {
       if (wish.written === undefined) {
         wishes.push(wish);
         continue;
@@ -71,37 +71,40 @@ export function assignNodePorts(
   }
   return { ports, healthChecks };
 
-  function give(wish: Wish, port: number): void {
+  function give(wish: PortWish, port: number): void {
     owners[wish.protocol].set(port, `Service ${wish.key}`);
     if (wish.port === undefined) healthChecks.set(wish.key, port);
     else ports.set(portKey(wish.key, wish.protocol, wish.port), port);
   }
 }
 
-interface Wish {
+/** A node port that a service is to have. */
+export interface PortWish {
   /** `namespace/name`. */
   key: string;
   /** What is hashed: the protocol is left out, so that TCP and UDP of one port get one node port. */
   name: string;
   field: string;
   protocol: 'TCP' | 'UDP';
-  /** The service's port; absent for the health check. */
+  /** The service's port, and its place among them; absent for the health check. */
   port?: number;
+  index?: number;
   written?: number;
 }
 
-function wishesOf(key: string, { spec }: Service): Wish[] {
+/** `key`: `namespace/name`. */
+export function portWishes(key: string, { spec }: Service): PortWish[] {
   if (spec.type !== 'NodePort' && spec.type !== 'LoadBalancer') return [];
   const all = spec.type === 'NodePort' || spec.allocateLoadBalancerNodePorts !== false;
-  const out: Wish[] = [];
+  const out: PortWish[] = [];
   (spec.ports ?? []).forEach(({ port, protocol: written, nodePort }, i) => {
     const protocol = carriedProtocol(written);
     if (!protocol || (!nodePort && !all)) return;
-    const wish = { key, name: `${key}:${port}`, field: `spec.ports[${i}].nodePort`, protocol, port };
+    const wish = { key, name: `${key}:${port}`, field: `spec.ports[${i}].nodePort`, protocol, port, index: i };
     out.push(nodePort ? { ...wish, written: nodePort } : wish);
   });
   if (spec.type === 'LoadBalancer' && spec.externalTrafficPolicy === 'Local') {
-    const wish: Wish = { key, name: `${key}:health`, field: 'spec.healthCheckNodePort', protocol: 'TCP' };
+    const wish: PortWish = { key, name: `${key}:health`, field: 'spec.healthCheckNodePort', protocol: 'TCP' };
     out.push(spec.healthCheckNodePort ? { ...wish, written: spec.healthCheckNodePort } : wish);
   }
   return out;
@@ -115,6 +118,11 @@ function faultOf(
   problems: ProblemList,
 ): string | undefined {
   if (owner !== undefined) return `${port}/${protocol} is already that of ${problems.whereIs(owner)}`;
+  return portFault(port, range);
+}
+
+/** Why a port can be nobody's node port. */
+export function portFault(port: number, range: PortRange): string | undefined {
   if (port >= range.first && port <= range.last) return undefined;
   return `${port} is outside the node ports ${textOf(range)} (--service-node-port-range)`;
 }

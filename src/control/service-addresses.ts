@@ -4,9 +4,10 @@
  * pkg/registry/core/service/storage/alloc.go).
  */
 import type { Service } from '../kube/objects.ts';
+import { formatPath, type Violation } from '../kube/validate.ts';
 import { formatAddress, isV4, parseAddress, type Words } from '../wire/address.ts';
 import { type AddressBlock, addressAt, blockHolds, blockOfFamily, offsetIn } from './address-block.ts';
-import { allocate } from './address-pool.ts';
+import { type AddressRange, allocate } from './address-pool.ts';
 import type { ClusterRanges } from './cluster-settings.ts';
 import type { ProblemList } from './problem-list.ts';
 
@@ -32,9 +33,9 @@ export function assignServiceAddresses(
   for (const key of [...services.keys()].sort()) {
     const service = services.get(key) as Service;
     const title = `Service ${key}`;
-    const families = familiesOf(service, known);
-    if (typeof families === 'string') {
-      problems.error(title, `${families}: left out`);
+    const families = serviceFamilies(service, known);
+    if ('message' in families) {
+      problems.error(title, `${formatPath(families.path)}: ${families.message}: left out`);
       continue;
     }
     if (service.spec.clusterIP === 'None' || service.spec.type === 'ExternalName') {
@@ -66,9 +67,8 @@ export function assignServiceAddresses(
   function give(family: AddressFamily): void {
     const block = blockOfFamily(ranges.service, family === 'IPv4') as AddressBlock;
     const taken = [...found.values()].flatMap(({ addresses }) => addresses);
-    // IPv6 has no broadcast address, but the one for any router is its network address too (RFC 4291 2.6.1).
     const given = allocate(
-      { first: 1, count: block.size - (block.isV4 ? 2 : 1) },
+      serviceOffsets(block),
       wanting[family],
       new Set([...taken, ...ranges.dns].map((address) => offsetIn(block, address))),
     );
@@ -87,8 +87,11 @@ export function assignServiceAddresses(
   }
 }
 
-/** The families that a service has here, or what is wrong with its wish. */
-function familiesOf({ spec }: Service, known: readonly AddressFamily[]): readonly AddressFamily[] | string {
+/** The families that a service has here, or what is wrong with its wish. `known`: those that services have ranges of. */
+export function serviceFamilies(
+  { spec }: Service,
+  known: readonly AddressFamily[],
+): readonly AddressFamily[] | Violation {
   if (spec.type === 'ExternalName') return known;
   // As nearly all are.
   if (!spec.clusterIP && !spec.clusterIPs && !spec.ipFamilies && !spec.ipFamilyPolicy) return known.slice(0, 1);
@@ -99,10 +102,11 @@ function familiesOf({ spec }: Service, known: readonly AddressFamily[]): readonl
   const open = spec.clusterIP === 'None' && !spec.selector;
   const policy = spec.ipFamilyPolicy ?? (wished.length > 1 || open ? 'PreferDualStack' : 'SingleStack');
   if (strange && (policy === 'RequireDualStack' || wished.length === 1)) {
-    return `spec.ipFamilies: ${strange} has no range of services here (--service-cidr)`;
+    return { path: ['spec', 'ipFamilies'], message: `${strange} has no range of services here (--service-cidr)` };
   }
   if (policy === 'RequireDualStack' && known.length < 2) {
-    return 'spec.ipFamilyPolicy: RequireDualStack needs ranges of both families (--service-cidr)';
+    const message = 'RequireDualStack needs ranges of both families (--service-cidr)';
+    return { path: ['spec', 'ipFamilyPolicy'], message };
   }
   const usable = [...new Set([...wished.filter((family) => known.includes(family)), ...known])];
   return policy === 'SingleStack' ? usable.slice(0, 1) : usable;
@@ -134,13 +138,24 @@ function faultOf(
   owner: string | undefined,
   problems: ProblemList,
 ): string | undefined {
+  if (owner === undefined) return rangeFault(address, ranges.service);
+  return `${formatAddress(address)} is already the address of ${problems.whereIs(owner)}`;
+}
+
+/** Why an address can be no service's, whoever asks for it. */
+export function rangeFault(address: Words, ranges: readonly AddressBlock[]): string | undefined {
   const text = formatAddress(address);
-  const block = blockOfFamily(ranges.service, isV4(address)) as AddressBlock;
-  if (owner !== undefined) return `${text} is already the address of ${problems.whereIs(owner)}`;
+  const block = blockOfFamily(ranges, isV4(address));
+  if (!block) return `${text} is ${familyOf(address)}, of which services have no range here (--service-cidr)`;
   if (!blockHolds(block, address)) return `${text} is outside the services' ${block.text}`;
   const offset = offsetIn(block, address);
   const reserved = offset === 0 || (block.isV4 && offset === block.size - 1);
   return reserved ? `${text} is reserved in ${block.text}` : undefined;
+}
+
+/** Offsets of a block that services can have: IPv6 has no broadcast address, but the one for any router (RFC 4291 2.6.1). */
+export function serviceOffsets(block: AddressBlock): AddressRange {
+  return { first: 1, count: block.size - (block.isV4 ? 2 : 1) };
 }
 
 export function familyOf(address: Words): AddressFamily {

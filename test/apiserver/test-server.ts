@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import { ADMINISTRATORS, Authenticator, NODES, VIEWERS } from '../../src/apiserver/access.ts';
 import type { ApiObject } from '../../src/apiserver/api-object.ts';
-import { ApiService } from '../../src/apiserver/api-service.ts';
+import { ApiService, type ApiServiceOptions } from '../../src/apiserver/api-service.ts';
 import type { ControllerSettings } from '../../src/apiserver/controllers/controller-list.ts';
+import type { ObjectStore } from '../../src/apiserver/object-store.ts';
 import { LmdbStore } from '../../src/apiserver/store/lmdb-store.ts';
 
 export interface Answer {
@@ -16,15 +17,24 @@ export interface Answer {
 export class TestServer {
   readonly url: string;
   readonly log: string[];
+  readonly objects: ObjectStore;
 
-  private constructor(port: number, log: string[]) {
-    this.url = `http://127.0.0.1:${port}`;
+  private constructor(service: ApiService, log: string[]) {
+    this.url = `http://127.0.0.1:${service.port}`;
+    this.objects = service.objects;
     this.log = log;
   }
 
-  /** Ends with the test. Without controllers, unless it says which: objects stay as they were written. */
-  static async start(t: Test, controllers: ControllerSettings | false = false): Promise<TestServer> {
-    const store = LmdbStore.open({ path: join(t.testdir(), 'store') });
+  /**
+   * Ends with the test, and its store where none is given. Without controllers, unless it says which: objects stay as
+   * they were written.
+   */
+  static async start(
+    t: Test,
+    controllers: ControllerSettings | false = false,
+    options: Partial<ApiServiceOptions> = {},
+  ): Promise<TestServer> {
+    const store = options.store ?? LmdbStore.open({ path: join(t.testdir(), 'store') });
     const log: string[] = [];
     const authenticator = new Authenticator([
       { token: 'admin', user: { name: 'admin', groups: [ADMINISTRATORS] } },
@@ -40,12 +50,13 @@ export class TestServer {
       version: 'test',
       log: (message) => log.push(message),
       controllers,
+      ...options,
     });
     t.teardown(async () => {
       await service.close();
-      await store.close();
+      if (!options.store) await store.close();
     });
-    return new TestServer(service.port, log);
+    return new TestServer(service, log);
   }
 
   async ask(

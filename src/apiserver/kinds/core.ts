@@ -1,8 +1,10 @@
 /** The kinds of the core group, v1, that the network lives on. */
+import { AFFINITY_SECONDS } from '../../control/cluster-services.ts';
 import { objectRules } from '../../kube/object-rules.ts';
 import type { KubeObject } from '../../kube/objects.ts';
 import { SCHEMAS } from '../../kube/schemas.ts';
 import type { Violation } from '../../kube/validate.ts';
+import { inheritNode, nodeAllocation } from '../allocation/node-allocation.ts';
 import { type ApiObject, fieldAt } from '../api-object.ts';
 import type { Resource } from '../resource.ts';
 import {
@@ -19,6 +21,7 @@ import {
   string,
   textAt,
 } from './fields.ts';
+import { inheritService, serviceUpdateRules } from './service-updates.ts';
 
 const core = { group: '', version: 'v1' } as const;
 
@@ -74,6 +77,8 @@ const node: Resource = {
   status: true,
   schema: SCHEMAS.Node,
   rules: networkRules,
+  inherit: inheritNode,
+  allocation: nodeAllocation,
   fieldSelectors: [['spec', 'unschedulable']],
   mergeKeys: {
     'status.conditions': 'type',
@@ -211,7 +216,8 @@ const service: Resource = {
   status: true,
   nameFormat: 'dns-1035-label',
   schema: SCHEMAS.Service,
-  rules: networkRules,
+  rules: (o, old) => [...networkRules(o), ...(old ? serviceUpdateRules(o, old) : [])],
+  inherit: inheritService,
   fieldSelectors: [
     ['spec', 'clusterIP'],
     ['spec', 'type'],
@@ -237,6 +243,11 @@ const service: Resource = {
     const spec = { type: 'ClusterIP', sessionAffinity: 'None', ...o.spec } as Record<string, unknown>;
     if (spec.type !== 'ExternalName') spec.internalTrafficPolicy ??= 'Cluster';
     if (spec.type === 'NodePort' || spec.type === 'LoadBalancer') spec.externalTrafficPolicy ??= 'Cluster';
+    if (spec.type === 'LoadBalancer') spec.allocateLoadBalancerNodePorts ??= true;
+    if (spec.sessionAffinity === 'ClientIP') {
+      const { clientIP, ...config } = (spec.sessionAffinityConfig ?? {}) as { clientIP?: object };
+      spec.sessionAffinityConfig = { ...config, clientIP: { timeoutSeconds: AFFINITY_SECONDS, ...clientIP } };
+    }
     if (Array.isArray(spec.ports)) {
       spec.ports = spec.ports.map((p: Record<string, unknown>) => ({ protocol: 'TCP', targetPort: p.port, ...p }));
     }
