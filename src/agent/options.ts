@@ -4,8 +4,7 @@
  */
 import { availableParallelism, hostname } from 'node:os';
 import { join, resolve } from 'node:path';
-import { type ClusterSettings, clusterRanges, DEFAULT_CLUSTER } from '../control/cluster-settings.ts';
-import { DEFAULT_NODE_PORTS } from '../control/node-ports.ts';
+import { type ClusterSettings, clusterRanges, completeSettings } from '../control/cluster-settings.ts';
 import { DEFAULT_PROXY, type ProxyDefaults } from '../control/service-mode.ts';
 import type { StubDomain } from '../dns/forwarder.ts';
 import { canonicalName, isWritableName } from '../dns/name.ts';
@@ -157,21 +156,8 @@ export function agentSettings(options: AgentOptions): AgentSettings {
 }
 
 function clusterSettings(options: AgentOptions): Required<ClusterSettings> {
-  const settings = {
-    nodePortRange: options.serviceNodePortRange ?? DEFAULT_NODE_PORTS,
-    loadBalancerPool: options.loadBalancerPool ?? '',
-    clusterCidr: options.clusterCidr ?? DEFAULT_CLUSTER.clusterCidr,
-    serviceCidr: options.serviceCidr ?? DEFAULT_CLUSTER.serviceCidr,
-    clusterDns: options.clusterDns ?? DEFAULT_CLUSTER.clusterDns,
-    clusterDomain: options.clusterDomain ?? DEFAULT_CLUSTER.clusterDomain,
-  };
-  // Who names ranges of IPv4 alone wants no IPv6, also where the other settings are left as they are.
-  const single = (['clusterCidr', 'serviceCidr'] as const).some(
-    (name) => options[name] && !options[name].includes(':'),
-  );
-  for (const name of ['clusterCidr', 'serviceCidr', 'clusterDns'] as const) {
-    if (single && options[name] === undefined) settings[name] = settings[name].split(',')[0] as string;
-  }
+  const { serviceNodePortRange, ...given } = options;
+  const settings = completeSettings({ ...given, nodePortRange: serviceNodePortRange });
   try {
     clusterRanges(settings);
     return settings;

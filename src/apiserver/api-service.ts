@@ -1,7 +1,7 @@
 /** The API server as a whole: its store, its kinds, its watches and its outside, wired together. */
 import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
-import { type ClusterRanges, clusterRanges, DEFAULT_CLUSTER } from '../control/cluster-settings.ts';
+import { type ClusterRanges, clusterRanges, completeSettings } from '../control/cluster-settings.ts';
 import { authorize } from './access.ts';
 import { serviceAllocation } from './allocation/service-allocation.ts';
 import { ApiError } from './api-error.ts';
@@ -74,7 +74,7 @@ export class ApiService {
 
   static async start(options: ApiServiceOptions): Promise<ApiService> {
     const { store, tls, authenticate, version, log, controllers: settings = {} } = options;
-    const ranges = options.ranges ?? clusterRanges(DEFAULT_CLUSTER);
+    const ranges = options.ranges ?? clusterRanges(completeSettings({}));
     const table = new ResourceTable();
     const services = table.find('', 'v1', 'services');
     if (services) table.add({ ...services, allocation: serviceAllocation(ranges) });

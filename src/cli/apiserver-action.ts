@@ -9,6 +9,7 @@ import type { User } from '../apiserver/request.ts';
 import { EtcdStore } from '../apiserver/store/etcd-store.ts';
 import { LmdbStore } from '../apiserver/store/lmdb-store.ts';
 import type { Store } from '../apiserver/store/store.ts';
+import { clusterRanges, completeSettings } from '../control/cluster-settings.ts';
 import type { ApiServerOptions } from './apiserver-commands.ts';
 import { weftVersion } from './version.ts';
 
@@ -21,6 +22,8 @@ export async function apiServer(options: ApiServerOptions): Promise<void> {
   if (plainHttp && !LOOPBACK.has(bind)) {
     throw new Error(`--plain-http lets everybody do everything: it is for loopback, not for ${bind}`);
   }
+  const { serviceNodePortRange, ...given } = options;
+  const ranges = clusterRanges(completeSettings({ ...given, nodePortRange: serviceNodePortRange }));
   const data = resolve(options.data);
   mkdirSync(data, { recursive: true, mode: 0o700 });
   const store = openStore(options, data);
@@ -38,6 +41,7 @@ export async function apiServer(options: ApiServerOptions): Promise<void> {
     authenticate: (request, socket) => authenticator.userOf(request, socket),
     version: weftVersion(),
     log: (message) => console.error(`weft apiserver: ${message}`),
+    ranges,
     controllers: { alone: options.store === 'lmdb' },
   });
   const address = bind.includes(':') ? `[${bind}]` : bind;

@@ -22,6 +22,11 @@ export interface ApiServerOptions {
   bind: string;
   port: number;
   name: string[];
+  clusterCidr?: string;
+  serviceCidr?: string;
+  clusterDns?: string;
+  serviceNodePortRange?: string;
+  loadBalancerPool?: string;
   plainHttp?: boolean;
 }
 
@@ -42,6 +47,14 @@ export function addApiServer(program: Command): void {
       'names and addresses that clients know this server by, beside the one it listens on',
       [],
     )
+    .option(
+      '--cluster-cidr <prefixes>',
+      'addresses of pods, a range of each family (default: 10.244.0.0/16,fd00:10:244::/56)',
+    )
+    .option('--service-cidr <prefixes>', 'addresses of services, likewise (default: 10.96.0.0/16,fd00:10:96::/112)')
+    .option('--cluster-dns <ips>', 'given to no service that does not ask (default: 10.96.0.10,fd00:10:96::a)')
+    .option('--service-node-port-range <ports>', 'node ports of services (default: 30000-32767)')
+    .option('--load-balancer-pool <ranges>', 'addresses for LoadBalancer services, as in 192.0.2.0/24')
     .option('--plain-http', 'no TLS and no questions who asks: on loopback alone')
     .addHelpText(
       'after',

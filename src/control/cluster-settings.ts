@@ -23,12 +23,34 @@ export interface ClusterSettings {
 }
 
 /** Ranges that most clusters and labs are content with. */
-export const DEFAULT_CLUSTER: ClusterSettings = {
+const DEFAULT_CLUSTER: ClusterSettings = {
   clusterCidr: '10.244.0.0/16,fd00:10:244::/56',
   serviceCidr: '10.96.0.0/16,fd00:10:96::/112',
   clusterDns: '10.96.0.10,fd00:10:96::a',
   clusterDomain: 'cluster.local',
 };
+
+/** What somebody said, and for the rest what most are content with. */
+export function completeSettings(
+  given: {
+    [Name in keyof ClusterSettings]?: ClusterSettings[Name] | undefined;
+  },
+): Required<ClusterSettings> {
+  const settings = {
+    nodePortRange: given.nodePortRange ?? DEFAULT_NODE_PORTS,
+    loadBalancerPool: given.loadBalancerPool ?? '',
+    clusterCidr: given.clusterCidr ?? DEFAULT_CLUSTER.clusterCidr,
+    serviceCidr: given.serviceCidr ?? DEFAULT_CLUSTER.serviceCidr,
+    clusterDns: given.clusterDns ?? DEFAULT_CLUSTER.clusterDns,
+    clusterDomain: given.clusterDomain ?? DEFAULT_CLUSTER.clusterDomain,
+  };
+  // Who names ranges of IPv4 alone wants no IPv6, also where the other settings are left as they are.
+  const single = (['clusterCidr', 'serviceCidr'] as const).some((name) => given[name] && !given[name]?.includes(':'));
+  for (const name of ['clusterCidr', 'serviceCidr', 'clusterDns'] as const) {
+    if (single && given[name] === undefined) settings[name] = settings[name].split(',')[0] as string;
+  }
+  return settings;
+}
 
 export interface ClusterRanges {
   /** At most one of each family, IPv4 first. */
