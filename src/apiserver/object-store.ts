@@ -11,6 +11,7 @@ import { ApiError } from './api-error.ts';
 import { type ApiObject, type ObjectMeta, timestamp } from './api-object.ts';
 import { Claiming } from './claims.ts';
 import { readContinue, writeContinue } from './continue-token.ts';
+import { metadataViolations } from './metadata-rules.ts';
 import {
   alreadyExists,
   checkPreconditions,
@@ -28,6 +29,8 @@ export interface ChangeOptions {
   dryRun?: boolean;
   /** The object is changed by this subresource, which owns a part of it. */
   subresource?: 'status' | undefined;
+  /** Status and all the rest alike: for what the server itself changes in one step. */
+  whole?: boolean;
 }
 
 export interface DeleteOptions extends ChangeOptions {
@@ -222,6 +225,8 @@ export class ObjectStore {
       throw new ApiError('BadRequest', `the object is of kind ${said}, the path is of ${apiVersion}/${kind}`);
     }
     const metadata: ObjectMeta & Record<string, unknown> = { ...body.metadata };
+    // As clients write what is not there.
+    for (const [field, value] of Object.entries(metadata)) if (value === null) delete metadata[field];
     if (!metadata.name && metadata.generateName) metadata.name = `${metadata.generateName.slice(0, 58)}${suffix()}`;
     if (resource.namespaced) {
       const wanted = namespace ?? metadata.namespace ?? 'default';
@@ -266,7 +271,7 @@ export class ObjectStore {
     if (deletionTimestamp !== undefined) metadata.deletionTimestamp = deletionTimestamp;
     if (deletionGracePeriodSeconds !== undefined) metadata.deletionGracePeriodSeconds = deletionGracePeriodSeconds;
     const next: ApiObject = onlyStatus ? { ...current, metadata } : { ...object, metadata };
-    if (resource.status) {
+    if (resource.status && !options.whole) {
       const status = onlyStatus ? object.status : current.status;
       if (status === undefined) delete next.status;
       else next.status = status;
@@ -320,13 +325,8 @@ export class ObjectStore {
         });
       }
     }
-    if (old?.metadata.deletionTimestamp) {
-      const added = (metadata.finalizers ?? []).filter((f) => !old.metadata.finalizers?.includes(f));
-      if (added.length > 0) {
-        const message = `no new finalizers can be added if the object is being deleted, found new finalizers ${JSON.stringify(added)}`;
-        violations.push({ path: ['metadata', 'finalizers'], message });
-      }
-    }
+    const ending = old?.metadata.deletionTimestamp === undefined ? undefined : (old.metadata.finalizers ?? []);
+    violations.push(...metadataViolations(metadata, ending));
     // The name may have been said already.
     const said = new Set(violations.map(({ path }) => path.join('.')));
     violations.push(

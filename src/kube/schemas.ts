@@ -4,6 +4,7 @@
  * when an `anyOf` or a `format` fails. Rules between fields are in object-rules.ts.
  */
 import type { SchemaObject } from 'ajv';
+import { NODE_PLACEMENT, POD_PLACEMENT, resources } from './placement-schema.ts';
 
 const string = { type: 'string' } as const;
 const boolean = { type: 'boolean' } as const;
@@ -47,7 +48,7 @@ const metadata = (nameFormat: string): SchemaObject =>
 const node = object(
   {
     metadata: metadata('dns-name'),
-    spec: object({ podCIDR: text('cidr'), podCIDRs: list(text('cidr')) }),
+    spec: object({ podCIDR: text('cidr'), podCIDRs: list(text('cidr')), ...NODE_PLACEMENT }),
     status: object({
       addresses: list(object({ type: string, address: string }, ['type', 'address'])),
       conditions: list(object({ type: string, status: oneOf('True', 'False', 'Unknown') }, ['type', 'status'])),
@@ -90,11 +91,6 @@ const valueFrom = object({
   secretKeyRef: keyReference,
 });
 /** A number is taken too, as YAML writes one. */
-const quantity: SchemaObject = {
-  anyOf: [{ type: 'string', minLength: 1 }, { type: 'number' }],
-  description: 'must be a quantity, as in 500m or 64Mi',
-};
-const quantities: SchemaObject = { type: 'object', additionalProperties: quantity };
 
 const container = object(
   {
@@ -105,7 +101,7 @@ const container = object(
     workingDir: string,
     env: list(object({ name: { type: 'string', minLength: 1 }, value: string, valueFrom }, ['name'])),
     envFrom: list(object({ prefix: string, configMapRef: object(reference), secretRef: object(reference) })),
-    resources: object({ limits: quantities, requests: quantities }),
+    resources,
     livenessProbe: probe,
     readinessProbe: probe,
     startupProbe: probe,
@@ -124,6 +120,7 @@ const pod = object(
     spec: object(
       {
         nodeName: text('dns-name'),
+        ...POD_PLACEMENT,
         hostNetwork: boolean,
         hostname: text('dns-label'),
         subdomain: text('dns-label'),

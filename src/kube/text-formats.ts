@@ -5,6 +5,7 @@
  */
 import { parseAddress } from '../wire/address.ts';
 import { parsePrefix } from '../wire/prefix.ts';
+import { parseQuantity } from './quantity.ts';
 
 export interface TextFormat {
   matches(text: string): boolean;
@@ -54,6 +55,10 @@ export const TEXT_FORMATS: Readonly<Record<string, TextFormat>> = {
     // SCTP is no fault of the object: what is not carried of it is said where it would be.
     matches: (text) => text === 'TCP' || text === 'UDP' || text === 'SCTP',
     wanted: 'must be TCP, UDP or SCTP',
+  },
+  quantity: {
+    matches: (text) => parseQuantity(text) !== undefined,
+    wanted: 'must be a quantity such as 100m, 0.5 or 1Gi',
   },
   ip: { matches: (text) => parseAddress(text) !== undefined, wanted: 'must be an IP address' },
   cidr: {

@@ -1,6 +1,7 @@
 /** All controllers there are, with their settings: the one place that names them. */
 import type { Clock } from './clock.ts';
 import type { ControllerFactory } from './controller-set.ts';
+import { Scheduler } from './scheduler.ts';
 
 export interface ControllerSettings {
   /** The system's, if nothing else is said. */
@@ -10,5 +11,5 @@ export interface ControllerSettings {
 }
 
 export function allControllers(_settings: ControllerSettings): ControllerFactory[] {
-  return [];
+  return [(parts) => new Scheduler(parts)];
 }

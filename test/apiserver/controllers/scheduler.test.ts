@@ -1,0 +1,198 @@
+/** The scheduler: pods come to nodes that may run them, spread, and say why where they fit nowhere. */
+import t, { type Test } from 'tap';
+import type { ApiObject } from '../../../src/apiserver/api-object.ts';
+import { Scheduler } from '../../../src/apiserver/controllers/scheduler.ts';
+import { ClusterStore } from './cluster-store.ts';
+import { type NodeWords, node, pod } from './workloads.ts';
+
+async function open(t: Test): Promise<ClusterStore> {
+  const cluster = await ClusterStore.open(t);
+  await cluster.run([(parts) => new Scheduler(parts)]);
+  return cluster;
+}
+
+async function addNode(cluster: ClusterStore, name: string, words: NodeWords = {}): Promise<void> {
+  const { object, status } = node(name, words);
+  await cluster.create(object);
+  await cluster.update('Node', name, (o) => (o.status = status), true);
+}
+
+const nodeOf = (object: ApiObject): string => (object.spec?.nodeName as string | undefined) ?? '';
+
+async function placed(cluster: ClusterStore, name: string): Promise<string> {
+  return nodeOf(
+    await cluster.until(
+      `${name} has a node`,
+      () => cluster.get('Pod', name),
+      (o) => nodeOf(o) !== '',
+    ),
+  );
+}
+
+/** Why it has none. */
+async function refused(cluster: ClusterStore, name: string, again = ''): Promise<string> {
+  const reason = (o: ApiObject) => {
+    const conditions = (o.status?.conditions ?? []) as { type: string; status: string; message?: string }[];
+    const found = conditions.find(({ type, status }) => type === 'PodScheduled' && status === 'False');
+    return found?.message ?? '';
+  };
+  const done = (o: ApiObject) => reason(o) !== again;
+  return reason(await cluster.until(`${name} is refused`, () => cluster.get('Pod', name), done));
+}
+
+t.test('a pod gets a node, its condition and an event, and quickly', async (t) => {
+  const cluster = await open(t);
+  await addNode(cluster, 'a');
+  await cluster.create(pod('first'));
+  t.equal(await placed(cluster, 'first'), 'a');
+  t.match((await cluster.get('Pod', 'first')).status, { conditions: [{ type: 'PodScheduled', status: 'True' }] });
+  const events = await cluster.until(
+    'an event',
+    () => cluster.list('Event'),
+    (list) => list.length > 0,
+  );
+  t.match(events[0], {
+    type: 'Normal',
+    reason: 'Scheduled',
+    message: 'Successfully assigned default/first to a',
+    involvedObject: { kind: 'Pod', name: 'first', namespace: 'default' },
+  });
+  const times: number[] = [];
+  for (let i = 0; i < 20; i++) {
+    const begun = performance.now();
+    await cluster.create(pod(`p${i}`));
+    await placed(cluster, `p${i}`);
+    times.push(performance.now() - begun);
+  }
+  const median = times.sort((x, y) => x - y)[10] ?? 0;
+  t.comment(`from a created pod to its node: median ${median.toFixed(1)} ms`);
+  t.ok(median < 50, 'without a wait of its own');
+});
+
+t.test('who fits nowhere says why, and comes when there is room', async (t) => {
+  const cluster = await open(t);
+  await cluster.create(pod('web', { nodeSelector: { disk: 'ssd' } }));
+  t.equal(await refused(cluster, 'web'), 'no nodes available to schedule pods');
+  await addNode(cluster, 'a', { taints: [{ key: 'dedicated', value: 'db', effect: 'NoSchedule' }] });
+  await addNode(cluster, 'b', { unschedulable: true });
+  await addNode(cluster, 'c', { ready: false });
+  await addNode(cluster, 'd');
+  const why =
+    "0/4 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, 1 node(s) had untolerated taint {dedicated: db}, 1 node(s) were not ready, 1 node(s) were unschedulable.";
+  await cluster.until(
+    'it says why',
+    () => refused(cluster, 'web'),
+    (reason) => reason === why,
+  );
+  const events = await cluster.until(
+    'told',
+    () => cluster.list('Event'),
+    (l) => l.some((e) => e.message === why),
+  );
+  t.match(events.at(-1), { type: 'Warning', reason: 'FailedScheduling' });
+  await cluster.update('Node', 'd', (o) => (o.metadata.labels = { disk: 'ssd' }));
+  t.equal(await placed(cluster, 'web'), 'd');
+  const conditions = (await cluster.get('Pod', 'web')).status?.conditions as { status: string }[];
+  t.same(
+    conditions.map(({ status }) => status),
+    ['True'],
+    'one condition, that holds by now',
+  );
+});
+
+t.test('taints, affinity, ports and amounts decide', async (t) => {
+  const cluster = await open(t);
+  await addNode(cluster, 'a', {
+    labels: { zone: 'x', size: '3' },
+    allocatable: { cpu: '1', memory: '1Gi', pods: '3' },
+    taints: [{ key: 'gpu', value: 'yes', effect: 'NoSchedule' }],
+  });
+  await addNode(cluster, 'b', { labels: { zone: 'y', size: '10' }, allocatable: { cpu: '500m', memory: '1Gi' } });
+  const tolerations = [{ key: 'gpu', operator: 'Exists' }];
+  const terms = (key: string, operator: string, values: string[]) => ({
+    nodeAffinity: {
+      requiredDuringSchedulingIgnoredDuringExecution: {
+        nodeSelectorTerms: [{ matchExpressions: [{ key, operator, values }] }],
+      },
+    },
+  });
+  const asking = (cpu: string) => [{ name: 'c', image: 'x', resources: { requests: { cpu } } }];
+  await cluster.create(pod('large', { tolerations, containers: asking('800m') }));
+  t.equal(await placed(cluster, 'large'), 'a', 'b has less than it asks for');
+  await cluster.create(pod('sized', { tolerations, affinity: terms('size', 'Gt', ['5']), containers: asking('0.4') }));
+  t.equal(await placed(cluster, 'sized'), 'b');
+  await cluster.create(pod('more', { containers: asking('200m') }));
+  t.equal(
+    await refused(cluster, 'more'),
+    '0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint {gpu: yes}.',
+  );
+  await cluster.delete('Pod', 'sized', { gracePeriodSeconds: 0 });
+  t.equal(await placed(cluster, 'more'), 'b', 'there is room again');
+  const port = { containers: [{ name: 'c', image: 'x', ports: [{ containerPort: 80, hostPort: 8080 }] }] };
+  await cluster.create(pod('port-1', port));
+  t.equal(await placed(cluster, 'port-1'), 'b');
+  await cluster.create(pod('port-2', port));
+  t.match(await refused(cluster, 'port-2'), /1 node\(s\) didn't have free ports for the requested pod ports/);
+  await cluster.create(pod('zoned', { tolerations, affinity: terms('zone', 'NotIn', ['y']) }));
+  t.equal(await placed(cluster, 'zoned'), 'a');
+  await cluster.create(pod('other', { schedulerName: 'mine' }));
+  await cluster.create(pod('gated', { schedulingGates: [{ name: 'wait' }] }));
+  await cluster.create(pod('last', { tolerations, affinity: terms('zone', 'In', ['x']) }));
+  t.equal(await placed(cluster, 'last'), 'a', 'the third pod there');
+  await cluster.create(pod('one-more', { tolerations, affinity: terms('zone', 'In', ['x']) }));
+  t.match(await refused(cluster, 'one-more'), /1 Too many pods/);
+  t.equal(nodeOf(await cluster.get('Pod', 'other')), '', 'another scheduler has it');
+  t.equal(nodeOf(await cluster.get('Pod', 'gated')), '');
+});
+
+t.test('pods of an owner spread, all at once as well as one by one', async (t) => {
+  const cluster = await open(t);
+  for (const name of ['a', 'b', 'c']) await addNode(cluster, name);
+  const owned = (owner: string) => ({
+    labels: { app: owner },
+    ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: owner, uid: owner, controller: true }],
+  });
+  await cluster.create(pod('alone', { nodeSelector: { 'kubernetes.io/hostname': 'a' } }));
+  await placed(cluster, 'alone');
+  const names = Array.from({ length: 9 }, (_, i) => `web-${i}`);
+  await Promise.all(names.map((name) => cluster.create(pod(name, {}, owned('web')))));
+  const nodes = await Promise.all(names.map((name) => placed(cluster, name)));
+  const count = (name: string) => nodes.filter((n) => n === name).length;
+  t.same(['a', 'b', 'c'].map(count), [3, 3, 3], 'of each owner as many everywhere');
+  await cluster.create(pod('single'));
+  t.not(await placed(cluster, 'single'), 'a', 'fewest pods of all');
+});
+
+t.test('spread constraints and pod affinity hold, for pods that come together too', async (t) => {
+  const cluster = await open(t);
+  for (const [name, zone] of [
+    ['a', 'x'],
+    ['b', 'x'],
+    ['c', 'y'],
+  ] as const)
+    await addNode(cluster, name, { labels: { zone } });
+  const selector = { matchLabels: { app: 'web' } };
+  const constraint = { maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'DoNotSchedule', labelSelector: selector };
+  const names = ['w1', 'w2', 'w3', 'w4'];
+  const spec = { topologySpreadConstraints: [constraint] };
+  await Promise.all(names.map((name) => cluster.create(pod(name, spec, { labels: { app: 'web' } }))));
+  const nodes = await Promise.all(names.map((name) => placed(cluster, name)));
+  t.equal(nodes.filter((n) => n === 'c').length, 2, 'two in each zone');
+  const apart = (app: string) => ({
+    affinity: {
+      podAntiAffinity: {
+        requiredDuringSchedulingIgnoredDuringExecution: [
+          { labelSelector: { matchLabels: { app } }, topologyKey: 'kubernetes.io/hostname' },
+        ],
+      },
+    },
+  });
+  const singles = ['s1', 's2', 's3'];
+  await Promise.all(singles.map((name) => cluster.create(pod(name, apart('db'), { labels: { app: 'db' } }))));
+  const apartNodes = await Promise.all(singles.map((name) => placed(cluster, name)));
+  t.same([...apartNodes].sort(), ['a', 'b', 'c']);
+  await cluster.create(pod('s4', apart('db'), { labels: { app: 'db' } }));
+  t.match(await refused(cluster, 's4'), /3 node\(s\) didn't match pod anti-affinity rules/);
+  await cluster.create(pod('s5', {}, { labels: { app: 'db' } }));
+  t.match(await refused(cluster, 's5'), /3 node\(s\) didn't satisfy existing pods anti-affinity rules/);
+});
