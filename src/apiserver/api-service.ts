@@ -40,6 +40,7 @@ export interface ApiServiceOptions {
 export class ApiService {
   readonly port: number;
   readonly objects: ObjectStore;
+  readonly table: ResourceTable;
   readonly #store: Store;
   readonly #cache: WatchCache;
   readonly #server: ApiServer;
@@ -49,6 +50,7 @@ export class ApiService {
   private constructor(parts: {
     port: number;
     objects: ObjectStore;
+    table: ResourceTable;
     store: Store;
     cache: WatchCache;
     server: ApiServer;
@@ -56,6 +58,7 @@ export class ApiService {
   }) {
     this.port = parts.port;
     this.objects = parts.objects;
+    this.table = parts.table;
     this.#store = parts.store;
     this.#cache = parts.cache;
     this.#server = parts.server;
@@ -96,7 +99,7 @@ export class ApiService {
       : undefined;
     // Another server may hold their lease: requests are answered meanwhile.
     void controllers?.start();
-    return new ApiService({ port, objects, store, cache, server, controllers });
+    return new ApiService({ port, objects, table, store, cache, server, controllers });
   }
 
   /** The store is the caller's to close. */
