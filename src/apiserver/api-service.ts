@@ -27,6 +27,8 @@ export interface ApiServiceOptions {
   host: string;
   /** 0: any that is free. */
   port: number;
+  /** A listening socket that is served too. */
+  listenFd?: number | undefined;
   tls: ServerTls | undefined;
   authenticate(request: IncomingMessage, socket: TLSSocket | undefined): User;
   version: string;
@@ -94,6 +96,7 @@ export class ApiService {
       );
     const server = new ApiServer({ tls, authenticate, authorize, version, table, handler, ready, log });
     const port = await server.listen(options.host, options.port);
+    if (options.listenFd !== undefined) await server.listenTo(options.listenFd);
     const controllers = settings
       ? new ControllerSet({ objects, cache, table, log, ...settings }, allControllers(settings))
       : undefined;

@@ -4,11 +4,12 @@
  */
 import 'reflect-metadata';
 import { randomBytes, webcrypto } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import * as x509 from '@peculiar/x509';
 import { NODE_PREFIX, NODES } from './access.ts';
+import { writePrivate } from './private-file.ts';
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const DAY_MS = 24 * 3600 * 1000;
@@ -144,11 +145,4 @@ function importKey(pem: string): Promise<CryptoKey> {
   const [bytes] = x509.PemConverter.decode(pem);
   if (!bytes) throw new Error("the authority's key is no PEM");
   return webcrypto.subtle.importKey('pkcs8', bytes, ALGORITHM, false, ['sign']);
-}
-
-/** Whole or not at all, for its owner alone. */
-export function writePrivate(path: string, text: string): void {
-  const draft = `${path}.${process.pid}.new`;
-  writeFileSync(draft, text, { mode: 0o600 });
-  renameSync(draft, path);
 }

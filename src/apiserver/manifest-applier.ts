@@ -5,7 +5,7 @@
  * and deleted through the API, also across restarts, since what was applied is written down in a file.
  */
 import { createHash } from 'node:crypto';
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import type { ManifestObject } from '../kube/manifest.ts';
 import { ManifestFolder } from '../kube/manifest-folder.ts';
 import { type NamedObject, objectTitle } from '../kube/objects.ts';
@@ -16,6 +16,7 @@ import type { ApiObject } from './api-object.ts';
 import { manifestKinds, resourceOfKind } from './manifest-kinds.ts';
 import type { ObjectStore } from './object-store.ts';
 import { applyPatch, PATCH_TYPES } from './patch.ts';
+import { writePrivate } from './private-file.ts';
 import type { Resource } from './resource.ts';
 import type { ResourceTable } from './resource-table.ts';
 
@@ -211,8 +212,7 @@ export class ManifestApplier {
     const text = JSON.stringify(state);
     if (text === this.#written) return;
     try {
-      writeFileSync(`${this.#parts.stateFile}.new`, text, { mode: 0o600 });
-      renameSync(`${this.#parts.stateFile}.new`, this.#parts.stateFile);
+      writePrivate(this.#parts.stateFile, text);
       this.#written = text;
     } catch (error) {
       this.#parts.log(`${this.#parts.stateFile}: ${messageOf(error)}`);

@@ -7,7 +7,7 @@
  */
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createSocketServer, type Server as SocketServer } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { ApiError } from './api-error.ts';
 import { parseResourcePath } from './api-path.ts';
@@ -53,6 +53,7 @@ export interface ServerOptions {
 export class ApiServer {
   readonly #options: ServerOptions;
   readonly #server: Server;
+  readonly #doors: SocketServer[] = [];
   #watches = 0;
 
   constructor(options: ServerOptions) {
@@ -97,7 +98,23 @@ export class ApiServer {
     });
   }
 
+  /** Beside that: a listening socket that somebody made for us, perhaps in another network namespace. */
+  listenTo(fd: number): Promise<void> {
+    const door = createSocketServer((socket) => this.#server.emit('connection', socket));
+    door.maxConnections = MOST_CONNECTIONS;
+    this.#doors.push(door);
+    return new Promise((resolve, reject) => {
+      door.once('error', reject);
+      door.listen({ fd }, () => {
+        door.off('error', reject);
+        door.on('error', (error) => this.#options.log(error.message));
+        resolve();
+      });
+    });
+  }
+
   close(): Promise<void> {
+    for (const door of this.#doors) door.close();
     return new Promise((resolve) => {
       this.#server.close(() => resolve());
       this.#server.closeAllConnections();

@@ -3,11 +3,11 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { ADMINISTRATORS, Authenticator, VIEWERS } from '../apiserver/access.ts';
 import { ApiService } from '../apiserver/api-service.ts';
-import { Authority, writePrivate } from '../apiserver/authority.ts';
+import { Identities } from '../apiserver/identities.ts';
 import { kubeconfig } from '../apiserver/kubeconfig.ts';
+import { ManifestApplier } from '../apiserver/manifest-applier.ts';
+import { writePrivate } from '../apiserver/private-file.ts';
 import type { User } from '../apiserver/request.ts';
-import { EtcdStore } from '../apiserver/store/etcd-store.ts';
-import { LmdbStore } from '../apiserver/store/lmdb-store.ts';
 import type { Store } from '../apiserver/store/store.ts';
 import { clusterRanges, completeSettings } from '../control/cluster-settings.ts';
 import type { ApiServerOptions } from './apiserver-commands.ts';
@@ -26,42 +26,60 @@ export async function apiServer(options: ApiServerOptions): Promise<void> {
   const ranges = clusterRanges(completeSettings({ ...given, nodePortRange: serviceNodePortRange }));
   const data = resolve(options.data);
   mkdirSync(data, { recursive: true, mode: 0o700 });
-  const store = openStore(options, data);
-  const authority = plainHttp ? undefined : await Authority.open(join(data, 'pki'));
-  const certified = await authority?.server([...new Set([bind, '127.0.0.1', 'localhost', ...options.name])]);
+  const store = await openStore(options, data);
+  const identities = plainHttp ? undefined : await Identities.open(join(data, 'pki'));
+  const certified = await identities?.server([...new Set([bind, '127.0.0.1', 'localhost', ...options.name])]);
   const authenticator = new Authenticator([], plainHttp ? ADMIN : undefined);
   const service = await ApiService.start({
     store,
     host: bind,
     port: options.port,
+    listenFd: options.listenFd,
     tls:
-      authority && certified
-        ? { key: certified.key, certificate: certified.certificate, clientCa: authority.certificate }
+      identities && certified
+        ? { key: certified.key, certificate: certified.certificate, clientCa: identities.authority }
         : undefined,
     authenticate: (request, socket) => authenticator.userOf(request, socket),
     version: weftVersion(),
-    log: (message) => console.error(`weft apiserver: ${message}`),
+    log,
     ranges,
     controllers: { alone: options.store === 'lmdb' },
   });
   const address = bind.includes(':') ? `[${bind}]` : bind;
   const server = `${plainHttp ? 'http' : 'https'}://${address}:${service.port}`;
   for (const user of [ADMIN, VIEWER]) {
-    const credentials = await authority?.client(user.name, user.groups);
-    const config = kubeconfig({ server, user: user.name, authority: authority?.certificate, credentials });
-    if (authority || user === ADMIN) writePrivate(join(data, `${user.name}.kubeconfig`), config);
+    const credentials = await identities?.client(user.name, user.groups);
+    const config = kubeconfig({ server, user: user.name, authority: identities?.authority, credentials });
+    if (identities || user === ADMIN) writePrivate(join(data, `${user.name}.kubeconfig`), config);
   }
   console.log(`serving ${server}\nkubectl --kubeconfig ${join(data, 'admin.kubeconfig')} get all -A`);
-  await new Promise((resolve) => process.once('SIGTERM', resolve).once('SIGINT', resolve));
+  const { objects, table } = service;
+  const stateFile = join(data, 'manifests.json');
+  const applier =
+    options.manifests.length > 0
+      ? new ManifestApplier({ objects, table, paths: options.manifests.map((path) => resolve(path)), stateFile, log })
+      : undefined;
+  void applier?.start();
+  await new Promise((ended) => process.once('SIGTERM', ended).once('SIGINT', ended));
+  await applier?.close();
   await service.close();
   await store.close();
 }
 
-function openStore(options: ApiServerOptions, data: string): Store {
-  if (options.store === 'lmdb') return LmdbStore.open({ path: join(data, 'store') });
+function log(message: string): void {
+  console.error(`weft apiserver: ${message}`);
+}
+
+/** Only the store that is used is loaded. */
+async function openStore(options: ApiServerOptions, data: string): Promise<Store> {
+  if (options.store === 'lmdb') {
+    const { LmdbStore } = await import('../apiserver/store/lmdb-store.ts');
+    return LmdbStore.open({ path: join(data, 'store') });
+  }
   const { etcdServers = [], etcdCa, etcdCert, etcdKey } = options;
   if (etcdServers.length === 0) throw new Error('--store etcd needs --etcd-servers: name its members');
   if ((etcdCert === undefined) !== (etcdKey === undefined)) throw new Error('--etcd-cert and --etcd-key go together');
+  const { EtcdStore } = await import('../apiserver/store/etcd-store.ts');
   if (etcdCa === undefined) return new EtcdStore({ endpoints: etcdServers });
   const own = etcdCert && etcdKey ? { certificate: readFileSync(etcdCert), key: readFileSync(etcdKey) } : {};
   return new EtcdStore({ endpoints: etcdServers, tls: { ca: readFileSync(etcdCa), ...own } });

@@ -27,6 +27,8 @@ export interface ApiServerOptions {
   clusterDns?: string;
   serviceNodePortRange?: string;
   loadBalancerPool?: string;
+  manifests: string[];
+  listenFd?: number;
   plainHttp?: boolean;
 }
 
@@ -55,6 +57,16 @@ export function addApiServer(program: Command): void {
     .option('--cluster-dns <ips>', 'given to no service that does not ask (default: 10.96.0.10,fd00:10:96::a)')
     .option('--service-node-port-range <ports>', 'node ports of services (default: 30000-32767)')
     .option('--load-balancer-pool <ranges>', 'addresses for LoadBalancer services, as in 192.0.2.0/24')
+    .option(
+      '--manifests <path...>',
+      'files and folders whose objects are applied; watched, and deleted with their manifests',
+      [],
+    )
+    .addOption(
+      new Option('--listen-fd <number>', 'a listening socket that we were started with')
+        .argParser(integer(3, 1024))
+        .hideHelp(),
+    )
     .option('--plain-http', 'no TLS and no questions who asks: on loopback alone')
     .addHelpText(
       'after',

@@ -1,14 +1,17 @@
 /** `weft apiserver` as people start it: it serves, its files are private, a restart keeps what was made. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import { parse } from 'yaml';
 import { Authority } from '../../src/apiserver/authority.ts';
+import { Identities } from '../../src/apiserver/identities.ts';
+import { listenOnLoopback } from '../../src/lab/listening-socket.ts';
 import { configMap } from './test-server.ts';
 
 const main = fileURLToPath(
@@ -25,9 +28,10 @@ interface Ended {
 function start(
   t: Test,
   words: readonly string[],
+  inherited: readonly number[] = [],
 ): { child: ChildProcess; ended: Promise<Ended>; says: Promise<string> } {
   const child = spawn(process.execPath, [...process.execArgv, main, 'apiserver', ...words], {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', ...inherited],
   });
   t.teardown(() => child.kill('SIGKILL'));
   let stderr = '';
@@ -119,6 +123,46 @@ t.test("a node's certificate serves under its name", async (t) => {
   t.equal(read.subjectAltName, 'DNS:hosta');
   t.same(read.keyUsage, ['1.3.6.1.5.5.7.3.2', '1.3.6.1.5.5.7.3.1'], 'client and server');
   t.ok(read.verify(new X509Certificate(authority.certificate).publicKey));
+});
+
+t.test('manifests are applied, and a socket that somebody made is served too', async (t) => {
+  const folder = t.testdir({ manifests: { 'map.yaml': JSON.stringify(configMap('written')) } });
+  const door = await listenOnLoopback();
+  const data = join(folder, 'data');
+  const words = ['--data', data, '--port', '0', '--manifests', join(folder, 'manifests'), '--listen-fd', '3'];
+  const server = start(t, words, [door.fd]);
+  door.close();
+  await server.says;
+  const config = join(folder, 'outside.kubeconfig');
+  const { stdout } = await run(process.execPath, [
+    ...[...process.execArgv, main, 'kubeconfig', '--data', data],
+    ...['--server', `https://127.0.0.1:${door.port}`],
+  ]);
+  writeFileSync(config, stdout);
+  const path = '/api/v1/namespaces/default/configmaps/written';
+  for (let i = 0; i < 100 && (await ask(config, 'GET', path)).code !== 200; i++) await sleep(20);
+  t.equal((await ask(config, 'GET', path)).code, 200, 'by the socket that was ours');
+  t.equal((await ask(join(data, 'admin.kubeconfig'), 'GET', path)).code, 200, 'and by its own');
+  server.child.kill('SIGTERM');
+  t.equal((await server.ended).code, 0);
+});
+
+t.test('certificates are kept until they no longer do', async (t) => {
+  const folder = join(t.testdir(), 'pki');
+  const open = () => Identities.open(folder);
+  const first = await (await open()).server(['127.0.0.1', 'a.example']);
+  t.same(await (await open()).server(['127.0.0.1', 'a.example']), first);
+  t.same(await (await open()).server(['a.example']), first, 'fewer names are covered');
+  const more = await (await open()).server(['127.0.0.1', 'b.example']);
+  t.match(new X509Certificate(more.certificate).subjectAltName, /b\.example/);
+  const admin = await (await open()).client('admin', ['system:masters']);
+  t.same(await (await open()).client('admin', ['system:masters']), admin);
+  t.not((await (await open()).client('admin', ['others'])).certificate, admin.certificate, 'of another group');
+  writeFileSync(join(folder, 'admin.pem'), 'nonsense');
+  t.match((await (await open()).client('admin', ['others'])).certificate, /BEGIN CERTIFICATE/);
+  rmSync(join(folder, 'ca.key'));
+  const others = await (await open()).server(['127.0.0.1', 'b.example']);
+  t.not(others.certificate, more.certificate, 'of an authority that is another');
 });
 
 t.test('plain http is for loopback, etcd needs its members', async (t) => {
