@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <napi.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "arguments.h"
@@ -204,6 +205,16 @@ void resizePseudoTerminal(const Napi::CallbackInfo& info) {
   if (SystemError error = resizePty(controller, size)) throwSystemError(info.Env(), error);
 }
 
+// Held until the descriptor is closed, at the latest by the end of the process, however that comes.
+Napi::Value lockFile(const Napi::CallbackInfo& info) {
+  int32_t fd;
+  if (!requireDescriptor(info, fd)) return info.Env().Undefined();
+  if (flock(fd, LOCK_EX | LOCK_NB) == 0) return Napi::Boolean::New(info.Env(), true);
+  if (errno == EWOULDBLOCK) return Napi::Boolean::New(info.Env(), false);
+  throwSystemError(info.Env(), systemError("flock", "descriptor " + std::to_string(fd)));
+  return info.Env().Undefined();
+}
+
 // The optional fifth argument names a variant, so that tests reach all of them.
 Napi::Value checksum(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
@@ -244,6 +255,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("wake", Napi::Function::New<wake>(env, "wake"));
   exports.Set("openPty", Napi::Function::New<openPseudoTerminal>(env, "openPty"));
   exports.Set("resizePty", Napi::Function::New<resizePseudoTerminal>(env, "resizePty"));
+  exports.Set("lockFile", Napi::Function::New<lockFile>(env, "lockFile"));
   exports.Set("closeFd", Napi::Function::New<closeFd>(env, "closeFd"));
   exports.Set("adviseHugePages", Napi::Function::New<adviseHugePages>(env, "adviseHugePages"));
   exports.Set("checksum", Napi::Function::New<checksum>(env, "checksum"));

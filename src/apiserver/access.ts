@@ -8,6 +8,7 @@ import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { ApiError } from './api-error.ts';
 import { parseResourcePath, type ResourcePath } from './api-path.ts';
+import { mayNodeWrite } from './node-restriction.ts';
 import type { ApiRequest, User } from './request.ts';
 
 export const ADMINISTRATORS = 'system:masters';
@@ -15,8 +16,6 @@ export const VIEWERS = 'weft:viewers';
 export const NODES = 'system:nodes';
 /** Before the name of a node in the name of its user. */
 export const NODE_PREFIX = 'system:node:';
-/** Where nodes keep their Leases. */
-export const LEASE_NAMESPACE = 'kube-node-lease';
 
 export interface Token {
   token: string;
@@ -24,13 +23,17 @@ export interface Token {
 }
 
 export class Authenticator {
-  readonly #tokens: readonly { digest: Buffer; user: User }[];
+  #tokens: readonly { digest: Buffer; user: User }[] = [];
   readonly #fallback: User | undefined;
 
   /** `fallback`: who everybody is where requests say nothing of who they are: plain http on loopback alone. */
   constructor(tokens: readonly Token[], fallback?: User) {
-    this.#tokens = tokens.map(({ token, user }) => ({ digest: digestOf(token), user }));
+    this.replaceTokens(tokens);
     this.#fallback = fallback;
+  }
+
+  replaceTokens(tokens: readonly Token[]): void {
+    this.#tokens = tokens.map(({ token, user }) => ({ digest: digestOf(token), user }));
   }
 
   /** Throws ApiError Unauthorized. */
@@ -63,33 +66,24 @@ function certifiedUser(socket: TLSSocket | undefined): User | undefined {
 }
 
 const READING = new Set(['GET', 'HEAD']);
+/** What every user may read: what the server is and which kinds it has. */
+const PUBLIC = /^\/(?:version|api|apis|openapi\/v[23])(?:\/|$)/;
+/** Beside objects: what runs in a pod is not looked into by who only reads; its logs are no node's business. */
+const INNER_PARTS = new Set(['exec', 'attach', 'portforward', 'proxy']);
 
 /** Throws ApiError Forbidden. */
 export function authorize(user: User, request: ApiRequest): void {
-  if (user.groups.includes(ADMINISTRATORS)) return;
+  const { groups } = user;
+  if (groups.includes(ADMINISTRATORS)) return;
   const path = parseResourcePath(request.path);
-  const reads = READING.has(request.method);
-  if (reads && (user.groups.includes(VIEWERS) || user.groups.includes(NODES))) {
-    // Beside objects: what runs in a pod may not be looked into by who only reads.
-    if (path?.subresource !== 'exec' && path?.subresource !== 'attach' && path?.subresource !== 'portforward') return;
+  if (READING.has(request.method)) {
+    if (!path && PUBLIC.test(request.path)) return;
+    if (groups.includes(VIEWERS) && !(path && INNER_PARTS.has(path.subresource))) return;
+    if (groups.includes(NODES) && path && !INNER_PARTS.has(path.subresource) && path.subresource !== 'log') return;
   }
-  if (user.groups.includes(NODES) && user.name.startsWith(NODE_PREFIX) && path) {
-    if (isOfNode(user.name.slice(NODE_PREFIX.length), path, request.method)) return;
-  }
+  const node = nodeOf(user);
+  if (node !== undefined && path && mayNodeWrite(node, path, request.method)) return;
   throw forbidden(user, request, path);
-}
-
-/**
- * What a node may write by its path alone. Whether a pod is its own stands in the pod: see nodeMayChange.
- */
-function isOfNode(node: string, path: ResourcePath, method: string): boolean {
-  const { group, plural, name, subresource, namespace } = path;
-  const own = name === node || (method === 'POST' && name === '');
-  if (group === '' && plural === 'nodes') return own && method !== 'DELETE';
-  if (group === 'coordination.k8s.io' && plural === 'leases') return own && namespace === LEASE_NAMESPACE;
-  if (group === '' && plural === 'events') return method === 'POST' || method === 'PATCH' || method === 'PUT';
-  if (group === '' && plural === 'pods') return subresource === 'status' || (method === 'DELETE' && name !== '');
-  return false;
 }
 
 /** The node that a user is, if it is one and nothing more. */

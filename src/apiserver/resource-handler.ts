@@ -8,6 +8,7 @@ import { type ApiObject, fieldAt } from './api-object.ts';
 import type { ResourcePath } from './api-path.ts';
 import { type TableForm, tableOf, wantsTable } from './api-table.ts';
 import { listBlocks } from './list-answer.ts';
+import { checkNodeChanges, checkNodeCreates } from './node-restriction.ts';
 import type { ObjectPlace } from './object-errors.ts';
 import { type Freshness, ObjectReader, revisionOf } from './object-reader.ts';
 import type { DeleteOptions, ObjectStore } from './object-store.ts';
@@ -83,7 +84,8 @@ export class ResourceHandler {
       case 'POST': {
         if (resource.namespaced && path.namespace === undefined) throw notAllowed('POST');
         const body = await readObject(request);
-        checkNodeCreates(target, body);
+        const node = nodeOf(request.user);
+        if (node !== undefined) checkNodeCreates(node, resource, body);
         await this.#checkNamespace(path.namespace);
         const made = await this.#objects.create(resource, path.namespace, body, { dryRun: isDryRun(request) });
         return this.#shown(target, 201, made);
@@ -133,7 +135,7 @@ export class ResourceHandler {
     const { request } = target;
     const body = await readObject(request);
     const change = (current: ApiObject) => {
-      checkNodeChanges(target, current);
+      checkChange(target, current, body, subresource);
       return structuredClone(body);
     };
     return this.#objects.update(place, change, { dryRun: isDryRun(request), subresource });
@@ -144,10 +146,10 @@ export class ResourceHandler {
     const type = contentTypeOf(request);
     const patch = await readValue(request);
     const change = (current: ApiObject) => {
-      checkNodeChanges(target, current);
       const patched = applyPatch(type, current, patch, resource);
       if (typeof patched !== 'object' || patched === null)
         throw new ApiError('BadRequest', 'the patch leaves no object');
+      checkChange(target, current, patched as ApiObject, subresource);
       return patched as ApiObject;
     };
     return this.#objects.update(place, change, { dryRun: isDryRun(request), subresource });
@@ -201,7 +203,8 @@ export class ResourceHandler {
 
   async #delete(target: Target, place: ObjectPlace): Promise<ApiAnswer> {
     const options = await deleteOptions(target.request);
-    if (nodeOf(target.request.user) !== undefined) checkNodeChanges(target, await this.#objects.get(place));
+    const node = nodeOf(target.request.user);
+    if (node !== undefined) checkNodeChanges(node, target.resource, await this.#objects.get(place), undefined);
     const { object, gone } = await this.#objects.delete(place, options);
     if (!gone) return this.#shown(target, 200, object);
     const { group, plural } = place.resource;
@@ -257,18 +260,11 @@ export class ResourceHandler {
   }
 }
 
-/** A node registers itself and its Lease alone. */
-function checkNodeCreates({ request, resource }: Target, body: ApiObject): void {
+/** What the path left open of what a node may do. */
+function checkChange({ request, resource }: Target, current: ApiObject, next: ApiObject, part?: 'status'): void {
   const node = nodeOf(request.user);
-  if (node === undefined || resource.kind === 'Event' || body.metadata?.name === node) return;
-  throw new ApiError('Forbidden', `node ${node} may create only what has its own name`);
-}
-
-/** A node writes to the pods alone that run on it; the paths of everything else say whose it is. */
-function checkNodeChanges({ request, resource, path }: Target, current: ApiObject): void {
-  const node = nodeOf(request.user);
-  if (node === undefined || resource.kind !== 'Pod' || fieldAt(current, ['spec', 'nodeName']) === node) return;
-  throw new ApiError('Forbidden', `node ${node} may not change pod ${path.namespace}/${path.name}: it runs elsewhere`);
+  // By its status path a node changes nothing else.
+  if (node !== undefined) checkNodeChanges(node, resource, current, part ? undefined : next);
 }
 
 function placeOf({ path, resource }: Target): ObjectPlace {

@@ -9,6 +9,7 @@ import { ManifestApplier } from '../apiserver/manifest-applier.ts';
 import { writePrivate } from '../apiserver/private-file.ts';
 import type { User } from '../apiserver/request.ts';
 import type { Store } from '../apiserver/store/store.ts';
+import { followTokens } from '../apiserver/token-file.ts';
 import { clusterRanges, completeSettings } from '../control/cluster-settings.ts';
 import type { ApiServerOptions } from './apiserver-commands.ts';
 import { weftVersion } from './version.ts';
@@ -30,6 +31,7 @@ export async function apiServer(options: ApiServerOptions): Promise<void> {
   const identities = plainHttp ? undefined : await Identities.open(join(data, 'pki'));
   const certified = await identities?.server([...new Set([bind, '127.0.0.1', 'localhost', ...options.name])]);
   const authenticator = new Authenticator([], plainHttp ? ADMIN : undefined);
+  if (options.tokenFile) followTokens(options.tokenFile, (tokens) => authenticator.replaceTokens(tokens), log);
   const service = await ApiService.start({
     store,
     host: bind,

@@ -29,6 +29,7 @@ export interface ApiServerOptions {
   loadBalancerPool?: string;
   manifests: string[];
   listenFd?: number;
+  tokenFile?: string;
   plainHttp?: boolean;
 }
 
@@ -66,6 +67,10 @@ export function addApiServer(program: Command): void {
       new Option('--listen-fd <number>', 'a listening socket that we were started with')
         .argParser(integer(3, 1024))
         .hideHelp(),
+    )
+    .option(
+      '--token-file <path>',
+      'bearer tokens, a line each: token,user,uid,"group1,group2"; read again when it changes',
     )
     .option('--plain-http', 'no TLS and no questions who asks: on loopback alone')
     .addHelpText(

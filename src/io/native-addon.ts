@@ -169,6 +169,8 @@ export interface NativeAddon {
   /** From any thread. */
   wake(fd: number): void;
   closeFd(fd: number): void;
+  /** flock(2), exclusive: false where another open file has it. Held until the descriptor is closed. */
+  lockFile(fd: number): boolean;
   /**
    * Asks for huge pages for the whole ones (2 MB) that lie in the memory, which is best not written yet. Returns the
    * bytes in front of the first; a kernel that gives none is no error.

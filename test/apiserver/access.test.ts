@@ -1,6 +1,7 @@
 /** Who may do what: tokens, roles, nodes; certificates over TLS; nobody without either. */
 
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { join } from 'node:path';
 import t from 'tap';
@@ -8,9 +9,11 @@ import { ADMINISTRATORS, Authenticator, VIEWERS } from '../../src/apiserver/acce
 import { ApiService } from '../../src/apiserver/api-service.ts';
 import { Authority, type Certified } from '../../src/apiserver/authority.ts';
 import { LmdbStore } from '../../src/apiserver/store/lmdb-store.ts';
+import { followTokens, parseTokens } from '../../src/apiserver/token-file.ts';
 import { configMap, pod, TestServer } from './test-server.ts';
 
 const MAPS = '/api/v1/namespaces/default/configmaps';
+const EVENTS = '/api/v1/namespaces/default/events';
 const PODS = '/api/v1/namespaces/default/pods';
 
 t.test('nobody is anonymous', async (t) => {
@@ -45,6 +48,14 @@ t.test('a node writes what is its own', async (t) => {
   const token = 'node-a';
   await server.ask('POST', PODS, pod('mine', { nodeName: 'a' }));
   await server.ask('POST', PODS, pod('other', { nodeName: 'b' }));
+  const event = (name: string, host?: string) => ({
+    apiVersion: 'v1',
+    kind: 'Event',
+    metadata: { name },
+    involvedObject: { kind: 'Pod', namespace: 'default', name: 'mine' },
+    ...(host ? { source: { component: 'weft', host } } : {}),
+  });
+  await server.ask('POST', EVENTS, event('others', 'b'));
   const node = (name: string) => ({ apiVersion: 'v1', kind: 'Node', metadata: { name } });
   const lease = (name: string) => ({ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name } });
   const leases = '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases';
@@ -54,6 +65,17 @@ t.test('a node writes what is its own', async (t) => {
     ['POST', '/api/v1/nodes', node('b'), 403],
     ['PATCH', '/api/v1/nodes/a/status', { status: {} }, 200],
     ['PATCH', '/api/v1/nodes/b/status', { status: {} }, 403],
+    ['PATCH', '/api/v1/nodes/a', { metadata: { labels: { 'kubernetes.io/os': 'linux' } } }, 200],
+    ['PATCH', '/api/v1/nodes/a', { spec: { podCIDR: '10.244.7.0/24' } }, 403],
+    ['PATCH', '/api/v1/nodes/a', { spec: { taints: [{ key: 'x', effect: 'NoSchedule' }] } }, 403],
+    ['PATCH', '/api/v1/nodes/a', { metadata: { labels: { 'node-restriction.kubernetes.io/x': 'y' } } }, 403],
+    ['PATCH', '/api/v1/nodes/a', { metadata: null }, 400],
+    ['POST', EVENTS, event('mine', 'a'), 201],
+    ['POST', EVENTS, event('silent'), 201],
+    ['POST', EVENTS, event('forged', 'b'), 403],
+    ['PATCH', `${EVENTS}/others`, { count: 2 }, 403],
+    ['PATCH', `${EVENTS}/mine`, { count: 2 }, 200],
+    ['DELETE', EVENTS, undefined, 403],
     ['DELETE', '/api/v1/nodes/a', undefined, 403],
     ['POST', leases, lease('a'), 201],
     ['POST', leases, lease('b'), 403],
@@ -72,8 +94,75 @@ t.test('a node writes what is its own', async (t) => {
     t.equal((await server.ask(method, path, body, options)).code, code, `${method} ${path} is ${code}`);
   }
   t.equal((await server.get(PODS, { token })).code, 200, 'it reads');
+  t.equal((await server.get(`${PODS}/mine/log`, { token })).code, 403, 'but no logs');
   t.equal((await server.get(`${PODS}/other`)).body.status.phase, 'Pending');
 });
+
+t.test('who has no role learns what the server is, and nothing of what is in it', async (t) => {
+  const server = await TestServer.start(t);
+  const token = 'nobody';
+  for (const path of ['/version', '/api', '/apis', '/apis/apps/v1', '/openapi/v2', '/openapi/v3/apis/apps/v1']) {
+    t.equal((await server.get(path, { token })).code, 200, path);
+  }
+  for (const path of [MAPS, '/metrics', '/apisx', '/api/v1/nodes']) {
+    t.equal((await server.get(path, { token })).code, 403, path);
+  }
+});
+
+t.test('tokens of a file: read again when it changes, kept when it breaks', async (t) => {
+  const file = join(t.testdir(), 'tokens.csv');
+  const line = (i: number) => [...parseTokens(readFileSync(file, 'utf8'), file)][i];
+  writeFileSync(file, '# ours\nabc,ann,1,"system:masters, more"\nde-f,"bob ""b""",2\r\n\nghi,carl,3,weft:viewers\n');
+  t.same(line(0), { token: 'abc', user: { name: 'ann', groups: [ADMINISTRATORS, 'more'] } });
+  t.same(line(1), { token: 'de-f', user: { name: 'bob "b"', groups: [] } });
+  t.same(line(2), { token: 'ghi', user: { name: 'carl', groups: [VIEWERS] } });
+  for (const [text, message] of [
+    ['abc,ann', 'tokens.csv:1: must be token,user,uid'],
+    ['a,b,c\na,d,e', 'tokens.csv:2: the token stands further up'],
+    [',b,c', 'tokens.csv:1: the token is empty'],
+    ['a,,c', 'the user has no name'],
+    ['a,"b,c', 'a quote is not closed'],
+  ] as const) {
+    t.throws(() => parseTokens(text, 'tokens.csv'), { message: new RegExp(message) });
+  }
+  const authenticator = new Authenticator([]);
+  const said: string[] = [];
+  const stop = followTokens(
+    file,
+    (tokens) => authenticator.replaceTokens(tokens),
+    (message) => said.push(message),
+  );
+  t.teardown(stop);
+  const who = (token: string) =>
+    authenticator.userOf({ headers: { authorization: `Bearer ${token}` } } as IncomingMessage, undefined).name;
+  t.equal(who('abc'), 'ann');
+  writeFileSync(file, 'nothing');
+  await until(() => said.length > 0);
+  t.match(said, [/stay as they were: .*tokens.csv:1/]);
+  t.equal(who('abc'), 'ann');
+  writeFileSync(file, 'new,dora,4\n');
+  await until(() => {
+    try {
+      return who('new') === 'dora';
+    } catch {
+      return false;
+    }
+  });
+  t.throws(() => who('abc'), { name: 'ApiError', message: /not known here/ });
+  t.throws(
+    () =>
+      followTokens(
+        join(file, 'none'),
+        () => {},
+        () => {},
+      ),
+    { code: 'ENOTDIR' },
+  );
+});
+
+async function until(holds: () => boolean): Promise<void> {
+  for (let i = 0; i < 400 && !holds(); i++) await new Promise((resolve) => setTimeout(resolve, 25));
+}
 
 t.test('certificates of our own authority say who somebody is', async (t) => {
   const folder = t.testdir();

@@ -39,6 +39,7 @@ export class TestServer {
     const authenticator = new Authenticator([
       { token: 'admin', user: { name: 'admin', groups: [ADMINISTRATORS] } },
       { token: 'viewer', user: { name: 'viewer', groups: [VIEWERS] } },
+      { token: 'nobody', user: { name: 'nobody', groups: [] } },
       { token: 'node-a', user: { name: 'system:node:a', groups: [NODES] } },
     ]);
     const service = await ApiService.start({

@@ -2,8 +2,12 @@
  * The store in a folder: LMDB with every version of every key until it is compacted. Commits that come together go to
  * the disk together, in one LMDB transaction, and are acknowledged when that is durable. One process at a time.
  */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
+import { FolderLock } from './folder-lock.ts';
 import { LeaseClock } from './lease-clock.ts';
+import { checkLmdbFile } from './lmdb-check.ts';
 import { LmdbFeed } from './lmdb-feed.ts';
 import {
   decodeRecord,
@@ -56,6 +60,7 @@ export interface LmdbStoreOptions {
 }
 
 export class LmdbStore implements Store {
+  readonly #lock: FolderLock;
   readonly #root: RootDatabase<Buffer, Buffer>;
   readonly #current: Table;
   readonly #versions: Table;
@@ -72,7 +77,8 @@ export class LmdbStore implements Store {
   #flushing = false;
   #closed = false;
 
-  private constructor(root: RootDatabase<Buffer, Buffer>) {
+  private constructor(lock: FolderLock, root: RootDatabase<Buffer, Buffer>) {
+    this.#lock = lock;
     this.#root = root;
     const table = (name: string): Table =>
       root.openDB<Buffer, Buffer>({ name, encoding: 'binary', keyEncoding: 'binary' });
@@ -94,14 +100,18 @@ export class LmdbStore implements Store {
     }
   }
 
-  /** Throws StoreError unavailable where the folder cannot be used. */
-  static open(options: LmdbStoreOptions): LmdbStore {
+  /** Throws StoreError unavailable where the folder cannot be used: in use by another process, or damaged. */
+  static open({ path }: LmdbStoreOptions): LmdbStore {
+    let lock: FolderLock | undefined;
     try {
-      return new LmdbStore(
-        open<Buffer, Buffer>({ path: options.path, encoding: 'binary', keyEncoding: 'binary', maxDbs: 8 }),
-      );
+      mkdirSync(path, { recursive: true, mode: 0o700 });
+      lock = FolderLock.take(path);
+      checkLmdbFile(join(path, 'data.mdb'));
+      return new LmdbStore(lock, open({ path, encoding: 'binary', keyEncoding: 'binary', maxDbs: 8 }));
     } catch (error) {
-      throw new StoreError('unavailable', `the store in ${options.path} cannot be opened`, error);
+      lock?.release();
+      if (error instanceof StoreError) throw error;
+      throw new StoreError('unavailable', `the store in ${path} cannot be opened: ${String(error)}`, error);
     }
   }
 
@@ -192,6 +202,7 @@ export class LmdbStore implements Store {
     this.#feed.close();
     for (const { reject } of this.#waiting.splice(0)) reject(new StoreError('closed', 'the store is closed'));
     await this.#root.close();
+    this.#lock.release();
   }
 
   /** Everything that waits, in one LMDB transaction. */

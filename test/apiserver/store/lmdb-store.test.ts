@@ -1,5 +1,7 @@
 /** The store in a folder: the suite of all stores, and what only a folder can do. */
-import { readdirSync, statSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { LmdbStore } from '../../../src/apiserver/store/lmdb-store.ts';
@@ -39,6 +41,56 @@ t.test('a folder that is opened again holds all of it, revisions, history and le
 t.test('a folder that cannot be used is said', async (t) => {
   const path = join(t.testdir({ file: 'text' }), 'file', 'below');
   t.throws(() => LmdbStore.open({ path }), { code: 'unavailable', message: /file.below/ });
+});
+
+t.test('one at a time: the folder is free when its owner has ended, however it ended', async (t) => {
+  const path = join(t.testdir(), 'store');
+  const module = new URL('../../../src/apiserver/store/lmdb-store', import.meta.url);
+  const file = `${module.href}${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`;
+  const script = `const { LmdbStore } = await import(${JSON.stringify(file)});
+    LmdbStore.open({ path: ${JSON.stringify(path)} }); console.log('open'); setInterval(() => {}, 1000);`;
+  const other = spawn(process.execPath, [...process.execArgv, '--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.teardown(() => other.kill('SIGKILL'));
+  await once(other.stdout, 'data');
+  const taken = {
+    code: 'unavailable',
+    message: new RegExp(`in use by process ${other.pid}: one API server at a time`),
+  };
+  t.throws(() => LmdbStore.open({ path }), taken);
+  other.kill('SIGKILL');
+  await once(other, 'exit');
+  const store = LmdbStore.open({ path });
+  t.throws(() => LmdbStore.open({ path }), { message: /in use by this process/ });
+  await store.close();
+  await LmdbStore.open({ path }).close();
+});
+
+t.test('a damaged file is said before LMDB maps it: mapped, it would end the process', async (t) => {
+  const folder = t.testdir();
+  const store = LmdbStore.open({ path: join(folder, 'good') });
+  for (let i = 0; i < 200; i++)
+    await store.commit({ conditions: [], writes: [put(`/k${i}`, 'x'.repeat(100 * (i % 60)))] });
+  await store.close();
+  const good = readFileSync(join(folder, 'good', 'data.mdb'));
+  const overwritten = (from: number, to: number) => Buffer.from(good).fill(0x55, from, to);
+  const damaged: [string, Buffer, RegExp][] = [
+    ['half', good.subarray(0, good.length >> 1), /data\.mdb is damaged: it was cut short/],
+    ['short', good.subarray(0, 100), /cut short/],
+    ['text', Buffer.from('a letter\n'.repeat(2000)), /no LMDB file/],
+    ['zeros', Buffer.alloc(good.length), /no LMDB file/],
+    ['trees', overwritten(8192, good.length), /page \d+ is broken/],
+  ];
+  for (const [name, bytes, message] of damaged) {
+    const path = join(folder, name);
+    mkdirSync(path);
+    writeFileSync(join(path, 'data.mdb'), bytes);
+    t.throws(() => LmdbStore.open({ path }), { code: 'unavailable', message }, name);
+  }
+  const again = LmdbStore.open({ path: join(folder, 'good') });
+  t.equal((await again.range(prefixRange('/k'))).values.length, 200, 'what is whole is opened');
+  await again.close();
 });
 
 t.test('compaction gives its room back to later writes', async (t) => {
