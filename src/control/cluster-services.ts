@@ -2,10 +2,17 @@
  * Services as the network sees them: addresses, ports, who stands behind each. Part of the model; what a Service asks
  * for and does not get is named, and everything else of it works.
  */
-import type { ObjectSet, Service } from '../kube/objects.ts';
+import type { EndpointSlice, ObjectSet, Service } from '../kube/objects.ts';
 import { formatAddress, isV4, type Words } from '../wire/address.ts';
 import type { ClusterRanges } from './cluster-settings.ts';
-import { type Backends, buildBackends, carriedProtocol, portTargets, slicesByService } from './endpoints.ts';
+import {
+  type Backends,
+  buildBackends,
+  carriedProtocol,
+  portTargets,
+  slicesByService,
+  type WrittenEndpoints,
+} from './endpoints.ts';
 import { assignExternalAddresses, type ExternalAddresses } from './external-addresses.ts';
 import type { ClusterEndpoint, ClusterNode, ClusterPod, ClusterService, ClusterServicePort } from './model.ts';
 import { assignNodePorts, type NodePorts, portKey } from './node-ports.ts';
@@ -49,7 +56,7 @@ export function buildServices(
     const title = `Service ${key}`;
     const own = addresses.get(key) ?? { families: [], addresses: [] };
     const type = (spec.type ?? 'ClusterIP') as ClusterService['type'];
-    const written = { endpoints: objects.endpoints.get(key), slices: slices.get(key) };
+    const written = writtenFor(key, objects, slices);
     const backends = type === 'ExternalName' ? NO_BACKENDS : buildBackends(object, own.families, written, index);
     nameStrangers(title, own.addresses, backends.ready, problems);
     const outside = external.get(key) ?? NOWHERE;
@@ -78,6 +85,16 @@ export function buildServices(
     }
   }
   return out;
+}
+
+/** Where slices are written for every service, one without any has nobody behind it. */
+function writtenFor(
+  key: string,
+  objects: ObjectSet,
+  slices: ReadonlyMap<string, readonly EndpointSlice[]>,
+): WrittenEndpoints {
+  if (objects.slicesOnly) return { slices: slices.get(key) ?? [] };
+  return { endpoints: objects.endpoints.get(key), slices: slices.get(key) };
 }
 
 function portsOf(

@@ -70,6 +70,8 @@ export interface ObjectSet {
   configMaps: ReadonlyMap<string, ConfigMap>;
   /** Where each object was written (`file.yaml:12`), by objectTitle; for the problems found later. */
   places?: ReadonlyMap<string, string>;
+  /** Somebody writes EndpointSlices for every service: who stands behind one is in them, and nowhere else. */
+  slicesOnly?: boolean;
 }
 
 /** What every object says of itself, whatever its kind. */

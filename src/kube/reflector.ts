@@ -97,7 +97,7 @@ export class Reflector {
   }
 
   async #pause(error: unknown): Promise<void> {
-    const asked = error instanceof ApiRequestError ? Number(error.details.retryAfterSeconds ?? 0) * 1000 : 0;
+    const asked = isRequestError(error) ? Number(error.details.retryAfterSeconds ?? 0) * 1000 : 0;
     const jittered = this.#waitMs * (0.5 + Math.random() / 2);
     this.#waitMs = Math.min(this.#waitMs * 2, LONGEST_WAIT_MS);
     const wait = this.#options.wait ?? sleep;
@@ -171,7 +171,7 @@ export class Reflector {
     } catch (error) {
       // Silent, or over in the middle of a line: it goes on where it was, unless that happens again and again.
       const wentOn = answer !== undefined && !isStatus(error) && performance.now() - began > SHORT_MS;
-      if (!wentOn) throw error;
+      if (!wentOn) throw isRequestError(error) ? error : brokenOff(path, error);
     } finally {
       clearTimeout(silent);
       answer?.destroy();
@@ -200,12 +200,20 @@ export class Reflector {
   }
 }
 
+function isRequestError(error: unknown): error is ApiRequestError {
+  return error instanceof ApiRequestError;
+}
+
+function brokenOff(path: string, cause: unknown): ApiRequestError {
+  return new ApiRequestError(0, '', `${path}: the watch broke off: ${sentence(cause)}`, {}, cause);
+}
+
 function isStatus(error: unknown): boolean {
-  return error instanceof ApiRequestError && error.code !== 0;
+  return isRequestError(error) && error.code !== 0;
 }
 
 function isGone(error: unknown): boolean {
-  return error instanceof ApiRequestError && (error.code === 410 || error.reason === 'Expired');
+  return isRequestError(error) && (error.code === 410 || error.reason === 'Expired');
 }
 
 function sentence(error: unknown): string {

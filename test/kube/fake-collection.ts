@@ -32,7 +32,11 @@ export class FakeCollection {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
-  constructor() {
+  readonly #at: string | undefined;
+
+  /** `at`: the only path at which there is anything. */
+  constructor(at?: string) {
+    this.#at = at;
     this.#server = createServer((request, response) => this.#serve(request, response));
     this.#server.on('connection', (socket) => {
       this.#sockets.add(socket);
@@ -41,8 +45,8 @@ export class FakeCollection {
   }
 
   /** Ends with the test. */
-  static async start(t: Test): Promise<FakeCollection> {
-    const collection = new FakeCollection();
+  static async start(t: Test, at?: string): Promise<FakeCollection> {
+    const collection = new FakeCollection(at);
     await collection.listen(0);
     t.teardown(() => collection.stop());
     return collection;
@@ -132,8 +136,18 @@ export class FakeCollection {
     const url = new URL(request.url ?? '/', 'http://fake');
     this.asked.push(url);
     if (this.intercept(url, response)) return;
-    if (url.searchParams.get('watch') === 'true') this.#watch(url, response);
+    if (this.#at !== undefined && url.pathname !== this.#at) this.#serveNothing(url, response);
+    else if (url.searchParams.get('watch') === 'true') this.#watch(url, response);
     else this.#list(url, response);
+  }
+
+  #serveNothing(url: URL, response: ServerResponse): void {
+    if (url.searchParams.get('watch') !== 'true') {
+      answer(response, 200, { kind: 'FakeList', metadata: { resourceVersion: `${this.#version}` }, items: null });
+      return;
+    }
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.flushHeaders();
   }
 
   #list(url: URL, response: ServerResponse): void {

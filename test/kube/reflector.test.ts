@@ -238,10 +238,10 @@ t.test('connections that break off at any byte', async (t) => {
   const way = await brittleWay(t, server.port, () => {
     breaks++;
     // Now and then far enough for a whole list.
-    return 1 + Math.floor(random() * random() * 6000) + (random() < 0.1 ? 50_000 : 0);
+    return 1 + Math.floor(random() * random() * 3000) + (random() < 0.1 ? 60_000 : 0);
   });
   const known = follow(t, way);
-  for (let round = 0; round < 150; round++) {
+  for (let round = 0; round < 250; round++) {
     const name = `thing-${Math.floor(random() * 40)}`;
     if (random() < 0.3) server.remove(name);
     else server.put(name, { text: 'ö'.repeat(Math.floor(random() * 200)) });
@@ -249,7 +249,7 @@ t.test('connections that break off at any byte', async (t) => {
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
   await until(() => same(known, server), 'all of it is known');
-  t.ok(breaks > 10, `${breaks} connections broke off`);
+  t.ok(breaks > 5, `${breaks} connections broke off`);
 });
 
 t.test('five thousand objects hold up nobody', async (t) => {
