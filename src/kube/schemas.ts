@@ -90,7 +90,6 @@ const valueFrom = object({
   configMapKeyRef: keyReference,
   secretKeyRef: keyReference,
 });
-/** A number is taken too, as YAML writes one. */
 
 const container = object(
   {

@@ -1,6 +1,8 @@
 /** All controllers there are, with their settings: the one place that names them. */
 import type { Clock } from './clock.ts';
 import type { ControllerFactory } from './controller-set.ts';
+import { DeploymentController } from './deployment.ts';
+import { ReplicaSetController } from './replica-set.ts';
 import { Scheduler } from './scheduler.ts';
 
 export interface ControllerSettings {
@@ -11,5 +13,9 @@ export interface ControllerSettings {
 }
 
 export function allControllers(_settings: ControllerSettings): ControllerFactory[] {
-  return [(parts) => new Scheduler(parts)];
+  return [
+    (parts) => new DeploymentController(parts),
+    (parts) => new ReplicaSetController(parts),
+    (parts) => new Scheduler(parts),
+  ];
 }

@@ -25,6 +25,8 @@ export class Informer {
   readonly #namespace: string | undefined;
   readonly #objects = new Map<string, Map<string, ApiObject>>();
   readonly #listeners: ChangeListener[] = [];
+  readonly #waiting = new Set<{ revision: number; resolve: () => void }>();
+  #revision = 0;
   #subscription: { close(): void } | undefined;
   #started: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -61,8 +63,18 @@ export class Informer {
     this.#listeners.push(listener);
   }
 
+  /**
+   * Resolves when everything up to a revision that wrote an object of this kind has been heard of: who waits for its
+   * own writes never decides on what was before them.
+   */
+  reached(revision: number): Promise<void> {
+    if (revision <= this.#revision || this.#closed) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.add({ revision, resolve }));
+  }
+
   close(): void {
     this.#closed = true;
+    this.#reach(Number.POSITIVE_INFINITY);
     clearTimeout(this.#timer);
     this.#subscription?.close();
     this.#resolveStart();
@@ -74,17 +86,30 @@ export class Informer {
       const page = await objects.list(this.resource, { namespace: this.#namespace });
       if (this.#closed) return;
       this.#replace(page.items);
+      this.#reach(Number(page.resourceVersion));
       this.#subscription = cache.subscribe({
         resource: this.resource,
         namespace: this.#namespace,
         matches: () => true,
         after: Number(page.resourceVersion),
-        onEvent: ({ type, object }) => this.#set(object, type !== 'DELETED'),
+        onEvent: ({ type, object }) => {
+          this.#set(object, type !== 'DELETED');
+          this.#reach(Number(object.metadata.resourceVersion));
+        },
         onEnd: () => this.#followSoon(),
       });
       this.#resolveStart();
     } catch {
       this.#followSoon();
+    }
+  }
+
+  #reach(revision: number): void {
+    this.#revision = Math.max(this.#revision, revision);
+    for (const waiting of this.#waiting) {
+      if (waiting.revision > this.#revision) continue;
+      this.#waiting.delete(waiting);
+      waiting.resolve();
     }
   }
 

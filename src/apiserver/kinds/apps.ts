@@ -1,4 +1,7 @@
 /** The workloads of apps/v1: each makes pods, and says how many there are. */
+import { isDeepStrictEqual } from 'node:util';
+import type { LabelSelector } from 'kubernetes-types/meta/v1.js';
+import { selects } from '../../kube/selector.ts';
 import type { Violation } from '../../kube/validate.ts';
 import { type ApiObject, fieldAt } from '../api-object.ts';
 import type { Resource } from '../resource.ts';
@@ -59,17 +62,18 @@ function templateContainers(o: ApiObject, field: string): string {
 
 /** What a selector wants its template must have, and it can never want something else. */
 function selectorRules(o: ApiObject, old: ApiObject | undefined): Violation[] {
-  const wanted = (fieldAt(o, ['spec', 'selector', 'matchLabels']) ?? {}) as Record<string, string>;
+  const selector = (fieldAt(o, ['spec', 'selector']) ?? {}) as LabelSelector;
   const labels = (fieldAt(o, ['spec', 'template', 'metadata', 'labels']) ?? {}) as Record<string, string>;
   const out: Violation[] = [];
-  if (Object.entries(wanted).some(([key, value]) => labels[key] !== value)) {
+  if (Object.keys(selector.matchLabels ?? {}).length + (selector.matchExpressions ?? []).length === 0) {
+    out.push({ path: ['spec', 'selector'], message: 'empty selector is invalid: it would take all pods there are' });
+  } else if (!selects(selector, labels)) {
     out.push({
       path: ['spec', 'template', 'metadata', 'labels'],
       message: '`selector` does not match template `labels`',
     });
   }
-  const before = JSON.stringify(fieldAt(old, ['spec', 'selector']));
-  if (old && before !== JSON.stringify(fieldAt(o, ['spec', 'selector']))) {
+  if (old && !isDeepStrictEqual(fieldAt(old, ['spec', 'selector']), fieldAt(o, ['spec', 'selector']))) {
     out.push({ path: ['spec', 'selector'], message: 'field is immutable' });
   }
   return out;
