@@ -128,7 +128,8 @@ function isLeaving(pod: Pod): boolean {
   return !condition || condition.status === 'True';
 }
 
-function targetPort(wanted: string | number, protocol: string, pod: Pod): number | undefined {
+/** The port of a pod that a service names; undefined where the pod has none of that name. */
+export function targetPort(wanted: string | number, protocol: string, pod: Pod): number | undefined {
   if (typeof wanted === 'number') return wanted;
   for (const container of pod.spec.containers) {
     const port = container.ports?.find((p) => p.name === wanted && (p.protocol ?? 'TCP') === protocol);
