@@ -2,6 +2,9 @@
 import type { Clock } from './clock.ts';
 import type { ControllerFactory } from './controller-set.ts';
 import { DeploymentController } from './deployment.ts';
+import { EndpointSlices } from './endpoint-slices.ts';
+import { EndpointsController } from './endpoints.ts';
+import { MirroredSlices } from './mirrored-slices.ts';
 import { ReplicaSetController } from './replica-set.ts';
 import { Scheduler } from './scheduler.ts';
 
@@ -17,5 +20,8 @@ export function allControllers(_settings: ControllerSettings): ControllerFactory
     (parts) => new DeploymentController(parts),
     (parts) => new ReplicaSetController(parts),
     (parts) => new Scheduler(parts),
+    (parts) => new EndpointSlices(parts),
+    (parts) => new EndpointsController(parts),
+    (parts) => new MirroredSlices(parts),
   ];
 }

@@ -6,6 +6,7 @@ import type { Endpoint, EndpointPort } from 'kubernetes-types/discovery/v1.js';
 import type { AddressFamily } from '../../control/service-addresses.ts';
 import type { Service } from '../../kube/objects.ts';
 import type { Controller, ControllerParts } from './controller-set.ts';
+import { splitKey } from './object-key.ts';
 import { PacedQueue } from './paced-queue.ts';
 import { isPresent, podAddress, podEndpoint, podPorts } from './pod-endpoint.ts';
 import { ServicePods } from './service-pods.ts';
@@ -41,7 +42,7 @@ export class EndpointSlices implements Controller {
   }
 
   async #look(key: string): Promise<void> {
-    const [namespace = '', name = ''] = key.split('/');
+    const { namespace = '', name } = splitKey(key);
     const object = this.#pods.services.get(namespace, name);
     const service = object as unknown as Service | undefined;
     if (!object || !service || service.spec.type === 'ExternalName') {
@@ -74,5 +75,3 @@ export class EndpointSlices implements Controller {
     return out;
   }
 }
-
-export const endpointSlices = (parts: ControllerParts): Controller => new EndpointSlices(parts);

@@ -4,8 +4,8 @@
  * without a selector are left alone, and go with their service.
  */
 import type { EndpointAddress, EndpointPort, EndpointSubset } from 'kubernetes-types/core/v1.js';
-import { compareWords } from '../../control/target-order.ts';
 import type { AddressFamily } from '../../control/service-addresses.ts';
+import { compareWords } from '../../control/target-order.ts';
 import type { Pod, Service } from '../../kube/objects.ts';
 import { parseAddress, type Words } from '../../wire/address.ts';
 import { ApiError } from '../api-error.ts';
@@ -14,6 +14,7 @@ import type { ObjectStore } from '../object-store.ts';
 import type { Resource } from '../resource.ts';
 import type { Controller, ControllerParts } from './controller-set.ts';
 import type { Informer } from './informer.ts';
+import { keyOf, splitKey } from './object-key.ts';
 import { PacedQueue } from './paced-queue.ts';
 import { isNamed, isPresent, isReady, podAddress, podPorts } from './pod-endpoint.ts';
 import { ServicePods } from './service-pods.ts';
@@ -48,8 +49,7 @@ export class EndpointsController implements Controller {
     this.#pods = new ServicePods(parts, (service) => this.#queue.add(service));
     this.#endpoints = informers.of(this.#resource);
     this.#endpoints.onChange((before, after) => {
-      const { namespace, name } = ((after ?? before) as ApiObject).metadata;
-      this.#queue.add(`${namespace}/${name}`);
+      this.#queue.add(keyOf((after ?? before) as ApiObject));
     });
   }
 
@@ -62,7 +62,7 @@ export class EndpointsController implements Controller {
   }
 
   async #look(key: string): Promise<void> {
-    const [namespace = '', name = ''] = key.split('/');
+    const { namespace = '', name } = splitKey(key);
     const object = this.#pods.services.get(namespace, name);
     const service = object as unknown as Service | undefined;
     const current = this.#endpoints.get(namespace, name);
@@ -94,7 +94,8 @@ export class EndpointsController implements Controller {
       else await this.#objects.create(this.#resource, namespace, next(undefined));
     } catch (error) {
       // The informer is behind: it is told soon, and the key comes again.
-      if (!(error instanceof ApiError) || (error.reason !== 'AlreadyExists' && error.reason !== 'NotFound')) throw error;
+      if (!(error instanceof ApiError) || (error.reason !== 'AlreadyExists' && error.reason !== 'NotFound'))
+        throw error;
     }
   }
 
@@ -185,7 +186,7 @@ function unnamed({ name, ...port }: EndpointPort): EndpointPort {
 }
 
 function byAddress(a: Entry, b: Entry): number {
-  return compareWords(a.words, b.words) || ((a.address.targetRef?.name ?? '') < (b.address.targetRef?.name ?? '') ? -1 : 1);
+  return (
+    compareWords(a.words, b.words) || ((a.address.targetRef?.name ?? '') < (b.address.targetRef?.name ?? '') ? -1 : 1)
+  );
 }
-
-export const endpointsController = (parts: ControllerParts): Controller => new EndpointsController(parts);

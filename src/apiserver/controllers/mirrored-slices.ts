@@ -11,6 +11,7 @@ import type { ApiObject } from '../api-object.ts';
 import type { Controller, ControllerParts } from './controller-set.ts';
 import { isOurs } from './endpoints.ts';
 import type { Informer } from './informer.ts';
+import { keyOf, splitKey } from './object-key.ts';
 import { PacedQueue } from './paced-queue.ts';
 import type { EndpointGroup } from './slice-packing.ts';
 import { SliceWriter } from './slice-writer.ts';
@@ -38,8 +39,7 @@ export class MirroredSlices implements Controller {
     this.#slices = new SliceWriter(parts, MIRROR_MANAGER, (service) => this.#queue.add(service));
     for (const informer of [this.#services, this.#endpoints]) {
       informer.onChange((before, after) => {
-        const { namespace, name } = ((after ?? before) as ApiObject).metadata;
-        this.#queue.add(`${namespace}/${name}`);
+        this.#queue.add(keyOf((after ?? before) as ApiObject));
       });
     }
   }
@@ -53,7 +53,7 @@ export class MirroredSlices implements Controller {
   }
 
   async #look(key: string): Promise<void> {
-    const [namespace = '', name = ''] = key.split('/');
+    const { namespace = '', name } = splitKey(key);
     const service = this.#services.get(namespace, name) as unknown as Service | undefined;
     const object = this.#endpoints.get(namespace, name);
     const mirrors = service && !service.spec.selector && service.spec.type !== 'ExternalName';
@@ -101,5 +101,3 @@ function endpointOf({ ip, hostname, nodeName, targetRef }: EndpointAddress, read
     ...(targetRef ? { targetRef } : {}),
   };
 }
-
-export const mirroredSlices = (parts: ControllerParts): Controller => new MirroredSlices(parts);

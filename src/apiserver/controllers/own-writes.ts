@@ -5,6 +5,7 @@
 import type { ApiObject } from '../api-object.ts';
 import type { Informer } from './informer.ts';
 import type { ObjectIndex } from './object-index.ts';
+import { keyOf } from './object-key.ts';
 
 interface Written {
   /** As the index has it. */
@@ -23,7 +24,7 @@ export class OwnWrites {
     this.#informer = informer;
     this.#index = index;
     informer.onChange((before, after) => {
-      const id = idOf((after ?? before) as ApiObject);
+      const id = keyOf((after ?? before) as ApiObject);
       const own = this.#written.get(id);
       if (own && (!after || !own.object || versionOf(after) >= versionOf(own.object))) this.#written.delete(id);
     });
@@ -33,7 +34,7 @@ export class OwnWrites {
   wrote(key: string, object: ApiObject): void {
     const { namespace, name } = object.metadata;
     const known = this.#informer.get(namespace, name);
-    if (!known || versionOf(known) < versionOf(object)) this.#written.set(idOf(object), { key, object });
+    if (!known || versionOf(known) < versionOf(object)) this.#written.set(keyOf(object), { key, object });
   }
 
   deleted(namespace: string, name: string): void {
@@ -44,21 +45,17 @@ export class OwnWrites {
 
   /** Whether a change that the informer tells is what was written. Ask in a listener that was added before this. */
   isKnown(before: ApiObject | undefined, after: ApiObject | undefined): boolean {
-    const own = this.#written.get(idOf((after ?? before) as ApiObject));
+    const own = this.#written.get(keyOf((after ?? before) as ApiObject));
     if (!own || !after) return own !== undefined && own.object === after;
     return own.object !== undefined && versionOf(after) <= versionOf(own.object);
   }
 
   list(key: string): ApiObject[] {
     const out: ApiObject[] = [];
-    for (const object of this.#index.get(key)) if (!this.#written.has(idOf(object))) out.push(object);
+    for (const object of this.#index.get(key)) if (!this.#written.has(keyOf(object))) out.push(object);
     for (const written of this.#written.values()) if (written.key === key && written.object) out.push(written.object);
     return out;
   }
-}
-
-function idOf({ metadata }: ApiObject): string {
-  return `${metadata.namespace}/${metadata.name}`;
 }
 
 function versionOf({ metadata }: ApiObject): number {

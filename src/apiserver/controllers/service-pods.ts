@@ -9,6 +9,7 @@ import type { ApiObject } from '../api-object.ts';
 import type { ControllerParts } from './controller-set.ts';
 import type { Informer } from './informer.ts';
 import { ObjectIndex } from './object-index.ts';
+import { keyOf } from './object-key.ts';
 
 const ZONE_LABEL = 'topology.kubernetes.io/zone';
 
@@ -34,8 +35,7 @@ export class ServicePods {
     });
     this.services.onChange((before, after) => {
       if (before && after && before.metadata.uid === after.metadata.uid && sameService(before, after)) return;
-      const { namespace, name } = ((after ?? before) as ApiObject).metadata;
-      onChange(`${namespace}/${name}`);
+      onChange(keyOf((after ?? before) as ApiObject));
     });
     pods.onChange((before, after) => {
       if (before && after && samePod(before, after)) return;
@@ -44,7 +44,7 @@ export class ServicePods {
     });
     this.#nodes.onChange((before, after) => {
       if (before?.metadata.labels?.[ZONE_LABEL] === after?.metadata.labels?.[ZONE_LABEL]) return;
-      for (const { metadata } of this.services.list()) onChange(`${metadata.namespace}/${metadata.name}`);
+      for (const service of this.services.list()) onChange(keyOf(service));
     });
   }
 
@@ -74,7 +74,7 @@ export class ServicePods {
     const out: string[] = [];
     for (const [key, value] of Object.entries(labels)) {
       for (const service of this.#services.get(labelId(metadata.namespace, key, value))) {
-        if (hasLabels(selectorOf(service) ?? {}, labels)) out.push(`${metadata.namespace}/${service.metadata.name}`);
+        if (hasLabels(selectorOf(service) ?? {}, labels)) out.push(keyOf(service));
       }
     }
     return out;

@@ -4,11 +4,12 @@
  */
 import type { EndpointSlice } from '../../kube/objects.ts';
 import { ApiError } from '../api-error.ts';
-import type { ApiObject, OwnerReference } from '../api-object.ts';
+import type { ApiObject } from '../api-object.ts';
 import type { ObjectStore } from '../object-store.ts';
 import type { Resource } from '../resource.ts';
 import type { ControllerParts } from './controller-set.ts';
 import { ObjectIndex } from './object-index.ts';
+import { controllerReference } from './object-key.ts';
 import { OwnWrites } from './own-writes.ts';
 import { type EndpointGroup, packSlices, sortedPorts } from './slice-packing.ts';
 
@@ -109,7 +110,7 @@ export class SliceWriter {
       generateName: `${owner.service}-`,
       namespace: owner.namespace,
       labels: this.#labels(owner),
-      ownerReferences: [reference(owner)],
+      ownerReferences: [controllerReference(owner.object)],
     };
     const body = { apiVersion, kind, metadata, ...contents(group) } as unknown as ApiObject;
     this.#wrote(owner, await this.#objects.create(this.#resource, owner.namespace, body));
@@ -120,7 +121,11 @@ export class SliceWriter {
     const place = { resource: this.#resource, namespace, name };
     const change = (current: ApiObject): ApiObject => ({
       ...current,
-      metadata: { ...current.metadata, labels: this.#labels(owner), ownerReferences: [reference(owner)] },
+      metadata: {
+        ...current.metadata,
+        labels: this.#labels(owner),
+        ownerReferences: [controllerReference(owner.object)],
+      },
       ...contents(group),
     });
     try {
@@ -170,11 +175,6 @@ function tagOf({ metadata }: ApiObject, gone: boolean): string {
 
 function contents({ addressType, ports, endpoints }: EndpointGroup): Record<string, unknown> {
   return { addressType, ports: sortedPorts(ports), endpoints };
-}
-
-function reference({ object }: SliceOwner): OwnerReference {
-  const { apiVersion, kind, metadata } = object;
-  return { apiVersion, kind, name: metadata.name, uid: metadata.uid, controller: true, blockOwnerDeletion: true };
 }
 
 function sameLabels(a: Record<string, string>, b: Record<string, string>): boolean {

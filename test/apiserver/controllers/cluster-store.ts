@@ -28,6 +28,8 @@ const PLURALS: Readonly<Record<string, [group: string, plural: string]>> = {
   Pod: ['', 'pods'],
   Service: ['', 'services'],
   ConfigMap: ['', 'configmaps'],
+  Endpoints: ['', 'endpoints'],
+  EndpointSlice: ['discovery.k8s.io', 'endpointslices'],
   Event: ['', 'events'],
   Deployment: ['apps', 'deployments'],
   ReplicaSet: ['apps', 'replicasets'],
