@@ -345,6 +345,8 @@ bool parse(Options& options, int count, char** words) {
 }  // namespace
 
 int main(int count, char** words) {
+  // Nobody else's business; where nobody listens there is none.
+  fcntl(kReport, F_SETFD, FD_CLOEXEC);
   Options options;
   const bool understood = count > 1 && parse(options, count, words);
   if (understood && strcmp(words[1], "pause") == 0) return hold(options);

@@ -1,11 +1,13 @@
 /**
- * How a container's command is started: in the pod's network namespace, with mounts of its own in which
- * /etc/resolv.conf and /etc/hosts are the pod's, under the pod's host name. Each step execs the next, so that the
- * process id that the agent sees is the command's own.
+ * How the programs of a pod are started: all through weft_container (native-bindings/src/container.cc), which enters
+ * the pod's namespaces and gives a container mounts of its own, in which /etc/resolv.conf and /etc/hosts are the pod's.
  */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { requireTool } from './command.ts';
-import type { ContainerPlan, PodPlan } from './pod-plan.ts';
+import { AgentError } from './agent-error.ts';
+import type { Launch } from './container-launch.ts';
+import type { PodPlan } from './pod-plan.ts';
+import { packageRoot } from './weft-command.ts';
 
 export interface StartCommand {
   file: string;
@@ -14,52 +16,72 @@ export interface StartCommand {
 }
 
 export interface Tools {
-  nsenter: string;
-  unshare: string;
-  sh: string;
+  /** Path of weft_container. */
+  container: string;
 }
 
+const CONTAINER_PROGRAM = 'native-bindings/build/Release/weft_container';
+
 export function findTools(): Tools {
-  return { nsenter: requireTool('nsenter'), unshare: requireTool('unshare'), sh: requireTool('sh') };
+  const container = join(packageRoot(), CONTAINER_PROGRAM);
+  if (!existsSync(container)) {
+    throw new AgentError('missing-tool', `${container} is not built`, 'run make build');
+  }
+  return { container };
 }
 
 export const NETNS_FOLDER = '/run/netns';
 export const RESOLV_CONF = 'resolv.conf';
 export const ETC_HOSTS = 'hosts';
 
-/**
- * $1 resolv.conf, $2 hosts, $3 host name ('' to keep the host's), $4 working directory, then the command. The tools
- * are looked for in the system's folders, whatever the container's PATH. A dangling /etc/resolv.conf (a link into a
- * /run that is another one here) gets its target, or there would be nothing to mount on.
- */
-const SCRIPT = `
-pod_path=$PATH
-PATH=/usr/sbin:/usr/bin:/sbin:/bin
-if [ ! -e /etc/resolv.conf ]; then
-  target=$(readlink -m /etc/resolv.conf) && mkdir -p "$(dirname "$target")" && : >> "$target"
-fi
-mount --bind "$1" /etc/resolv.conf && mount --bind "$2" /etc/hosts || exit 128
-[ -z "$3" ] || hostname "$3" 2>/dev/null || :
-cd "$4" || exit 128
-shift 4
-PATH=$pod_path
-exec "$@"`;
+/** A log grows so large, and so many files of it are kept, the one being written among them. */
+const LOG_BYTES = 10 * 1024 * 1024;
+const LOG_FILES = 5;
 
-/** The command line for a container; `argv` must be there. */
-export function startCommand(pod: PodPlan, container: ContainerPlan, tools: Tools): StartCommand {
-  const enter = pod.netns ? [tools.nsenter, `--net=${join(NETNS_FOLDER, pod.netns)}`, '--'] : [];
-  const unshare = [tools.unshare, '--mount', ...(pod.netns ? ['--uts'] : []), '--propagation', 'private', '--'];
-  const script = [
-    tools.sh,
-    '-c',
-    SCRIPT,
-    'weft-container',
-    join(pod.directory, RESOLV_CONF),
-    join(pod.directory, ETC_HOSTS),
-    pod.netns ? pod.hostname : '',
-    container.workingDir,
-    ...(container.argv ?? []),
+/** Holds a pod's host name while its containers come and go. Only for pods that have a network of their own. */
+export function pauseCommand(pod: Pick<PodPlan, 'netns' | 'hostname'>, tools: Tools): StartCommand {
+  const net = join(NETNS_FOLDER, pod.netns);
+  return { file: tools.container, args: ['pause', '--net', net, '--hostname', pod.hostname], env: {} };
+}
+
+export interface RunFiles {
+  log: string;
+  /** Where its exit code will stand. */
+  exit: string;
+}
+
+/** `pausePid`: of the pod's pause process; 0 for a pod in the host's network. */
+export function runCommand(
+  pod: Pick<PodPlan, 'netns' | 'directory'>,
+  launch: Launch,
+  files: RunFiles,
+  pausePid: number,
+  tools: Tools,
+): StartCommand {
+  const namespaces = pod.netns ? ['--net', join(NETNS_FOLDER, pod.netns), '--uts', `/proc/${pausePid}/ns/uts`] : [];
+  const args = [
+    'run',
+    ...namespaces,
+    ...['--bind', join(pod.directory, RESOLV_CONF), '/etc/resolv.conf'],
+    ...['--bind', join(pod.directory, ETC_HOSTS), '/etc/hosts'],
+    ...['--cwd', launch.workingDir],
+    ...['--log', files.log, `${LOG_BYTES}`, `${LOG_FILES}`],
+    ...['--exit', files.exit, '--'],
+    ...launch.argv,
   ];
-  const [file, ...args] = [...enter, ...unshare, ...script];
-  return { file: file as string, args, env: container.env };
+  return { file: tools.container, args, env: launch.env };
+}
+
+/** Another command beside the one that runs as `pid`. */
+export function besideCommand(
+  pid: number,
+  launch: Pick<Launch, 'env' | 'workingDir'>,
+  argv: readonly string[],
+  tools: Tools,
+): StartCommand {
+  return {
+    file: tools.container,
+    args: ['exec', '--pid', `${pid}`, '--cwd', launch.workingDir, '--', ...argv],
+    env: launch.env,
+  };
 }

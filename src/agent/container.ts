@@ -1,17 +1,19 @@
 /**
  * One container of a pod: starts its command, notices its end, starts it again as the restart policy and the back-off
- * say, ends it on request. The process is a session of its own and writes to a file, so that it outlives the agent;
- * the next agent adopts it by the state written down, and then learns of its end by looking, since only a parent is
- * told the exit code.
+ * say, ends it on request. Between the agent and the command stands weft_container, a session of its own that outlives
+ * the agent; the next agent adopts the pair by the state written down, looks whether it is still there, and finds the
+ * exit code in the file that weft_container leaves.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { constants } from 'node:os';
+import { join } from 'node:path';
 import { isRestarted, nextStart } from './back-off.ts';
-import type { StartCommand } from './container-command.ts';
-import type { ContainerPlan, RestartPolicy } from './pod-plan.ts';
-import type { ContainerState } from './pod-state.ts';
-import { groupIsRunning, isRunning, signalGroup, startTicks } from './process-table.ts';
+import type { RunFiles, StartCommand } from './container-command.ts';
+import { LaunchError } from './container-launch.ts';
+import type { ContainerPlan } from './pod-plan.ts';
+import type { ContainerState, RunEnd } from './pod-state.ts';
+import { childrenOf, groupIsRunning, isRunning, signalGroup, startTicks } from './process-table.ts';
 
 /** How often an adopted process is looked at. */
 const ADOPTED_POLL_MS = 250;
@@ -19,44 +21,52 @@ const ADOPTED_POLL_MS = 250;
 const ENDING_POLL_MS = 20;
 /** What kubelet reports where it does not know (ContainerStatusUnknown). */
 const UNKNOWN_EXIT_CODE = 137;
-/** Command not found, by the shell's convention; 126 not executable. */
-const START_FAILURES: Record<number, string> = {
-  126: 'its command cannot be executed',
-  127: 'its command was not found',
-  128: 'its files could not be mounted or its working directory is missing',
-};
+const START_FAILED = 128;
+/** More than one line of weft_container has. */
+const REPORT_CHARACTERS = 8192;
+
+export interface ContainerSite {
+  /** Folder of its logs. */
+  folder: string;
+  /** Its command as it is now. Throws LaunchError where it cannot be started until something changes. */
+  command(files: RunFiles): StartCommand;
+}
 
 export interface ContainerEvents {
   /** The state changed and should be written down. */
   changed(): void;
+  /** The command runs; `adopted`: since an earlier agent. */
+  started(adopted: boolean): void;
   ended(message: string): void;
+  /** It cannot be started as things are. */
+  refused(error: LaunchError): void;
 }
 
 export class ContainerProcess {
-  readonly plan: ContainerPlan;
   readonly state: ContainerState;
-  readonly logPath: string;
-  readonly #policy: RestartPolicy;
-  readonly #command: StartCommand | undefined;
+  /** Why it is not started, and by whom that could change. */
+  refusal: LaunchError | undefined;
+  /** Its restart waits longer each time. */
+  isCrashLooping = false;
+  readonly plan: ContainerPlan;
+  readonly #site: ContainerSite;
   readonly #events: ContainerEvents;
-  #timer: NodeJS.Timeout | undefined;
+  #begun = false;
   #stopping = false;
+  #timer: NodeJS.Timeout | undefined;
+  #killTimer: NodeJS.Timeout | undefined;
+  #killAtMs = Number.POSITIVE_INFINITY;
+  #report = '';
+  /** Those who wait for the end of the run under way. */
+  #waiting: (() => void)[] = [];
+  /** Those who wait for its process id. */
+  #unreported: (() => void)[] = [];
 
-  constructor(
-    plan: ContainerPlan,
-    state: ContainerState,
-    command: StartCommand | undefined,
-    policy: RestartPolicy,
-    logPath: string,
-    events: ContainerEvents,
-  ) {
+  constructor(plan: ContainerPlan, state: ContainerState, site: ContainerSite, events: ContainerEvents) {
     this.plan = plan;
     this.state = state;
-    this.#command = command;
-    this.#policy = policy;
-    this.logPath = logPath;
+    this.#site = site;
     this.#events = events;
-    if (plan.problem) state.reason = plan.problem;
   }
 
   get isRunning(): boolean {
@@ -65,19 +75,25 @@ export class ContainerProcess {
 
   /** Ended for good, and by how: what a pod's phase is made of. */
   get isFinished(): boolean {
-    return !this.isRunning && this.state.exitCode >= 0 && !isRestarted(this.#policy, this.state.exitCode);
+    const { pid, shimPid, exitCode } = this.state;
+    return pid === 0 && shimPid === 0 && exitCode >= 0 && !isRestarted(this.plan.restartPolicy, exitCode);
   }
 
-  /** Begins the container's life, or takes up the one that the state describes. */
+  /** Begins the container's life, or takes up the one that the state describes; once. */
   begin(nowMs = Date.now()): void {
+    if (this.#begun || this.#stopping) return;
+    this.#begun = true;
     const state = this.state;
-    if (!this.#command || this.isFinished) return;
-    if (state.pid > 0 && isRunning(state)) {
+    if (state.shimPid > 0 && isRunning({ pid: state.shimPid, startTicks: state.shimTicks })) {
+      // The agent may have gone before it was told.
+      if (state.pid === 0) state.pid = childrenOf(state.shimPid)[0] ?? 0;
       this.#watchAdopted();
-    } else if (state.pid > 0) {
+      this.#events.started(true);
+    } else if (state.shimPid > 0) {
       // It ended while no agent ran: its process id, and its group's, may be somebody else's by now.
-      state.pid = 0;
-      this.#ended(UNKNOWN_EXIT_CODE, 'ended while no agent ran');
+      this.#ended();
+    } else if (this.isFinished) {
+      return;
     } else if (state.startAtMs > nowMs) {
       this.#startAt(state.startAtMs, nowMs);
     } else {
@@ -85,60 +101,135 @@ export class ContainerProcess {
     }
   }
 
+  /** Something that it refers to may have changed: one that could not be started tries again. */
+  reconsider(): void {
+    if (this.refusal?.reason !== 'CreateContainerConfigError' || this.#stopping) return;
+    this.#start();
+  }
+
   #start(): void {
-    const command = this.#command as StartCommand;
     const state = this.state;
-    state.startAtMs = 0;
+    const run = join(this.#site.folder, `${state.runs}`);
+    const files = { log: `${run}.log`, exit: `${run}.exit` };
+    let command: StartCommand;
     let child: ChildProcess;
-    const log = openSync(this.logPath, 'a', 0o600);
+    this.#report = '';
+    state.startAtMs = 0;
     try {
-      child = spawn(command.file, command.args, {
-        cwd: '/',
-        detached: true,
-        env: command.env,
-        stdio: ['ignore', log, log],
-      });
-    } finally {
-      closeSync(log);
+      command = this.#site.command(files);
+    } catch (error) {
+      if (!(error instanceof LaunchError)) throw error;
+      const known = this.refusal?.message === error.message;
+      this.refusal = error;
+      state.reason = error.message;
+      if (!known) this.#events.refused(error);
+      if (!known) this.#events.changed();
+      return;
     }
-    // Without a process id the spawn failed, and 'error' follows.
-    child.once('error', (error) => this.#ended(128, `could not be started: ${error.message}`));
-    if (child.pid === undefined) return;
-    state.pid = child.pid;
-    state.startTicks = startTicks(child.pid) ?? 0;
-    state.startedAtMs = Date.now();
-    state.reason = '';
-    this.#events.changed();
-    child.once('exit', (code, signal) => {
-      if (signal) this.#ended(128 + (constants.signals[signal] ?? 0), `was ended by ${signal}`);
-      else this.#ended(code ?? UNKNOWN_EXIT_CODE, `ended with code ${code}${hint(code, state.startedAtMs)}`);
+    this.refusal = undefined;
+    Object.assign(state, { runs: state.runs + 1, startedAtMs: Date.now(), reason: '', started: false, ready: false });
+    try {
+      this.#makeRoom();
+      const { file, args, env } = command;
+      child = spawn(file, args, { cwd: '/', detached: true, env, stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
+    } catch (error) {
+      // Arguments or variables that no program can be given, as one that holds a zero byte.
+      this.#report = `failed ${START_FAILED} ${(error as Error).message}`;
+      return this.#ended();
+    }
+    child.once('error', (error) => {
+      this.#report = `failed ${START_FAILED} ${error.message}`;
+      this.#ended();
     });
+    // Without a process id the spawn failed, and 'error' follows.
+    if (child.pid === undefined) return;
+    state.shimPid = child.pid;
+    state.shimTicks = startTicks(child.pid) ?? 0;
+    this.#events.changed();
+    const report = child.stdio[3] as NodeJS.ReadableStream;
+    report.setEncoding('utf8').on('data', (text: string) => this.#read(text));
+    report.on('error', () => {});
+    child.once('close', () => this.#ended());
+  }
+
+  /** What weft_container says of the start. */
+  #read(text: string): void {
+    if (this.#report.length < REPORT_CHARACTERS) this.#report += text;
+    const [, pid] = /^started (\d+)\n/.exec(this.#report) ?? [];
+    if (pid === undefined || this.state.pid > 0 || this.state.shimPid === 0) return;
+    this.state.pid = Number(pid);
+    for (const done of this.#unreported.splice(0)) done();
+    this.#events.changed();
+    if (!this.#stopping) this.#events.started(false);
+  }
+
+  /** Logs of this run and the last one stay. */
+  #makeRoom(): void {
+    mkdirSync(this.#site.folder, { recursive: true, mode: 0o755 });
+    const oldest = this.state.runs - 2;
+    for (const name of readdirSync(this.#site.folder)) {
+      if (Number.parseInt(name, 10) < oldest) rmSync(join(this.#site.folder, name), { force: true });
+    }
   }
 
   #watchAdopted(): void {
     this.#timer = setInterval(() => {
-      if (isRunning(this.state)) return;
+      if (isRunning({ pid: this.state.shimPid, startTicks: this.state.shimTicks })) return;
       clearInterval(this.#timer);
-      this.#ended(UNKNOWN_EXIT_CODE, 'ended; its exit code is unknown, an earlier agent had started it');
+      this.#ended();
     }, ADOPTED_POLL_MS);
   }
 
-  #ended(exitCode: number, how: string): void {
-    const state = this.state;
-    // What the command left behind in its group ends with it, as the rest of a container does.
-    if (state.pid > 0) signalGroup(state.pid, 'SIGKILL');
-    const now = Date.now();
-    Object.assign(state, { pid: 0, startTicks: 0, finishedAtMs: now, exitCode, reason: how });
-    if (!this.#stopping && isRestarted(this.#policy, exitCode)) {
-      const next = nextStart(state.backOff, now);
+  #ended(): void {
+    const { state } = this;
+    const { end, how } = this.#howItEnded();
+    clearTimeout(this.#killTimer);
+    this.#killAtMs = Number.POSITIVE_INFINITY;
+    Object.assign(state, { pid: 0, shimPid: 0, shimTicks: 0, started: false, ready: false, reason: how });
+    Object.assign(state, { finishedAtMs: end.finishedAtMs, exitCode: end.exitCode });
+    state.ends = [end, ...state.ends].slice(0, 2);
+    let message = how;
+    if (!this.#stopping && isRestarted(this.plan.restartPolicy, end.exitCode)) {
+      const next = nextStart(state.backOff, end.finishedAtMs);
       state.backOff = next.state;
       state.restarts++;
+      this.isCrashLooping = next.crashLoop;
       state.reason = next.crashLoop ? `CrashLoopBackOff: ${how}` : how;
-      this.#startAt(next.atMs, now);
-      how += `; starts again in ${Math.round((next.atMs - now) / 1000)} s`;
+      const nowMs = Date.now();
+      this.#startAt(next.atMs, nowMs);
+      message += `; starts again in ${Math.max(0, Math.round((next.atMs - nowMs) / 1000))} s`;
     }
+    for (const done of [...this.#unreported.splice(0), ...this.#waiting.splice(0)]) done();
     this.#events.changed();
-    if (!this.#stopping) this.#events.ended(how);
+    if (!this.#stopping) this.#events.ended(message);
+  }
+
+  #howItEnded(): { end: RunEnd; how: string } {
+    const { startedAtMs, runs } = this.state;
+    const [, code, why] = /^failed (\d+) (.*)/.exec(this.#report) ?? [];
+    if (code !== undefined && why !== undefined) {
+      const message = `could not be started: ${why}`;
+      const at = Date.now();
+      const end = {
+        exitCode: Number(code),
+        signal: 0,
+        startedAtMs: at,
+        finishedAtMs: at,
+        reason: 'StartError',
+        message,
+      };
+      return { end, how: message };
+    }
+    const written = readExit(join(this.#site.folder, `${runs - 1}.exit`));
+    if (!written) {
+      const how = 'ended; its exit code is unknown';
+      const unknown = { reason: 'ContainerStatusUnknown', message: how, exitCode: UNKNOWN_EXIT_CODE };
+      return { end: { ...unknown, signal: 0, startedAtMs, finishedAtMs: Date.now() }, how };
+    }
+    const { exitCode, signal, finishedAtMs } = written;
+    const reason = exitCode === 0 ? 'Completed' : 'Error';
+    const how = signal > 0 ? `was ended by ${signalName(signal)}` : `ended with code ${exitCode}`;
+    return { end: { exitCode, signal, startedAtMs, finishedAtMs, reason, message: '' }, how };
   }
 
   #startAt(atMs: number, nowMs: number): void {
@@ -150,16 +241,51 @@ export class ContainerProcess {
   release(): void {
     this.#stopping = true;
     clearTimeout(this.#timer);
+    clearTimeout(this.#killTimer);
   }
 
-  /** SIGTERM to the group, SIGKILL after the grace period; resolves when none of it runs. */
-  async end(graceMs: number): Promise<void> {
-    this.#stopping = true;
-    clearTimeout(this.#timer);
-    this.state.startAtMs = 0;
-    await endGroup(this.state.pid, graceMs);
-    this.state.pid = 0;
+  /** SIGTERM to the group, SIGKILL after the grace period; then it starts again, or not, as after any other end. */
+  async interrupt(graceMs: number): Promise<void> {
+    if (this.state.shimPid === 0) return;
+    const ended = new Promise<void>((done) => this.#waiting.push(done));
+    if (this.state.pid === 0) await new Promise<void>((done) => this.#unreported.push(done));
+    const { pid } = this.state;
+    if (pid > 0 && this.#killAtMs === Number.POSITIVE_INFINITY) signalGroup(pid, 'SIGTERM');
+    const atMs = Date.now() + graceMs;
+    if (pid > 0 && atMs < this.#killAtMs) {
+      this.#killAtMs = atMs;
+      clearTimeout(this.#killTimer);
+      this.#killTimer = setTimeout(() => signalGroup(pid, 'SIGKILL'), graceMs);
+    }
+    await ended;
   }
+
+  /** Ends it for good; resolves when none of it runs. Called again, a shorter grace period counts. */
+  async end(graceMs: number): Promise<void> {
+    if (!this.#stopping) {
+      this.#stopping = true;
+      this.state.startAtMs = 0;
+      // The timer of an adopted one tells of its end.
+      if (this.state.shimPid === 0) clearTimeout(this.#timer);
+    }
+    await this.interrupt(graceMs);
+  }
+}
+
+/** `CODE SIGNAL MILLISECONDS`, as weft_container writes it. */
+function readExit(path: string): { exitCode: number; signal: number; finishedAtMs: number } | undefined {
+  try {
+    const numbers = readFileSync(path, 'utf8').trim().split(' ').map(Number);
+    const [exitCode, signal, finishedAtMs] = numbers;
+    if (exitCode === undefined || signal === undefined || finishedAtMs === undefined) return undefined;
+    return numbers.every(Number.isFinite) ? { exitCode, signal, finishedAtMs } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function signalName(number: number): string {
+  return Object.entries(constants.signals).find(([, each]) => each === number)?.[0] ?? `signal ${number}`;
 }
 
 /** Ends the process group of a container; returns at once where there is none. */
@@ -170,10 +296,4 @@ export async function endGroup(pgid: number, graceMs: number): Promise<void> {
     if (Date.now() >= deadline) signalGroup(pgid, 'SIGKILL');
     await new Promise((done) => setTimeout(done, ENDING_POLL_MS));
   }
-}
-
-/** The shell that starts a command says by its exit code why it could not; a command that ran may use them too. */
-function hint(code: number | null, startedAtMs: number): string {
-  const why = code === null ? undefined : START_FAILURES[code];
-  return why && Date.now() - startedAtMs < 1000 ? ` (${why}?)` : '';
 }

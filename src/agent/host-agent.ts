@@ -13,6 +13,7 @@
  * done is told once and tried again; what is in force stays in force meanwhile.
  */
 import { readFileSync } from 'node:fs';
+import { availableParallelism, totalmem } from 'node:os';
 import { oneOfEachFamily } from '../control/cluster-nodes.ts';
 import { clusterRanges } from '../control/cluster-settings.ts';
 import { type CompileMemory, compile, emptyMemory } from '../control/compile.ts';
@@ -31,7 +32,6 @@ import { formatPrefix } from '../wire/prefix.ts';
 import { describeError } from './agent-error.ts';
 import { Announcer } from './announcer.ts';
 import { findTools } from './container-command.ts';
-import { boundLogs } from './container-logs.ts';
 import { HealthPorts } from './health-ports.ts';
 import { HostDns } from './host-dns.ts';
 import { hostFamilies } from './host-families.ts';
@@ -44,13 +44,13 @@ import { type Log, OnceLog } from './log.ts';
 import type { Offload, OffloadMode } from './offload.ts';
 import type { AgentSettings } from './options.ts';
 import { PeerProbes } from './peers.ts';
-import { type PodPlan, planPod } from './pod-plan.ts';
+import { finishedPods, type PodPlan, planPod } from './pod-plan.ts';
 import { Reconciler } from './reconciler.ts';
 import { ServiceNetwork } from './service-network.ts';
 import { findUnderlay, readLinks, segmentsTunnels, type Underlay } from './underlay.ts';
 import { ownAddresses, UnderlayWatch } from './underlay-watch.ts';
 
-const LOG_CHECK_MS = 10_000;
+const CHECK_MS = 10_000;
 
 export interface AgentParts {
   settings: AgentSettings;
@@ -95,7 +95,7 @@ export class HostAgent {
   #failure = '';
   #ipv6Problem = '';
   #underlayWanted = '';
-  #logTimer: NodeJS.Timeout | undefined;
+  #checkTimer: NodeJS.Timeout | undefined;
 
   constructor(parts: AgentParts) {
     const { settings, log, native, dataplane, source, offload } = parts;
@@ -152,12 +152,11 @@ export class HostAgent {
   async start(): Promise<void> {
     await this.pods.recover();
     this.#source.onChange(() => void this.#reconciler.request());
-    this.#logTimer = setInterval(() => {
-      boundLogs(this.pods.logPaths());
+    this.#checkTimer = setInterval(() => {
       // Some come and go with what other processes of the host do.
       this.#noteProblems();
       void this.#lookAfterServices();
-    }, LOG_CHECK_MS);
+    }, CHECK_MS);
     await this.#reconciler.request();
   }
 
@@ -187,9 +186,12 @@ export class HostAgent {
     const node = model.nodes.get(settings.node);
     if (!node) throw new Error(`no valid Node ${settings.node} in ${settings.manifests.join(', ')}: it is waited for`);
     const underlay = await this.#findUnderlay(node);
-    const plans = this.#planPods(model, node);
+    const plans = this.#planPods(model, node, objects);
     // Host and pods at once: traffic waits for both when an agent comes back.
-    const [placed, opened] = await Promise.allSettled([this.#placeHost(node, underlay), this.pods.open(plans)]);
+    const [placed, opened] = await Promise.allSettled([
+      this.#placeHost(node, underlay),
+      this.pods.open(plans, finishedPods(objects, node.name)),
+    ]);
     if (placed.status === 'rejected') throw placed.reason;
     if (opened.status === 'rejected') throw opened.reason;
     await this.#publish(model, await this.relay.open(model, node, objects));
@@ -271,7 +273,7 @@ export class HostAgent {
     this.node = node;
   }
 
-  #planPods(model: ClusterModel, node: ClusterNode): Map<string, PodPlan> {
+  #planPods(model: ClusterModel, node: ClusterNode, { configMaps }: ObjectSet): Map<string, PodPlan> {
     const { settings } = this;
     const context = {
       stateDir: settings.stateDir,
@@ -281,6 +283,10 @@ export class HostAgent {
       hostResolvConf: this.dns.hostResolvConf,
       hostEtcHosts: readText('/etc/hosts'),
       mtu: this.podMtu,
+      configMaps,
+      services: model.services,
+      images: settings.images,
+      allocatable: { processors: availableParallelism(), memoryBytes: totalmem() },
     };
     const plans = new Map<string, PodPlan>();
     for (const [key, pod] of model.pods) if (pod.nodeName === settings.node) plans.set(key, planPod(pod, context));
@@ -355,7 +361,7 @@ export class HostAgent {
 
   /** Ends everything and removes it, or leaves the pods and the host's devices for the next agent. */
   async stop(keepPods: boolean): Promise<void> {
-    clearInterval(this.#logTimer);
+    clearInterval(this.#checkTimer);
     this.peers.close();
     this.#underlayWatch.close();
     await this.#source.close();

@@ -4,17 +4,21 @@
  * when not. A pod's slow end never holds up the others; a changed pod begins anew when its old self is gone.
  */
 import { rmSync } from 'node:fs';
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
+import type * as core from 'kubernetes-types/core/v1.js';
 import { FIRST_POD_PORT, type LocalPort } from '../control/compile.ts';
 import type { Dataplane } from '../dataplane/handle.ts';
 import { PORT_LIMIT } from '../tables/ports.ts';
 import { parseAddress4 } from '../wire/address.ts';
-import { describeError } from './agent-error.ts';
+import { AgentError, describeError } from './agent-error.ts';
+import { type LogOptions, readLog } from './container-log-reader.ts';
+import type { Timers } from './container-probes.ts';
 import type { Log } from './log.ts';
-import { LocalPod, type PodEnvironment, removeLeftPod } from './pod.ts';
+import { LocalPod, type PodEnvironment, type PodEvent, removeLeftPod } from './pod.ts';
 import { isNetns, netnsPath, removePodNetwork } from './pod-network.ts';
 import { netnsName, type PodPlan } from './pod-plan.ts';
-import { type PodState, readPodStates } from './pod-state.ts';
+import { logName, POD_STATE_FILE, type PodState, readPodStates } from './pod-state.ts';
+import { writeState } from './state-file.ts';
 import type { PodStatus } from './status.ts';
 
 /** When an agent stops, its pods get no longer than this to end by themselves. */
@@ -23,6 +27,14 @@ const STOP_GRACE_MS = 5000;
 interface Left {
   directory: string;
   state: PodState;
+}
+
+export interface ContainerLogRequest extends LogOptions {
+  namespace: string;
+  pod: string;
+  container: string;
+  /** Of the run before the last one. */
+  previous?: boolean;
 }
 
 export class LocalPods {
@@ -37,7 +49,13 @@ export class LocalPods {
     { pod: LocalPod | undefined; done: Promise<void> | undefined; end: () => Promise<void> }
   >();
   readonly #left = new Map<string, Left>();
+  /** Those that did their work, without network; their logs stay as long as their objects. */
+  readonly #finished = new Map<string, LocalPod>();
   readonly #stateDir: string;
+  readonly #timers: Timers | undefined;
+  readonly #statusListeners: (() => void)[] = [];
+  readonly #eventListeners: ((event: PodEvent) => void)[] = [];
+  #telling = false;
   #problems: string[] = [];
 
   /** `changed` is called when a pod has gone, so that one that waits for its name can begin. */
@@ -47,7 +65,9 @@ export class LocalPods {
     stateDir: string,
     log: Log,
     changed: () => void,
+    timers?: Timers,
   ) {
+    this.#timers = timers;
     this.#env = env;
     this.#dataplane = dataplane;
     this.#stateDir = stateDir;
@@ -71,17 +91,30 @@ export class LocalPods {
     }
   }
 
-  /** Makes the new pods' networks and takes the others out of ports(). Returns whether all of them could be opened. */
-  async open(plans: ReadonlyMap<string, PodPlan>): Promise<boolean> {
+  /**
+   * Makes the new pods' networks and takes the others out of ports(). Returns whether all of them could be opened.
+   * `finished`: keys, and their uids, of pods that ended by themselves and whose objects are still there.
+   */
+  async open(plans: ReadonlyMap<string, PodPlan>, finished: ReadonlyMap<string, string> = new Map()): Promise<boolean> {
+    for (const [key, pod] of this.#finished) {
+      if (finished.get(key) === pod.plan.uid) continue;
+      this.#finished.delete(key);
+      this.#leave(pod);
+    }
     for (const [key, pod] of this.#pods) {
       const plan = plans.get(key);
       if (plan?.fingerprint === pod.plan.fingerprint) this.#refresh(pod, plan);
+      else if (!plan && finished.get(key) === pod.plan.uid) this.#retire(pod);
       else this.#leave(pod);
     }
     for (const [key, left] of this.#left) {
       const { state } = left;
       if (plans.get(key)?.fingerprint === state.fingerprint && (!state.netns || isNetns(netnsPath(state.netns))))
         continue;
+      if (!plans.has(key) && finished.get(key) === state.uid) {
+        await this.#withdrawLeft(left);
+        continue;
+      }
       this.#left.delete(key);
       const end = () => removeLeftPod(left.directory, state, state.graceSeconds * 1000);
       this.#leaving.set(key, { pod: undefined, done: undefined, end });
@@ -101,7 +134,14 @@ export class LocalPods {
       const earlier = this.#left.get(plan.key)?.state;
       adopted = earlier !== undefined;
       this.#left.delete(plan.key);
-      pod = new LocalPod(plan, plan.netns ? this.#freePort() : -1, this.#env, earlier);
+      const listener = {
+        changed: () => this.#tell(),
+        event: (event: PodEvent) => {
+          for (const listen of this.#eventListeners) listen(event);
+        },
+      };
+      const port = plan.netns ? this.#freePort() : -1;
+      pod = new LocalPod(plan, port, this.#env, listener, earlier, this.#timers);
       this.#pods.set(plan.key, pod);
     }
     try {
@@ -123,9 +163,10 @@ export class LocalPods {
         });
       }
       pod.isOpen = true;
+      this.#tell();
       this.#log.info(`Pod ${plan.key}: ${adopted ? 'taken up from an earlier agent' : 'begins'} at ${plan.address}`);
     } catch (error) {
-      pod.problem = describeError(error);
+      pod.fail(describeError(error));
     }
   }
 
@@ -134,6 +175,17 @@ export class LocalPods {
     // What is left out of the files may be something else even where they stay.
     pod.plan = plan;
     if (!same && pod.isOpen) pod.writeFiles();
+    pod.reconsider();
+  }
+
+  /** Soon, once for all that changes together. */
+  #tell(): void {
+    if (this.#telling) return;
+    this.#telling = true;
+    setImmediate(() => {
+      this.#telling = false;
+      for (const listen of this.#statusListeners) listen();
+    });
   }
 
   #freePort(): number {
@@ -147,6 +199,23 @@ export class LocalPods {
   #leave(pod: LocalPod): void {
     this.#pods.delete(pod.plan.key);
     const end = () => pod.end(pod.plan.graceSeconds * 1000, () => this.#detach(pod));
+    this.#leaving.set(pod.plan.key, { pod, done: undefined, end });
+  }
+
+  /** Of one that did its work only the logs stay. */
+  async #withdrawLeft({ directory, state }: Left): Promise<void> {
+    if (!state.netns) return;
+    await removePodNetwork(state.netns);
+    state.netns = '';
+    writeState(join(directory, POD_STATE_FILE), state);
+  }
+
+  #retire(pod: LocalPod): void {
+    this.#pods.delete(pod.plan.key);
+    const end = async () => {
+      await pod.retire(() => this.#detach(pod));
+      this.#finished.set(pod.plan.key, pod);
+    };
     this.#leaving.set(pod.plan.key, { pod, done: undefined, end });
   }
 
@@ -186,7 +255,9 @@ export class LocalPods {
         .catch((error) => this.#log.error(`Pod ${pod.plan.key}: not removed cleanly: ${describeError(error)}`));
     });
     for (const left of this.#left.values()) ends.push(removeLeftPod(left.directory, left.state, STOP_GRACE_MS));
+    for (const pod of this.#finished.values()) ends.push(pod.end(0, async () => {}));
     this.#pods.clear();
+    this.#finished.clear();
     await Promise.all([...ends, ...[...this.#leaving.values()].map((l) => l.done)]);
   }
 
@@ -195,8 +266,49 @@ export class LocalPods {
     for (const pod of this.#pods.values()) pod.release();
   }
 
-  logPaths(): string[] {
-    return [...this.#pods.values()].flatMap((pod) => pod.logPaths);
+  /** Called soon after anything in kubeStatuses() or ended() changed. */
+  onStatus(listener: () => void): void {
+    this.#statusListeners.push(listener);
+  }
+
+  onEvent(listener: (event: PodEvent) => void): void {
+    this.#eventListeners.push(listener);
+  }
+
+  /** In Kubernetes' shape, by `namespace/name`: of those that have a plan. */
+  kubeStatuses(): Map<string, core.PodStatus> {
+    return new Map([...this.#pods].map(([key, pod]) => [key, pod.kubeStatus()]));
+  }
+
+  /** Keys of deleted pods whose containers have all ended: their objects may go. */
+  ended(): string[] {
+    return [...this.#pods].flatMap(([key, pod]) => (pod.plan.ending && pod.isEnded ? [key] : []));
+  }
+
+  /** What a container said. Throws AgentError where there is no such container, or no such run of it. */
+  containerLog(request: ContainerLogRequest, signal?: AbortSignal): AsyncGenerator<Buffer> {
+    const { namespace, pod: name, container: containerName, previous = false, ...options } = request;
+    const found = this.#directoryOf(`${namespace}/${name}`);
+    if (!found) throw new AgentError('no-pod', `no pod ${namespace}/${name} runs here`);
+    const state = found.state.containers.find((each) => each.name === containerName);
+    if (!state) throw new AgentError('no-container', `container ${containerName} is not valid for pod ${name}`);
+    const { runs } = state;
+    if (previous && runs < 2) {
+      const what = `previous terminated container "${containerName}" in pod "${name}" not found`;
+      throw new AgentError('no-previous-run', what);
+    }
+    if (runs === 0) {
+      const what = `container "${containerName}" in pod "${name}" is waiting to start`;
+      throw new AgentError('container-waiting', state.reason ? `${what}: ${state.reason}` : what);
+    }
+    const path = join(found.directory, containerName, logName(state, previous));
+    return readLog({ path, isOver: () => previous || state.runs !== runs || state.shimPid === 0 }, options, signal);
+  }
+
+  /** Of a pod that runs, ends, or did its work, also under an earlier agent. */
+  #directoryOf(key: string): { directory: string; state: Readonly<PodState> } | undefined {
+    const pod = this.#pods.get(key) ?? this.#finished.get(key) ?? this.#leaving.get(key)?.pod;
+    return pod ? { directory: pod.plan.directory, state: pod.state } : this.#left.get(key);
   }
 
   notes(): string[] {

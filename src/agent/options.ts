@@ -15,6 +15,7 @@ import { IPVS_SCHEDULERS, type IpvsScheduler, PROXY_MODES, parseProxyMode } from
 import { type PortRange, parsePortRange } from '../relay/port-range.ts';
 import { parsePrefix } from '../wire/prefix.ts';
 import { AgentError } from './agent-error.ts';
+import { type ImageMap, readImageMap } from './image-map.ts';
 import type { LogFormat, LogLevel } from './log.ts';
 
 export type BackendName = 'vxlan' | 'host-gw';
@@ -76,11 +77,13 @@ export interface AgentOptions {
   serviceNodePortRange?: string;
   /** Where LoadBalancer services get addresses: `192.0.2.0/24,198.51.100.5-198.51.100.9`; nowhere by default. */
   loadBalancerPool?: string;
+  /** File with commands for images, before the built-in ones. */
+  images?: string;
   /** Ports of the host for services in userspace mode, `40000-40999`; any that are free by default. */
   proxyPortRange?: string;
 }
 
-type Parsed = 'mtu' | 'maxFlows' | 'proxyMode' | 'ipvsScheduler' | 'proxyPortRange' | 'serviceNodePortRange';
+type Parsed = 'mtu' | 'images' | 'maxFlows' | 'proxyMode' | 'ipvsScheduler' | 'proxyPortRange' | 'serviceNodePortRange';
 
 export interface AgentSettings extends Required<Omit<AgentOptions, Parsed>> {
   /** How services are served that do not say it themselves. */
@@ -88,6 +91,7 @@ export interface AgentSettings extends Required<Omit<AgentOptions, Parsed>> {
   /** undefined: any port that is free. */
   proxyPortRange: PortRange | undefined;
   nodePortRange: string;
+  images: ImageMap;
   mtu: number | undefined;
   maxFlows: number | undefined;
 }
@@ -137,6 +141,7 @@ export function agentSettings(options: AgentOptions): AgentSettings {
     mtu: options.mtu === undefined ? undefined : inRange('--mtu', options.mtu, 576, 65535),
     offload: oneOf('--offload', options.offload ?? 'auto', ['auto', 'tunnel-gso', 'udp-gso', 'batched']),
     keepPods: options.keepPods ?? false,
+    images: readImageMap(options.images),
     dnsStub: options.dnsStub ?? [],
     dnsTransfer: (options.dnsTransfer ?? []).map(checkedPrefix),
     dnsLog: inRange('--dns-log', options.dnsLog ?? 0, 0, MOST_DNS_LOG),

@@ -57,11 +57,15 @@ export function podNetworkBatch(addresses: readonly string[], mtu: number): stri
 // Several `ip netns add` at once trip over each other while they make /run/netns a shared mount.
 let lastAdd: Promise<unknown> = Promise.resolve();
 
-/** Makes the namespace and the device, or takes up those that are there. The caller owns the descriptor. */
+/**
+ * Makes the namespace and the device, or takes up those that are there. The caller owns the descriptor. What needs the
+ * namespace alone goes on beside, from `namespaceMade` on.
+ */
 export async function openPodNetwork(
   native: Pick<NativeAddon, 'openTun' | 'closeFd'>,
   pod: { netns: string; addresses: readonly string[]; mtu: number },
   offloads: boolean,
+  namespaceMade: () => Promise<void>,
 ): Promise<PodDevice> {
   const path = netnsPath(pod.netns);
   if (!isNetns(path)) {
@@ -87,10 +91,11 @@ export async function openPodNetwork(
     const four = pod.addresses.filter(isIPv4);
     const wanted = ipv6Obstacle(pod.mtu) ? four : pod.addresses;
     const at = { netns: pod.netns };
-    await ipBatch(podNetworkBatch(wanted, pod.mtu), at).catch((error) => {
+    const configured = ipBatch(podNetworkBatch(wanted, pod.mtu), at).catch((error) => {
       if (wanted.length === four.length) throw error;
       return ipBatch(podNetworkBatch(four, pod.mtu), at);
     });
+    await Promise.all([configured, namespaceMade()]);
   } catch (error) {
     native.closeFd(device.fd);
     throw error;

@@ -1,32 +1,40 @@
 /**
- * What running a pod takes, worked out from its Kubernetes object: which command with which environment, in which
- * network namespace, with which files. Pure; the pod's life (pod.ts) carries it out. A pod is made anew when the
- * fingerprint of its plan changes.
+ * What running a pod takes, worked out from its Kubernetes object: which containers in which order, in which network
+ * namespace, with which files. Pure; the pod's life (pod.ts) carries it out. A pod is made anew when the fingerprint of
+ * its plan changes; what a container refers to (services, ConfigMaps, labels) is no part of that, but read when it
+ * starts.
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import type { Container, EnvVar } from 'kubernetes-types/core/v1.js';
-import type { ClusterPod } from '../control/model.ts';
+import type { Container } from 'kubernetes-types/core/v1.js';
+import type { ClusterPod, ClusterService } from '../control/model.ts';
 import { hostNetworkEtcHosts, podEtcHosts } from '../dns/etc-hosts.ts';
 import { podResolvConf, serversFor } from '../dns/resolv-conf.ts';
+import type { ConfigMap, ObjectSet, Pod } from '../kube/objects.ts';
 import { formatAddress } from '../wire/address.ts';
+import type { LaunchContext } from './container-launch.ts';
+import { containerCommand, type ImageMap } from './image-map.ts';
 
 export type RestartPolicy = 'Always' | 'OnFailure' | 'Never';
 
 export interface ContainerPlan {
   name: string;
-  /** Absent when the object names no command: nothing here can run an image. */
-  argv: readonly string[] | undefined;
-  env: Readonly<Record<string, string>>;
-  workingDir: string;
-  /** Why it cannot run. */
-  problem: string | undefined;
+  /** `init` ends before the next begins; `sidecar` is started in their row and goes on. */
+  role: 'init' | 'sidecar' | 'main';
+  /** What the container itself does when it ends. */
+  restartPolicy: RestartPolicy;
+  image: string;
+  /** Before variables are expanded; absent where the image is unknown and the object names no command. */
+  command: readonly string[] | undefined;
+  spec: Container;
 }
 
 export interface PodPlan {
   key: string;
   namespace: string;
   name: string;
+  /** '' from manifests. */
+  uid: string;
   address: string;
   /** One of each family that it has, `address` first. */
   addresses: readonly string[];
@@ -38,6 +46,9 @@ export interface PodPlan {
   directory: string;
   restartPolicy: RestartPolicy;
   graceSeconds: number;
+  /** It was deleted: its containers are ended, its network stays until the plan goes. */
+  ending: boolean;
+  /** Init containers and sidecars first, in their order. */
   containers: readonly ContainerPlan[];
   resolvConf: string;
   etcHosts: string;
@@ -45,6 +56,11 @@ export interface PodPlan {
   fingerprint: string;
   /** What of the object is not carried out, as sentences. */
   notes: readonly string[];
+  object: Pod;
+  /** The node's addresses. */
+  hostAddresses: readonly string[];
+  /** For containers that start from now on. */
+  launch: LaunchContext;
 }
 
 export interface PodPlanContext {
@@ -57,6 +73,12 @@ export interface PodPlanContext {
   hostResolvConf: string;
   hostEtcHosts: string;
   mtu: number;
+  /** By `namespace/name`. */
+  configMaps: ReadonlyMap<string, ConfigMap>;
+  services: ReadonlyMap<string, ClusterService>;
+  images: ImageMap;
+  /** What the node has for pods. */
+  allocatable: { processors: number; memoryBytes: number };
 }
 
 /** A pod's PATH after the folder with the weft command. */
@@ -66,14 +88,9 @@ const POD_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const NAME_BYTES = 200;
 
 /** Fields of a container that promise something this agent does not do. */
-const IGNORED_FIELDS = [
-  'livenessProbe',
-  'readinessProbe',
-  'startupProbe',
-  'lifecycle',
-  'volumeMounts',
-  'envFrom',
-] as const;
+const IGNORED_FIELDS = ['volumeMounts', 'volumeDevices'] as const;
+
+const DEFAULT_GRACE_SECONDS = 30;
 
 /** `weft-default-web-0`. The suffix tells a/b-c from a-b/c. */
 export function netnsName(namespace: string, name: string): string {
@@ -97,29 +114,35 @@ function digest(text: string): string {
 
 export function planPod(pod: ClusterPod, context: PodPlanContext): PodPlan {
   const { namespace, name } = pod;
-  const spec = pod.object.spec;
+  const { metadata, spec } = pod.object;
   const notes: string[] = [];
-  const address = formatAddress(pod.address);
   const addresses = pod.addresses.map(formatAddress);
   const restartPolicy = (spec.restartPolicy ?? 'Always') as RestartPolicy;
-  const fields: Record<string, string> = {
-    'metadata.name': name,
-    'metadata.namespace': namespace,
-    'metadata.uid': pod.object.metadata.uid ?? '',
-    'spec.nodeName': pod.nodeName,
-    'spec.serviceAccountName': spec.serviceAccountName ?? 'default',
-    'status.podIP': address,
-    'status.podIPs': addresses.join(),
-    'status.hostIP': context.nodeAddresses[0] ?? '',
-    'status.hostIPs': context.nodeAddresses.join(),
-  };
-  const containers = spec.containers.map((container, i) => {
-    const place = `spec.containers[${i}]`;
+  const containers = [
+    ...(spec.initContainers ?? []).map((c, i) => planInitContainer(c, `spec.initContainers[${i}]`)),
+    ...spec.containers.map((c, i) => planContainer(c, `spec.containers[${i}]`, 'main', restartPolicy)),
+  ];
+  function planInitContainer(container: Container, place: string): ContainerPlan {
+    if (container.restartPolicy === 'Always') return planContainer(container, place, 'sidecar', 'Always');
+    return planContainer(container, place, 'init', restartPolicy === 'Never' ? 'Never' : 'OnFailure');
+  }
+  function planContainer(
+    container: Container,
+    place: string,
+    role: ContainerPlan['role'],
+    policy: RestartPolicy,
+  ): ContainerPlan {
     for (const field of IGNORED_FIELDS)
       if (container[field] !== undefined) notes.push(`${place}.${field} is not supported`);
-    return planContainer(container, place, pod, fields, context, notes);
-  });
-  if (spec.initContainers?.length) notes.push('spec.initContainers is not supported: they do not run');
+    return {
+      name: container.name,
+      role,
+      restartPolicy: policy,
+      image: container.image ?? '',
+      command: containerCommand(container, context.images),
+      spec: container,
+    };
+  }
   if (spec.hostPID || spec.hostIPC)
     notes.push('spec.hostPID and hostIPC make no difference: pods share those of the host');
 
@@ -137,14 +160,15 @@ export function planPod(pod: ClusterPod, context: PodPlanContext): PodPlan {
     key: `${namespace}/${name}`,
     namespace,
     name,
-    address,
+    uid: metadata.uid ?? '',
+    address: formatAddress(pod.address),
     addresses,
     hostNetwork: pod.hostNetwork,
     hostname: pod.hostname,
     netns: pod.hostNetwork ? '' : netnsName(namespace, name),
     directory: podDirectory(context.stateDir, namespace, name),
     restartPolicy,
-    graceSeconds: spec.terminationGracePeriodSeconds ?? 30,
+    graceSeconds: spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS,
     containers,
     mtu: context.mtu,
   };
@@ -158,49 +182,53 @@ export function planPod(pod: ClusterPod, context: PodPlanContext): PodPlan {
           : {}),
         hostAliases: spec.hostAliases ?? [],
       });
-  return { ...plan, resolvConf: resolv.text, etcHosts, fingerprint: digest(JSON.stringify(plan)), notes };
-}
-
-function planContainer(
-  container: Container,
-  place: string,
-  pod: ClusterPod,
-  fields: Readonly<Record<string, string>>,
-  context: PodPlanContext,
-  notes: string[],
-): ContainerPlan {
-  const env: Record<string, string> = {
-    PATH: `${join(context.stateDir, 'bin')}:${POD_PATH}`,
-    HOME: '/root',
-    HOSTNAME: pod.hostname,
-  };
-  (container.env ?? []).forEach((variable, i) => {
-    const value = variableValue(variable, fields);
-    if (value === undefined) notes.push(`${place}.env[${i}] ${variable.name}: its valueFrom is not supported`);
-    else env[variable.name] = expand(value, env);
-  });
-  const command = container.command ?? [];
-  const argv =
-    command.length > 0 ? [...command, ...(container.args ?? [])].map((word) => expand(word, env)) : undefined;
   return {
-    name: container.name,
-    argv,
-    env,
-    workingDir: container.workingDir || '/',
-    problem: argv ? undefined : `${place}: image ${container.image ?? '(none)'} is not known; give a command`,
+    ...plan,
+    graceSeconds: metadata.deletionGracePeriodSeconds ?? plan.graceSeconds,
+    ending: metadata.deletionTimestamp !== undefined,
+    resolvConf: resolv.text,
+    etcHosts,
+    fingerprint: digest(JSON.stringify(plan)),
+    notes,
+    object: pod.object,
+    hostAddresses: context.nodeAddresses,
+    launch: launchContext(pod, addresses, context),
   };
 }
 
-function variableValue(variable: EnvVar, fields: Readonly<Record<string, string>>): string | undefined {
-  if (!variable.valueFrom) return variable.value ?? '';
-  const path = variable.valueFrom.fieldRef?.fieldPath;
-  return path === undefined ? undefined : fields[path];
+/** Keys and uids of a node's pods that ended by themselves: they have no address any more, but logs. */
+export function finishedPods(objects: ObjectSet, node: string): Map<string, string> {
+  const out = new Map<string, string>();
+  for (const [key, { metadata, spec, status }] of objects.pods) {
+    if (spec.nodeName !== node) continue;
+    if (status?.phase === 'Succeeded' || status?.phase === 'Failed') out.set(key, metadata.uid ?? '');
+  }
+  return out;
 }
 
-/** `$(NAME)` becomes the variable's value, where there is one; `$$(NAME)` stays as `$(NAME)` (core/v1 EnvVar). */
-export function expand(text: string, env: Readonly<Record<string, string>>): string {
-  return text.replace(/\$(\$|\(([^()]+)\))/g, (whole, first: string, name: string | undefined) => {
-    if (first === '$') return '$';
-    return name !== undefined && Object.hasOwn(env, name) ? (env[name] as string) : whole;
-  });
+function launchContext(pod: ClusterPod, addresses: readonly string[], context: PodPlanContext): LaunchContext {
+  const { metadata, spec } = pod.object;
+  return {
+    namespace: pod.namespace,
+    hostname: pod.hostname,
+    path: `${join(context.stateDir, 'bin')}:${POD_PATH}`,
+    fields: {
+      'metadata.name': pod.name,
+      'metadata.namespace': pod.namespace,
+      'metadata.uid': metadata.uid ?? '',
+      'spec.nodeName': pod.nodeName,
+      'spec.serviceAccountName': spec.serviceAccountName ?? 'default',
+      'status.podIP': addresses[0] ?? '',
+      'status.podIPs': addresses.join(),
+      'status.hostIP': context.nodeAddresses[0] ?? '',
+      'status.hostIPs': context.nodeAddresses.join(),
+    },
+    labels: metadata.labels ?? {},
+    annotations: metadata.annotations ?? {},
+    containers: [...(spec.initContainers ?? []), ...spec.containers],
+    allocatable: context.allocatable,
+    configMaps: context.configMaps,
+    services: context.services,
+    serviceLinks: spec.enableServiceLinks !== false,
+  };
 }

@@ -53,6 +53,16 @@ export function groupIsRunning(pgid: number): boolean {
   return false;
 }
 
+/** Its children, the eldest first. */
+export function childrenOf(pid: number): number[] {
+  try {
+    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim();
+    return text === '' ? [] : text.split(' ').map(Number);
+  } catch {
+    return [];
+  }
+}
+
 /** Ids of all processes in the network namespace bound at a path (`ip netns pids`, without a spawn). */
 export function pidsInNetns(path: string): number[] {
   let inode: number;

@@ -6,7 +6,7 @@ import { findPod } from '../lab/exec.ts';
 import { findLab, LabDir, listLabs } from '../lab/lab-dir.ts';
 import { LabError } from '../lab/lab-error.ts';
 import { readLab } from '../lab/lab-status.ts';
-import { follow, logFiles, tail } from '../lab/logs.ts';
+import { containerFolders, containerLog, follow, tail } from '../lab/logs.ts';
 import { bringUp } from '../lab/up.ts';
 import { labStatusText, problemLines } from '../observe/lab-status-text.ts';
 import { table } from '../observe/table.ts';
@@ -73,17 +73,24 @@ export async function labLogs(
 ): Promise<void> {
   const lab = findLab(options.name);
   const isHost = Object.hasOwn(lab.state()?.hosts ?? {}, target);
-  const files = logFiles(lab, target, isHost ? undefined : findPod(lab, target).directory);
-  if (options.follow) {
-    const abort = new AbortController();
-    process.once('SIGINT', () => abort.abort()).once('SIGTERM', () => abort.abort());
-    await Promise.all(files.map((file) => follow(file, (chunk) => process.stdout.write(chunk), abort.signal)));
-    return;
-  }
-  for (const file of files) {
+  const abort = new AbortController();
+  if (options.follow) process.once('SIGINT', () => abort.abort()).once('SIGTERM', () => abort.abort());
+  const write = (chunk: Buffer): void => void process.stdout.write(chunk);
+  if (isHost) {
+    const file = lab.agentLog(target);
+    if (options.follow) return follow(file, write, abort.signal);
     const lines = tail(file, options.tail ?? Number.POSITIVE_INFINITY);
     if (lines.length > 0) console.log(lines.join('\n'));
+    return;
   }
+  const show = async (folder: string): Promise<void> => {
+    const tailLines = options.tail === undefined ? {} : { tailLines: options.tail };
+    const log = containerLog(folder, { ...tailLines, follow: options.follow ?? false }, abort.signal);
+    for await (const chunk of log) write(chunk);
+  };
+  const folders = containerFolders(findPod(lab, target).directory);
+  if (options.follow) await Promise.all(folders.map(show));
+  else for (const folder of folders) await show(folder);
 }
 
 export async function labList(options: { output: 'table' | 'json' }): Promise<void> {

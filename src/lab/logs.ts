@@ -2,7 +2,7 @@
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { LabDir } from './lab-dir.ts';
+import { type LogOptions, readLog } from '../agent/container-log-reader.ts';
 
 /** The last lines of a file; none where there is no file. */
 export function tail(path: string, lines: number): string[] {
@@ -11,13 +11,34 @@ export function tail(path: string, lines: number): string[] {
   return text === '' || lines === 0 ? [] : text.split('\n').slice(-lines);
 }
 
-/** The log files of a host's agent, or of a pod's containers. */
-export function logFiles(lab: LabDir, target: string, podDirectory: string | undefined): string[] {
-  if (podDirectory === undefined) return [lab.agentLog(target)];
-  return readdirSync(podDirectory)
-    .filter((name) => name.endsWith('.log'))
-    .sort()
-    .map((name) => join(podDirectory, name));
+/** Folders of what a pod's containers said, one for each. */
+export function containerFolders(podDirectory: string): string[] {
+  return readdirSync(podDirectory, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => join(podDirectory, entry.name))
+    .sort();
+}
+
+/** What a container said in its last run; followed, also in those that come after it, until aborted. */
+export async function* containerLog(
+  folder: string,
+  options: Pick<LogOptions, 'tailLines' | 'follow'>,
+  signal?: AbortSignal,
+): AsyncGenerator<Buffer> {
+  for (let run = lastRun(folder), { tailLines } = options; ; ) {
+    const isOver = (): boolean => lastRun(folder) !== run;
+    const left = tailLines === undefined ? {} : { tailLines };
+    const follow = options.follow ?? false;
+    yield* readLog({ path: join(folder, `${run}.log`), isOver }, { ...left, follow }, signal);
+    if (!follow || signal?.aborted || !existsSync(folder)) return;
+    run = lastRun(folder);
+    tailLines = undefined;
+  }
+}
+
+function lastRun(folder: string): number {
+  if (!existsSync(folder)) return -1;
+  return Math.max(0, ...readdirSync(folder).map((name) => Number.parseInt(name, 10) || 0));
 }
 
 /** Writes what is added to a file, from `from` on, until aborted; a file that was cut or replaced is read anew. */

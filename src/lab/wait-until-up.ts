@@ -3,14 +3,14 @@
  * to have failed, and then names it, with the end of its log.
  */
 import type { ChildProcess } from 'node:child_process';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { podDirectory } from '../agent/pod-plan.ts';
 import type { AgentStatus, PodStatus } from '../agent/status.ts';
 import type { LabDir } from './lab-dir.ts';
 import { LabError } from './lab-error.ts';
 import { readLab } from './lab-status.ts';
-import { logFiles, tail } from './logs.ts';
+import { containerFolders, containerLog, tail } from './logs.ts';
 import type { Topology } from './topology.ts';
 
 const POLL_MS = 40;
@@ -44,7 +44,7 @@ export async function waitUntilUp(
     if (unready === undefined) {
       if (!agentsReady) report(`${agents.length} agents ready after ${seconds()}`);
       agentsReady = true;
-      const waiting = podsToWaitFor(
+      const waiting = await podsToWaitFor(
         lab,
         pods,
         agents.flatMap((agent) => agent?.status ?? []),
@@ -99,23 +99,31 @@ function agentFailed(lab: LabDir, host: string): LabError {
 }
 
 /** Keys of the pods that do not run yet; throws for one that will not. One that did its work counts as up. */
-function podsToWaitFor(lab: LabDir, wanted: readonly string[], agents: readonly AgentStatus[]): string[] {
+async function podsToWaitFor(
+  lab: LabDir,
+  wanted: readonly string[],
+  agents: readonly AgentStatus[],
+): Promise<string[]> {
   const found = new Map<string, { pod: PodStatus; node: string }>();
   for (const agent of agents) {
     for (const pod of agent.pods) found.set(`${pod.namespace}/${pod.name}`, { pod, node: agent.node });
   }
-  return wanted.flatMap((key) => {
+  const waiting: string[] = [];
+  for (const key of wanted) {
     const at = found.get(key);
-    if (at === undefined) return [key];
+    if (at === undefined) {
+      waiting.push(key);
+      continue;
+    }
     const { pod, node } = at;
     const crashed = pod.containers.find((each) => each.restarts > 0 || (each.exitCode > 0 && each.state !== 'running'));
-    if (pod.phase === 'Failed' || crashed !== undefined) throw podFailed(lab, node, pod);
-    if (pod.phase === 'Succeeded' || (pod.phase === 'Running' && pod.ready)) return [];
+    if (pod.phase === 'Failed' || crashed !== undefined) throw await podFailed(lab, node, pod);
+    if (pod.phase === 'Succeeded' || (pod.phase === 'Running' && pod.ready)) continue;
     const never = pod.containers.find((each) => each.state === 'waiting' && each.exitCode < 0 && each.reason !== '');
     if (pod.phase === 'Pending' && never) throw podNeverStarts(lab, node, pod, never.reason);
-    if (pod.phase === 'Pending' && pod.message !== '') return [`${key}: ${pod.message}`];
-    return [key];
-  });
+    waiting.push(pod.phase === 'Pending' && pod.message !== '' ? `${key}: ${pod.message}` : key);
+  }
+  return waiting;
 }
 
 /** Its object is not enough to run it: a container without a command. */
@@ -124,19 +132,25 @@ function podNeverStarts(lab: LabDir, node: string, pod: PodStatus, why: string):
   return new LabError('WEFT_LAB_FAILED', message);
 }
 
-function podFailed(lab: LabDir, node: string, pod: PodStatus): LabError {
+async function podFailed(lab: LabDir, node: string, pod: PodStatus): Promise<LabError> {
   const container = pod.containers.find((each) => each.exitCode > 0);
   const why =
     pod.message || (container ? `container ${container.name} ended with exit code ${container.exitCode}` : '');
-  const files = logFiles(lab, node, podDirectory(lab.agentStateDir(node), pod.namespace, pod.name));
   const message = `pod ${pod.namespace}/${pod.name} on ${node} failed: ${why || pod.phase}`;
-  return new LabError(
-    'WEFT_LAB_FAILED',
-    message,
-    files.flatMap((file) => lastLines(join(file))),
-  );
+  const said: string[] = [];
+  const directory = podDirectory(lab.agentStateDir(node), pod.namespace, pod.name);
+  for (const folder of existsSync(directory) ? containerFolders(directory) : []) {
+    let text = '';
+    for await (const chunk of containerLog(folder, { tailLines: TAIL_LINES })) text += chunk.toString('utf8');
+    if (text.trimEnd() !== '') said.push(...text.trimEnd().split('\n').map(indented));
+  }
+  return new LabError('WEFT_LAB_FAILED', message, said);
 }
 
 function lastLines(path: string): string[] {
-  return tail(path, TAIL_LINES).map((line) => `  ${line}`);
+  return tail(path, TAIL_LINES).map(indented);
+}
+
+function indented(line: string): string {
+  return `  ${line}`;
 }

@@ -5,11 +5,16 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Container } from 'kubernetes-types/core/v1.js';
 import t from 'tap';
+import { findTools } from '../../src/agent/container-command.ts';
+import { BUILT_IN_IMAGES } from '../../src/agent/image-map.ts';
 import { LocalPods } from '../../src/agent/local-pods.ts';
 import { plainLog } from '../../src/agent/log.ts';
-import { type PodPlan, podDirectory } from '../../src/agent/pod-plan.ts';
+import { type PodPlan, planPod } from '../../src/agent/pod-plan.ts';
 import { isPodState, newContainerState, readPodStates } from '../../src/agent/pod-state.ts';
+import type { ClusterPod } from '../../src/control/model.ts';
+import { parseAddress } from '../../src/wire/address.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'weft-pods-'));
 t.teardown(() => rmSync(root, { recursive: true, force: true }));
@@ -25,7 +30,7 @@ function setup(stateDir = join(root, `${++states}`)) {
   };
   const env = {
     native,
-    tools: { nsenter: '', unshare: '', sh: '' },
+    tools: findTools(),
     offloads: false,
     mergeBytes: 0,
     mergeBytes6: 0,
@@ -40,28 +45,45 @@ function setup(stateDir = join(root, `${++states}`)) {
     plainLog('info', (l) => lines.push(l)),
     () => gone++,
   );
-  const plan = (name: string, fingerprint = 'f'): PodPlan => ({
-    key: `default/${name}`,
-    namespace: 'default',
-    name,
-    address: '172.31.0.11',
-    addresses: ['172.31.0.11'],
-    hostNetwork: true,
-    hostname: name,
-    netns: '',
-    directory: podDirectory(stateDir, 'default', name),
-    restartPolicy: 'Always',
-    graceSeconds: 0,
-    containers: [{ name: 'c', argv: undefined, env: {}, workingDir: '/', problem: 'no command' }],
-    resolvConf: 'nameserver 10.96.0.10\n',
-    etcHosts: '127.0.0.1 localhost\n',
-    mtu: 1450,
-    fingerprint,
-    notes: [],
-  });
+  const plan = (name: string, fingerprint = 'f', containers: Container[] = [{ name: 'c' }]): PodPlan => {
+    const address = parseAddress('172.31.0.11') as ClusterPod['address'];
+    const pod: ClusterPod = {
+      namespace: 'default',
+      name,
+      nodeName: 'hosta',
+      address,
+      addresses: [address],
+      hostNetwork: true,
+      hostname: name,
+      labels: {},
+      ready: true,
+      object: {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name, namespace: 'default' },
+        spec: { hostNetwork: true, terminationGracePeriodSeconds: 0, containers },
+      },
+    };
+    const context = {
+      stateDir,
+      nodeAddresses: ['172.31.0.11'],
+      clusterDns: ['10.96.0.10'],
+      clusterDomain: 'cluster.local',
+      hostResolvConf: 'nameserver 10.96.0.10\n',
+      hostEtcHosts: '127.0.0.1 localhost\n',
+      mtu: 1450,
+      configMaps: new Map(),
+      services: new Map(),
+      images: BUILT_IN_IMAGES,
+      allocatable: { processors: 1, memoryBytes: 1 },
+    };
+    return { ...planPod(pod, context), fingerprint };
+  };
   const set = (...list: PodPlan[]) => new Map(list.map((p) => [p.key, p]));
   return { pods, stateDir, plan, set, gone: () => gone, lines };
 }
+
+const UNKNOWN = "image (none) is not known; give a command, or its program in the agent's --images";
 
 const settled = () => new Promise((done) => setTimeout(done, 30));
 
@@ -74,7 +96,10 @@ t.test('new ones get their files, the same ones stay, gone ones are removed', as
     pods.status().map((p) => `${p.name} ${p.phase}`),
     ['a Pending', 'b Pending'],
   );
-  t.same(pods.notes(), ['Pod default/a: no command', 'Pod default/b: no command']);
+  t.same(
+    pods.notes(),
+    ['a', 'b'].map((name) => `Pod default/${name}: ${UNKNOWN}`),
+  );
   t.equal(readFileSync(join(plan('a').directory, 'resolv.conf'), 'utf8'), 'nameserver 10.96.0.10\n');
 
   await pods.open(set(plan('b')));
@@ -135,7 +160,7 @@ t.test('the next agent takes up what is still wanted and removes the rest', asyn
   writeFileSync(statePath, JSON.stringify(state));
   first.pods.release();
   mkdirSync(join(first.stateDir, 'pods', 'default_broken'));
-  writeFileSync(join(first.stateDir, 'pods', 'default_broken', 'pod.json'), '{"version":1,');
+  writeFileSync(join(first.stateDir, 'pods', 'default_broken', 'pod.json'), '{"version":2,');
 
   const second = setup(first.stateDir);
   await second.pods.recover();
@@ -157,19 +182,33 @@ t.test('the next agent takes up what is still wanted and removes the rest', asyn
 
 t.test('what is read back is checked field by field', async (t) => {
   const good = {
-    version: 1,
+    version: 2,
     namespace: 'a',
     name: 'b',
+    uid: '',
     netns: '',
     fingerprint: 'f',
     graceSeconds: 1,
-    containers: [newContainerState('c')],
+    startedAtMs: 1,
+    pause: { pid: 0, startTicks: 0 },
+    containers: [
+      {
+        ...newContainerState('c'),
+        ends: [{ exitCode: 0, signal: 0, startedAtMs: 1, finishedAtMs: 2, reason: '', message: '' }],
+      },
+    ],
+    conditions: { Ready: { status: true, sinceMs: 1 } },
   };
   t.ok(isPodState(JSON.parse(JSON.stringify(good))));
   const bad: unknown[] = [
     null,
     [],
-    { ...good, version: 2 },
+    { ...good, version: 1 },
+    { ...good, uid: 1 },
+    { ...good, pause: {} },
+    { ...good, conditions: { Ready: true } },
+    { ...good, containers: [{ ...newContainerState('c'), ready: 1 }] },
+    { ...good, containers: [{ ...newContainerState('c'), ends: [{}] }] },
     { ...good, netns: undefined },
     { ...good, containers: [{}] },
     { ...good, containers: [{ ...newContainerState('c'), pid: '1' }] },

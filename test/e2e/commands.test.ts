@@ -81,11 +81,11 @@ t.test('commands', { skip, timeout: 400_000 }, async (t) => {
     const image = join(home, 'image.yaml');
     writeFileSync(
       image,
-      'kind: Pod\napiVersion: v1\nmetadata: {name: nginx}\nspec: {nodeName: hosta, containers: [{name: c, image: nginx}]}\n',
+      'kind: Pod\napiVersion: v1\nmetadata: {name: shop}\nspec: {nodeName: hosta, containers: [{name: c, image: shop/web}]}\n',
     );
     t.match(await weft(['lab', 'up', '--hosts', '1', '--manifests', image]), {
       code: 1,
-      stderr: /Pod default\/nginx on hosta cannot run: spec\.containers\[0\]: image nginx is not known; give a command/,
+      stderr: /Pod default\/shop on hosta cannot run: image shop\/web is not known; give a command/,
     });
     const kept = await weft(['lab', 'up', '--hosts', '1', '--manifests', pods, '--keep']);
     t.equal(kept.code, 1);

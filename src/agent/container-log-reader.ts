@@ -1,0 +1,210 @@
+/**
+ * Reads what a run of a container said, as weft_container wrote it (native-bindings/src/container_log.cc): records of
+ * time, stream, F or P, text, in a file and those that it was rotated to, FILE.4 … FILE.1 from old to new. Reads in
+ * pieces, so that memory does not grow with the log, and follows across rotation by the files' inodes.
+ */
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export interface LogOptions {
+  /** The last lines alone, of those that the other options leave. */
+  tailLines?: number;
+  /** Not before. */
+  since?: Date;
+  /** Each line begins with its time. */
+  timestamps?: boolean;
+  /** Wait for more until the run is over. */
+  follow?: boolean;
+  limitBytes?: number;
+}
+
+export interface LogRun {
+  path: string;
+  /** Whether nothing is written any more. */
+  isOver(): boolean;
+}
+
+/** `2026-11-21T09:43:58.145440354Z stdout F `: all parts have their width. */
+const TIME_CHARACTERS = 30;
+const TAG_AT = 38;
+const TEXT_AT = 40;
+/** Of a time, what a Date holds: up to milliseconds. */
+const DATE_CHARACTERS = 23;
+const NEWLINE = 0x0a;
+const WHOLE = 'F'.charCodeAt(0);
+const PIECE_BYTES = 65_536;
+const POLL_MS = 100;
+/** More than any agent ever kept. */
+const MOST_FILES = 8;
+
+/** Ends with the run, with its end so far where it is not followed, or when aborted. */
+export async function* readLog(run: LogRun, options: LogOptions, signal?: AbortSignal): AsyncGenerator<Buffer> {
+  const printer = new Printer(options);
+  const files = await filesOf(run.path);
+  const begin = await startOf(files, options);
+  let { offset } = begin;
+  let file = files[begin.index] && (await openIfThere((files[begin.index] as LogFile).path));
+  try {
+    for (;;) {
+      // Asked before reading: what is written after that is read in the next round.
+      const over = !options.follow || run.isOver() || signal?.aborted === true;
+      if (file === undefined && options.follow) {
+        file = await openIfThere(run.path);
+        offset = 0;
+      }
+      while (file !== undefined && !printer.isFull) {
+        const piece = Buffer.allocUnsafe(PIECE_BYTES);
+        const { bytesRead } = await file.read(piece, 0, PIECE_BYTES, offset);
+        if (bytesRead > 0) {
+          offset += bytesRead;
+          const text = printer.print(piece.subarray(0, bytesRead));
+          if (text.length > 0) yield text;
+          if (signal?.aborted) return;
+          continue;
+        }
+        const next = await fileAfter(file, run.path);
+        if (next === undefined) break;
+        await file.close();
+        file = next;
+        offset = 0;
+      }
+      if (over || printer.isFull) return;
+      await sleep(POLL_MS, undefined, signal ? { signal } : {}).catch(() => {});
+    }
+  } finally {
+    await file?.close();
+  }
+}
+
+interface LogFile {
+  path: string;
+  inode: number;
+  size: number;
+  modifiedAtMs: number;
+}
+
+/**
+ * From old to new. Looked at from new to old, the way that a rotation moves them, so that none is missed; one that is
+ * met twice counts where it is later.
+ */
+async function filesOf(path: string): Promise<LogFile[]> {
+  const out: LogFile[] = [];
+  for (let i = 0; i < MOST_FILES; i++) {
+    const name = i === 0 ? path : `${path}.${i}`;
+    const found = await stat(name).catch(() => undefined);
+    if (!found) continue;
+    if (out[0]?.inode === found.ino) out.shift();
+    out.unshift({ path: name, inode: found.ino, size: found.size, modifiedAtMs: found.mtimeMs });
+  }
+  return out;
+}
+
+async function openIfThere(path: string): Promise<FileHandle | undefined> {
+  return open(path, 'r').catch(() => undefined);
+}
+
+/** The file that was begun when this one was full; nothing while this is the newest. */
+async function fileAfter(file: FileHandle, path: string): Promise<FileHandle | undefined> {
+  const { ino } = await file.stat();
+  const files = await filesOf(path);
+  const at = files.findIndex((each) => each.inode === ino);
+  // Rotated away while it was read: what is left begins with the oldest. Removed with its pod: nothing is.
+  const next = files[at + 1];
+  return next && openIfThere(next.path);
+}
+
+/** Where reading begins. */
+async function startOf(files: readonly LogFile[], options: LogOptions): Promise<{ index: number; offset: number }> {
+  const since = options.since?.getTime() ?? 0;
+  let oldest = files.findIndex((file) => file.modifiedAtMs >= since);
+  if (oldest < 0) oldest = Math.max(0, files.length - 1);
+  if (options.tailLines === undefined) return { index: oldest, offset: 0 };
+  let missing = options.tailLines;
+  for (let index = files.length - 1; index >= oldest; index--) {
+    const { path, size } = files[index] as LogFile;
+    const found = await lastLines(path, size, missing);
+    if (found.offset !== undefined) return { index, offset: found.offset };
+    missing -= found.lines;
+  }
+  return { index: oldest, offset: 0 };
+}
+
+/** Where the last lines of a file begin, or how many it has where those are fewer. */
+async function lastLines(path: string, size: number, wanted: number): Promise<{ offset?: number; lines: number }> {
+  if (wanted <= 0) return { offset: size, lines: 0 };
+  const file = await openIfThere(path);
+  if (file === undefined) return { lines: 0 };
+  let lines = 0;
+  try {
+    let end = size;
+    // What belongs to a record whose beginning was not read yet.
+    let rest: Buffer = Buffer.alloc(0);
+    while (end > 0) {
+      const from = Math.max(0, end - PIECE_BYTES);
+      const piece = Buffer.allocUnsafe(end - from);
+      const { bytesRead } = await file.read(piece, 0, piece.length, from);
+      if (bytesRead < piece.length) return { lines };
+      const text = Buffer.concat([piece, rest]);
+      let stop = text.length;
+      for (;;) {
+        const begin = stop > 0 ? text.lastIndexOf(NEWLINE, stop - 2) + 1 : 0;
+        if (begin === 0 && from > 0) break;
+        if (stop === 0) break;
+        // A line ends with its last part; the one before ends where that begins.
+        const isLast = from + stop === size;
+        if (text[begin + TAG_AT] === WHOLE || isLast) {
+          if (lines === wanted) return { offset: from + stop, lines };
+          lines++;
+        }
+        stop = begin;
+      }
+      rest = Buffer.from(text.subarray(0, stop));
+      end = from;
+    }
+    return { lines };
+  } finally {
+    await file.close();
+  }
+}
+
+/** From records to what is shown. */
+class Printer {
+  readonly #since: string;
+  readonly #timestamps: boolean;
+  #left: number;
+  /** The beginning of a record that goes on in the next piece. */
+  #rest: Buffer = Buffer.alloc(0);
+  #inLine = false;
+
+  constructor({ since, timestamps = false, limitBytes = Number.POSITIVE_INFINITY }: LogOptions) {
+    this.#since = since ? since.toISOString().slice(0, DATE_CHARACTERS) : '';
+    this.#timestamps = timestamps;
+    this.#left = limitBytes;
+  }
+
+  get isFull(): boolean {
+    return this.#left <= 0;
+  }
+
+  print(piece: Buffer): Buffer {
+    const text = this.#rest.length > 0 ? Buffer.concat([this.#rest, piece]) : piece;
+    const parts: Buffer[] = [];
+    let at = 0;
+    for (let end = text.indexOf(NEWLINE); end >= 0; end = text.indexOf(NEWLINE, at)) {
+      if (end - at >= TEXT_AT) this.#add(parts, text.subarray(at, end + 1));
+      at = end + 1;
+    }
+    this.#rest = Buffer.from(text.subarray(at));
+    const out = Buffer.concat(parts);
+    const kept = out.length > this.#left ? out.subarray(0, this.#left) : out;
+    this.#left -= kept.length;
+    return kept;
+  }
+
+  #add(parts: Buffer[], record: Buffer): void {
+    if (this.#since !== '' && record.toString('latin1', 0, DATE_CHARACTERS) < this.#since) return;
+    if (this.#timestamps && !this.#inLine) parts.push(record.subarray(0, TIME_CHARACTERS + 1));
+    this.#inLine = record[TAG_AT] !== WHOLE;
+    parts.push(record.subarray(TEXT_AT, this.#inLine ? record.length - 1 : record.length));
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * What goes on around a container's process while it runs: its probes, its hooks, and the events that tell of them.
+ */
+import type { Lifecycle, LifecycleHandler, Probe } from 'kubernetes-types/core/v1.js';
+import type { ContainerProcess } from './container.ts';
+import { type ActionTarget, type Outcome, perform } from './container-action.ts';
+import type { StartCommand } from './container-command.ts';
+import { ContainerProbes, type ProbeKind, REAL_TIMERS, type Timers } from './container-probes.ts';
+import type { PodPlan } from './pod-plan.ts';
+
+export interface WatchSite {
+  pod(): Pick<PodPlan, 'address' | 'graceSeconds'>;
+  beside(argv: readonly string[]): StartCommand;
+  /** The container's readiness changed. */
+  changed(): void;
+  event(type: 'Normal' | 'Warning', reason: string, message: string): void;
+  /** The pod is being ended: readiness is still told, nothing is started again. */
+  isEnding(): boolean;
+  timers?: Timers;
+}
+
+const HOOK_MS = 30_000;
+/** A command gets so long after its preStop hook, however long that took (kubelet: minimumGracePeriodInSeconds). */
+const LEAST_GRACE_MS = 2000;
+
+export class ContainerWatch {
+  readonly #container: ContainerProcess;
+  readonly #site: WatchSite;
+  readonly #probes: ContainerProbes;
+  #preStop: Promise<void> | undefined;
+
+  constructor(container: ContainerProcess, site: WatchSite) {
+    this.#container = container;
+    this.#site = site;
+    const { startupProbe, readinessProbe, livenessProbe } = container.plan.spec;
+    const settings = {
+      ...(startupProbe ? { startupProbe } : {}),
+      ...(readinessProbe ? { readinessProbe } : {}),
+      ...(livenessProbe ? { livenessProbe } : {}),
+    };
+    this.#probes = new ContainerProbes(
+      settings,
+      (probe) => this.#attempt(probe),
+      {
+        started: () => this.#set({ started: true }),
+        ready: (ready) => this.#set({ ready }),
+        unhealthy: (kind, message) => site.event('Warning', 'Unhealthy', `${kind} probe failed: ${message}`),
+        failed: (kind) => this.#restart(kind),
+      },
+      site.timers ?? REAL_TIMERS,
+    );
+  }
+
+  /** The command runs; `adopted`: since an earlier agent. */
+  start(adopted: boolean): void {
+    const { state, plan } = this.#container;
+    this.#preStop = undefined;
+    if (!adopted) this.#site.event('Normal', 'Started', `Started container ${plan.name}`);
+    const { postStart } = lifecycle(this.#container);
+    if (postStart && !adopted) void this.#afterStart(postStart);
+    this.#probes.start({ started: state.started, ready: state.ready });
+  }
+
+  stop(): void {
+    this.#probes.stop();
+  }
+
+  /** Ends the container for good: first the hook, within the grace period, then the process. */
+  async end(graceMs: number, withHook: boolean): Promise<void> {
+    const container = this.#container;
+    if (container.state.shimPid === 0) return container.end(graceMs);
+    if (withHook) this.#site.event('Normal', 'Killing', `Stopping container ${container.plan.name}`);
+    const beganAtMs = Date.now();
+    if (withHook) await this.#beforeStop(graceMs);
+    const left = graceMs - (Date.now() - beganAtMs);
+    await container.end(this.#preStop ? Math.max(left, Math.min(graceMs, LEAST_GRACE_MS)) : graceMs);
+  }
+
+  async #beforeStop(graceMs: number): Promise<void> {
+    const { preStop } = lifecycle(this.#container);
+    if (!preStop || graceMs === 0 || !this.#container.isRunning) return;
+    this.#preStop ??= this.#hook(preStop, graceMs).then((outcome) => {
+      if (!outcome.ok) this.#site.event('Warning', 'FailedPreStopHook', `PreStopHook failed: ${outcome.message}`);
+    });
+    await this.#preStop;
+  }
+
+  async #afterStart(hook: LifecycleHandler): Promise<void> {
+    const outcome = await this.#hook(hook, HOOK_MS);
+    if (outcome.ok || this.#site.isEnding()) return;
+    this.#site.event('Warning', 'FailedPostStartHook', `PostStartHook failed: ${outcome.message}`);
+    await this.#container.interrupt(this.#site.pod().graceSeconds * 1000);
+  }
+
+  async #hook(hook: LifecycleHandler & { sleep?: { seconds: number } }, limitMs: number): Promise<Outcome> {
+    if (!hook.sleep) return perform(hook, this.#target(), limitMs);
+    const ms = Math.min(hook.sleep.seconds * 1000, limitMs);
+    await new Promise<void>((done) => (this.#site.timers ?? REAL_TIMERS).after(ms, done));
+    return { ok: true, message: '' };
+  }
+
+  #restart(kind: ProbeKind): void {
+    if (this.#site.isEnding()) return;
+    const { plan } = this.#container;
+    const probe = kind === 'Liveness' ? plan.spec.livenessProbe : plan.spec.startupProbe;
+    const graceSeconds = probe?.terminationGracePeriodSeconds ?? this.#site.pod().graceSeconds;
+    const what = plan.restartPolicy === 'Never' ? 'will be ended' : 'will be restarted';
+    const which = kind === 'Liveness' ? 'liveness' : 'startup';
+    this.#site.event('Normal', 'Killing', `Container ${plan.name} failed ${which} probe, ${what}`);
+    void this.#beforeStop(graceSeconds * 1000).then(() => this.#container.interrupt(graceSeconds * 1000));
+  }
+
+  #attempt(probe: Probe): Promise<Outcome> {
+    if (probe.grpc) return Promise.resolve({ ok: false, message: 'grpc probes are not supported' });
+    return perform(probe, this.#target(), (probe.timeoutSeconds || 1) * 1000);
+  }
+
+  #target(): ActionTarget {
+    return {
+      address: this.#site.pod().address,
+      container: this.#container.plan.spec,
+      beside: (argv) => this.#site.beside(argv),
+    };
+  }
+
+  #set(what: { started?: boolean; ready?: boolean }): void {
+    const { state } = this.#container;
+    if ((what.started ?? state.started) === state.started && (what.ready ?? state.ready) === state.ready) return;
+    Object.assign(state, what);
+    this.#site.changed();
+  }
+}
+
+function lifecycle({ plan }: ContainerProcess): Lifecycle {
+  return plan.spec.lifecycle ?? {};
+}
