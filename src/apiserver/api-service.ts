@@ -9,6 +9,7 @@ import { timestamp } from './api-object.ts';
 import { repairClaims } from './claim-repair.ts';
 import { allControllers, type ControllerSettings } from './controllers/controller-list.ts';
 import { ControllerSet } from './controllers/controller-set.ts';
+import { CustomKinds } from './custom/custom-kinds.ts';
 import { ObjectStore } from './object-store.ts';
 import type { User } from './request.ts';
 import { ResourceHandler } from './resource-handler.ts';
@@ -47,6 +48,7 @@ export class ApiService {
   readonly #cache: WatchCache;
   readonly #server: ApiServer;
   readonly #controllers: ControllerSet | undefined;
+  readonly #customKinds: CustomKinds;
   readonly #compaction: NodeJS.Timeout;
 
   private constructor(parts: {
@@ -57,6 +59,7 @@ export class ApiService {
     cache: WatchCache;
     server: ApiServer;
     controllers: ControllerSet | undefined;
+    customKinds: CustomKinds;
   }) {
     this.port = parts.port;
     this.objects = parts.objects;
@@ -65,6 +68,7 @@ export class ApiService {
     this.#cache = parts.cache;
     this.#server = parts.server;
     this.#controllers = parts.controllers;
+    this.#customKinds = parts.customKinds;
     let earlier: number | undefined;
     this.#compaction = setInterval(async () => {
       try {
@@ -87,6 +91,8 @@ export class ApiService {
     const cache = new WatchCache(store);
     await cache.start();
     await makeNamespaces(objects, table);
+    const customKinds = new CustomKinds({ table, objects, cache, log });
+    await customKinds.start();
     await repairClaims({ store, objects, resources: table, log });
     const handler = new ResourceHandler({ table, objects, cache });
     const ready = () =>
@@ -102,13 +108,14 @@ export class ApiService {
       : undefined;
     // Another server may hold their lease: requests are answered meanwhile.
     void controllers?.start();
-    return new ApiService({ port, objects, table, store, cache, server, controllers });
+    return new ApiService({ port, objects, table, store, cache, server, controllers, customKinds });
   }
 
   /** The store is the caller's to close. */
   async close(): Promise<void> {
     clearInterval(this.#compaction);
     await this.#controllers?.stop();
+    await this.#customKinds.stop();
     this.#cache.close();
     await this.#server.close();
   }

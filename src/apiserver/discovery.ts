@@ -38,8 +38,21 @@ function groupsOf(table: ResourceTable): Map<string, Set<string>> {
 }
 
 function group(name: string, versions: ReadonlySet<string>): Record<string, unknown> {
-  const all = [...versions].map((version) => ({ groupVersion: `${name}/${version}`, version }));
+  const all = [...versions].sort(byPreference).map((version) => ({ groupVersion: `${name}/${version}`, version }));
   return { name, versions: all, preferredVersion: all[0] };
+}
+
+/** Newest and most stable first, as Kubernetes prefers them: v2, v1, v1beta2, v1alpha1, others by name. */
+function byPreference(a: string, b: string): number {
+  const [x, y] = [a, b].map(rankOf) as [number[], number[]];
+  const differs = x.findIndex((part, i) => part !== y[i]);
+  return differs < 0 ? (a < b ? -1 : 1) : (y[differs] as number) - (x[differs] as number);
+}
+
+function rankOf(version: string): number[] {
+  const [, major, stage, minor = '0'] = /^v(\d{1,9})(?:(alpha|beta)(\d{1,9}))?$/.exec(version) ?? [];
+  if (major === undefined) return [-1, 0, 0];
+  return [stage === undefined ? 2 : stage === 'beta' ? 1 : 0, Number(major), Number(minor)];
 }
 
 function resourceList(table: ResourceTable, groupName: string, version: string): Record<string, unknown> | undefined {

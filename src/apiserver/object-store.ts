@@ -21,7 +21,7 @@ import {
   type ObjectPlace,
   type Preconditions,
 } from './object-errors.ts';
-import { apiVersionOf, type Resource, resourceName, storeKey, storePrefix } from './resource.ts';
+import { apiVersionOf, asVersion, type Resource, resourceName, storeKey, storePrefix } from './resource.ts';
 import type { ResourceTable } from './resource-table.ts';
 import { prefixRange, type Store, type StoredValue, StoreError, type Write } from './store/store.ts';
 
@@ -74,7 +74,7 @@ export class ObjectStore {
   async get(place: ObjectPlace): Promise<ApiObject> {
     const stored = await this.#read(place);
     if (!stored) throw notFound(place);
-    return decode(stored);
+    return asVersion(place.resource, decode(stored));
   }
 
   async list(resource: Resource, options: ListOptions = {}): Promise<ObjectPage> {
@@ -89,7 +89,7 @@ export class ObjectStore {
       const page = await this.#store.range({ from, to: range.to, limit: wanted, ...(revision ? { revision } : {}) });
       revision = page.revision;
       for (const stored of page.values) {
-        const object = decode(stored);
+        const object = asVersion(resource, decode(stored));
         if (matches(object)) items.push(object);
       }
       const last = page.values.at(-1);
@@ -141,7 +141,7 @@ export class ObjectStore {
       if (resource.ttlSeconds !== undefined) lease ??= await this.#store.grantLease(resource.ttlSeconds);
       const done = await this.#commit(place, {
         conditions: [{ key, modRevision: 0 }, ...conditions],
-        writes: [{ type: 'put', key, value: encode(object), ...(lease ? { lease } : {}) }, ...writes],
+        writes: [{ type: 'put', key, value: encode(resource, object), ...(lease ? { lease } : {}) }, ...writes],
       });
       if (done.succeeded) return { ...object, metadata: { ...object.metadata, resourceVersion: `${done.revision}` } };
       if (done.found[0] || gained.length === 0) throw alreadyExists(place);
@@ -163,7 +163,7 @@ export class ObjectStore {
     for (let race = 0; ; race++) {
       const stored = await this.#read(place);
       if (!stored) throw notFound(place);
-      const current = decode(stored);
+      const current = asVersion(place.resource, decode(stored));
       const wanted = change(structuredClone(current));
       const meant = wanted.metadata?.resourceVersion;
       if (meant && meant !== current.metadata.resourceVersion) throw conflict(place);
@@ -180,7 +180,7 @@ export class ObjectStore {
         const key = keyOf(place);
         const own: Write = ends
           ? { type: 'delete', key }
-          : { type: 'put', key, value: encode(next), ...(stored.lease ? { lease: stored.lease } : {}) };
+          : { type: 'put', key, value: encode(place.resource, next), ...(stored.lease ? { lease: stored.lease } : {}) };
         const done = await this.#commit(place, {
           conditions: [{ key, modRevision: stored.modRevision }, ...conditions],
           writes: [own, ...writes],
@@ -197,7 +197,7 @@ export class ObjectStore {
     for (let race = 0; ; race++) {
       const stored = await this.#read(place);
       if (!stored) throw notFound(place);
-      const current = decode(stored);
+      const current = asVersion(place.resource, decode(stored));
       checkPreconditions(place, current, options.preconditions);
       const next = this.#dying(place.resource, current, options);
       const gone = !isHeld(next);
@@ -207,7 +207,7 @@ export class ObjectStore {
       const { writes } = gone ? await new Claiming(this.#store, place).change(current, undefined) : { writes: [] };
       const done = await this.#commit(place, {
         conditions: [{ key, modRevision: stored.modRevision }],
-        writes: [gone ? { type: 'delete', key } : { type: 'put', key, value: encode(next) }, ...writes],
+        writes: [gone ? { type: 'delete', key } : { type: 'put', key, value: encode(place.resource, next) }, ...writes],
       });
       if (done.succeeded) {
         return { object: { ...next, metadata: { ...next.metadata, resourceVersion: `${done.revision}` } }, gone };
@@ -276,10 +276,9 @@ export class ObjectStore {
       if (status === undefined) delete next.status;
       else next.status = status;
     }
-    if (!onlyStatus) {
-      resource.inherit?.(next, current);
-      resource.defaults?.(next);
-    }
+    if (!onlyStatus) resource.inherit?.(next, current);
+    // Of a custom kind the status has defaults too.
+    if (!onlyStatus || resource.custom) resource.defaults?.(next);
     this.#check(resource, next, current);
     if (!onlyStatus) claiming.fill(next, current);
     if (generation !== undefined && !isDeepStrictEqual(specOf(next), specOf(current)))
@@ -358,9 +357,10 @@ function keyOf({ resource, namespace, name }: ObjectPlace): string {
   return storeKey(resource, namespace, name);
 }
 
-function encode(object: ApiObject): Buffer {
+function encode(resource: Resource, object: ApiObject): Buffer {
   const { resourceVersion: _, ...metadata } = object.metadata;
-  return Buffer.from(JSON.stringify({ ...object, metadata }));
+  const kept = asVersion(resource, object, resource.custom?.storageVersion);
+  return Buffer.from(JSON.stringify({ ...kept, metadata }));
 }
 
 /** The revision that wrote an object is its version. */

@@ -76,10 +76,11 @@ function pathsOf(resource: Resource): Record<string, unknown> {
 
 /** As the validator has it, with what every object has and with what `explain` shows. */
 function schemaOf(resource: Resource): Record<string, unknown> {
-  const { properties = {}, required: _, ...rest } = plain(resource.schema) as SchemaObject;
+  const schema = resource.custom ? resource.schema : (plain(resource.schema) as SchemaObject);
+  const { properties = {}, required: _, ...rest } = schema;
   return {
-    ...rest,
     description: `${resource.kind} (${apiVersionOf(resource)})`,
+    ...rest,
     properties: {
       apiVersion: { type: 'string', description: 'Version of the schema that this object is written in.' },
       kind: { type: 'string', description: 'What this object is.' },

@@ -25,13 +25,17 @@ export function applyPatch(type: string, target: Json, patch: unknown, resource:
     case PATCH_TYPES.merge:
       return mergePatch(target, objectOf(patch), 0);
     case PATCH_TYPES.strategic:
+      if (resource.custom) throw unsupported(type, [PATCH_TYPES.json, PATCH_TYPES.merge]);
       return strategicMerge(structuredClone(target), objectOf(patch), '', resource.mergeKeys ?? {}, 0);
-    default: {
-      const known = Object.values(PATCH_TYPES).join(', ');
-      const apply = type === 'application/apply-patch+yaml' ? 'server-side apply is not served; ' : '';
-      throw new ApiError('UnsupportedMediaType', `${apply}the content type of a patch is one of ${known}, not ${type}`);
-    }
+    default:
+      throw unsupported(type, Object.values(PATCH_TYPES));
   }
+}
+
+function unsupported(type: string, known: readonly string[]): ApiError {
+  const apply = type === 'application/apply-patch+yaml' ? 'server-side apply is not served; ' : '';
+  const message = `${apply}the content type of a patch is one of ${known.join(', ')}, not ${type}`;
+  return new ApiError('UnsupportedMediaType', message);
 }
 
 function objectOf(patch: unknown): Json {

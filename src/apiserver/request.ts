@@ -38,7 +38,7 @@ export interface LineStream {
 
 /** An answer that is whole. */
 export type PlainAnswer =
-  | { code: number; json: unknown }
+  | { code: number; json: unknown; warnings?: readonly string[] }
   | { code: number; text: string; contentType?: string }
   | { code: number; bytes: Buffer; contentType: string };
 

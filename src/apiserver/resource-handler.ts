@@ -14,7 +14,7 @@ import { type Freshness, ObjectReader, revisionOf } from './object-reader.ts';
 import type { DeleteOptions, ObjectStore } from './object-store.ts';
 import { applyPatch } from './patch.ts';
 import { type ApiAnswer, type ApiRequest, isTrue, numberOf, readObject, readValue } from './request.ts';
-import { apiVersionOf, type Resource, resourceName } from './resource.ts';
+import { apiVersionOf, asVersion, type Resource, resourceName } from './resource.ts';
 import type { ResourceTable } from './resource-table.ts';
 import { scaled, scaleOf } from './scale.ts';
 import { fieldMatcher, labelMatcher, type Matcher } from './selectors.ts';
@@ -51,7 +51,7 @@ export class ResourceHandler {
   }
 
   async handle(request: ApiRequest, path: ResourcePath): Promise<ApiAnswer> {
-    const resource = this.#table.find(path.group, path.version, path.plural);
+    const resource = await this.#resourceOf(path);
     if (!resource) throw new ApiError('NotFound', 'the server could not find the requested resource');
     if (path.namespace !== undefined && !resource.namespaced) {
       throw new ApiError('NotFound', `${resourceName(resource)} stand in no namespace`);
@@ -76,6 +76,14 @@ export class ResourceHandler {
     }
   }
 
+  /** A custom kind may have come just now, by another server even. */
+  async #resourceOf({ group, version, plural }: ResourcePath): Promise<Resource | undefined> {
+    const found = this.#table.find(group, version, plural);
+    if (found || !group.includes('.')) return found;
+    await this.#cache.caughtUp();
+    return this.#table.find(group, version, plural);
+  }
+
   async #collection(target: Target): Promise<ApiAnswer> {
     const { request, path, resource } = target;
     switch (request.method) {
@@ -86,6 +94,7 @@ export class ResourceHandler {
         const body = await readObject(request);
         const node = nodeOf(request.user);
         if (node !== undefined) checkNodeCreates(node, resource, body);
+        checkFields(target, body);
         await this.#checkNamespace(path.namespace);
         const made = await this.#objects.create(resource, path.namespace, body, { dryRun: isDryRun(request) });
         return this.#shown(target, 201, made);
@@ -134,6 +143,7 @@ export class ResourceHandler {
   async #replace(target: Target, place: ObjectPlace, subresource?: 'status'): Promise<ApiObject> {
     const { request } = target;
     const body = await readObject(request);
+    checkFields(target, body);
     const change = (current: ApiObject) => {
       checkChange(target, current, body, subresource);
       return structuredClone(body);
@@ -150,6 +160,7 @@ export class ResourceHandler {
       if (typeof patched !== 'object' || patched === null)
         throw new ApiError('BadRequest', 'the patch leaves no object');
       checkChange(target, current, patched as ApiObject, subresource);
+      checkFields(target, patched as ApiObject);
       return patched as ApiObject;
     };
     return this.#objects.update(place, change, { dryRun: isDryRun(request), subresource });
@@ -158,6 +169,8 @@ export class ResourceHandler {
   async #get(target: Target, place: ObjectPlace): Promise<ApiAnswer> {
     const cached = await this.#reader.get(place, target.request.query.get('resourceVersion') ?? '');
     if (tableForm(target.request)) return this.#shown(target, 200, cached.object);
+    const shown = asVersion(place.resource, cached.object);
+    if (shown !== cached.object) return { code: 200, json: shown };
     return { code: 200, bytes: cached.json, contentType: 'application/json' };
   }
 
@@ -255,9 +268,18 @@ export class ResourceHandler {
 
   #shown({ request, resource }: Target, code: number, object: ApiObject): ApiAnswer {
     const form = tableForm(request);
-    if (!form) return { code, json: object };
-    return { code, json: tableOf(resource, [object], form, { resourceVersion: object.metadata.resourceVersion }) };
+    const warnings = request.method === 'GET' ? [] : (resource.warnings?.(object) ?? []);
+    if (!form) return { code, json: object, warnings };
+    const listMeta = { resourceVersion: object.metadata.resourceVersion };
+    return { code, json: tableOf(resource, [object], form, listMeta), warnings };
   }
+}
+
+/** `fieldValidation=Strict`, which kubectl asks for: a field that would be dropped is a mistake. */
+function checkFields({ request, resource }: Target, object: ApiObject): void {
+  if (!resource.custom || request.query.get('fieldValidation') !== 'Strict') return;
+  const unknown = resource.custom.unknownFields(object).map((field) => `unknown field ${JSON.stringify(field)}`);
+  if (unknown.length > 0) throw new ApiError('BadRequest', `strict decoding error: ${unknown.join(', ')}`);
 }
 
 /** What the path left open of what a node may do. */

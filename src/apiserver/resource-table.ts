@@ -4,13 +4,14 @@ import { type SchemaCheck, schemaCheck } from '../kube/validate.ts';
 import { APPS } from './kinds/apps.ts';
 import { SMALLER_GROUPS } from './kinds/cluster.ts';
 import { CORE } from './kinds/core.ts';
+import { DEFINITIONS } from './kinds/extensions.ts';
 import type { Resource } from './resource.ts';
 
 export class ResourceTable {
   readonly #all = new Map<string, Resource>();
   readonly #checks = new WeakMap<SchemaObject, SchemaCheck>();
 
-  constructor(resources: Iterable<Resource> = [...CORE, ...APPS, ...SMALLER_GROUPS]) {
+  constructor(resources: Iterable<Resource> = [...CORE, ...APPS, ...SMALLER_GROUPS, DEFINITIONS]) {
     for (const resource of resources) this.add(resource);
   }
 
@@ -39,6 +40,7 @@ export class ResourceTable {
 
   /** What is wrong with an object of a kind by its schema. Compiled once a kind. */
   check(resource: Resource): SchemaCheck {
+    if (resource.custom) return resource.custom.check;
     let check = this.#checks.get(resource.schema);
     if (!check) {
       check = schemaCheck(resource.schema);

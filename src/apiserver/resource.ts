@@ -10,7 +10,7 @@ import type { Allocation } from './claims.ts';
 export interface Column {
   /** As kubectl's header has it, in upper case there. */
   name: string;
-  type: 'string' | 'integer' | 'boolean' | 'date';
+  type: 'string' | 'integer' | 'number' | 'boolean' | 'date';
   description: string;
   /** Shown only with `-o wide`. */
   wide?: true;
@@ -22,6 +22,16 @@ export interface ScaleFields {
   replicas: readonly string[];
   statusReplicas: readonly string[];
   selector: readonly string[];
+}
+
+/** What a kind has that a CustomResourceDefinition made: see custom/. */
+export interface CustomParts {
+  /** The version that objects are kept in. */
+  storageVersion: string;
+  /** In place of what is compiled from `schema`, which is OpenAPI. */
+  check(object: unknown): Violation[];
+  /** Fields of an object that are dropped. */
+  unknownFields(object: ApiObject): string[];
 }
 
 export interface Resource {
@@ -54,6 +64,9 @@ export interface Resource {
   inherit?(object: ApiObject, old: ApiObject): void;
   /** What objects of this kind have each for itself alone, out of the cluster's ranges. */
   allocation?: Allocation;
+  /** What a writer should know of an object that is taken all the same. */
+  warnings?(object: ApiObject): string[];
+  custom?: CustomParts;
   /** Rules that the schema cannot say; `old` is what an update replaces. */
   rules?(object: ApiObject, old: ApiObject | undefined): Violation[];
   /** Seconds that a deletion waits for somebody to finish it; 0: gone at once. */
@@ -65,6 +78,13 @@ export interface Resource {
 /** `v1`, `apps/v1`. */
 export function apiVersionOf({ group, version }: Pick<Resource, 'group' | 'version'>): string {
   return group === '' ? version : `${group}/${version}`;
+}
+
+/** As this version of its kind shows it: custom kinds alone have several, which differ in their name. */
+export function asVersion(resource: Resource, object: ApiObject, version = resource.version): ApiObject {
+  if (!resource.custom) return object;
+  const apiVersion = apiVersionOf({ group: resource.group, version });
+  return object.apiVersion === apiVersion ? object : { ...object, apiVersion };
 }
 
 /** `pods`, `deployments.apps`: how messages name a kind of resource. */

@@ -6,7 +6,6 @@ import type { Resource, ScaleFields } from './resource.ts';
 export function scaleOf(resource: Resource, object: ApiObject): ApiObject {
   const { replicas, statusReplicas, selector } = resource.scale as ScaleFields;
   const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
-  const labels = (fieldAt(object, [...selector, 'matchLabels']) ?? {}) as Record<string, string>;
   return {
     kind: 'Scale',
     apiVersion: 'autoscaling/v1',
@@ -14,11 +13,18 @@ export function scaleOf(resource: Resource, object: ApiObject): ApiObject {
     spec: { replicas: fieldAt(object, replicas) ?? 0 },
     status: {
       replicas: fieldAt(object, statusReplicas) ?? 0,
-      selector: Object.entries(labels)
-        .map(([key, value]) => `${key}=${value}`)
-        .join(','),
+      selector: selectorText(fieldAt(object, selector)),
     },
   };
+}
+
+/** Custom objects may have theirs as text. */
+function selectorText(selector: unknown): string {
+  if (typeof selector === 'string') return selector;
+  const labels = (fieldAt(selector, ['matchLabels']) ?? {}) as Record<string, string>;
+  return Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(',');
 }
 
 /** The object with the replicas that a Scale wants. Throws ApiError Invalid. */

@@ -238,6 +238,7 @@ function send(response: ServerResponse, answer: PlainAnswer): void {
   const headers = {
     'cache-control': 'no-cache, private',
     ...(retry === undefined ? {} : { 'retry-after': `${retry}` }),
+    ...warningsOf(answer),
   };
   const write = (body: string | Buffer, contentType: string) => {
     response.writeHead(answer.code, {
@@ -273,6 +274,13 @@ function drained(response: ServerResponse): Promise<void> {
     response.on('drain', done);
     response.on('close', done);
   });
+}
+
+/** RFC 7234, 5.5, as kubectl shows them: what it cannot carry is left out. */
+function warningsOf(answer: PlainAnswer): Record<string, string[]> {
+  const warnings = 'json' in answer ? (answer.warnings ?? []) : [];
+  if (warnings.length === 0) return {};
+  return { warning: warnings.map((text) => `299 - "${text.replace(/[^\x20-\x7e]|["\\]/g, ' ').slice(0, 500)}"`) };
 }
 
 function retryAfter(answer: object): number | undefined {

@@ -21,8 +21,8 @@ export class ObjectEvent {
   readonly type: EventType;
   readonly #cached: CachedObject;
   #line: Buffer | undefined;
-  /** By the form of their rows. */
-  #tables: Map<TableForm['includeObject'], Buffer> | undefined;
+  /** By version and the form of their rows. */
+  #tables: Map<string, Buffer> | undefined;
 
   constructor(type: EventType, cached: CachedObject) {
     this.type = type;
@@ -42,8 +42,10 @@ export class ObjectEvent {
   /** As a row of a table whose columns were said before. */
   tableLine(resource: Resource, form: TableForm): Buffer {
     this.#tables ??= new Map();
-    let line = this.#tables.get(form.includeObject);
-    if (!line) this.#tables.set(form.includeObject, (line = tableLine(this, resource, form, false)));
+    // Versions of a custom kind have columns of their own.
+    const name = `${resource.version} ${form.includeObject}`;
+    let line = this.#tables.get(name);
+    if (!line) this.#tables.set(name, (line = tableLine(this, resource, form, false)));
     return line;
   }
 }

@@ -7,7 +7,7 @@ import type { ApiError } from './api-error.ts';
 import type { TableForm } from './api-table.ts';
 import type { CachedObject } from './cached-object.ts';
 import type { LineSink, LineStream } from './request.ts';
-import { apiVersionOf } from './resource.ts';
+import { apiVersionOf, asVersion } from './resource.ts';
 import type { Subscription, WatchCache } from './watch-cache.ts';
 import { lineOf, ObjectEvent, tableLine } from './watch-event.ts';
 
@@ -145,9 +145,14 @@ export class WatchStream implements LineStream {
   /** `first`: the columns of a table are said with it. */
   #lineOf(event: ObjectEvent, first = !this.#saidColumns): Buffer {
     const { table, wanted } = this.#options;
-    if (!table) return event.line;
+    if (!table) return this.#shown(event);
     this.#saidColumns = true;
     return first ? tableLine(event, wanted.resource, table, true) : event.tableLine(wanted.resource, table);
+  }
+
+  #shown(event: ObjectEvent): Buffer {
+    const object = asVersion(this.#options.wanted.resource, event.object);
+    return object === event.object ? event.line : lineOf(event.type, object);
   }
 
   #bookmark(revision: number): unknown {

@@ -43,12 +43,19 @@ export function validate(kind: KubeKind, value: unknown): Violation[] {
   return violations.length > 0 ? violations : objectRules(value as KubeObject).slice(0, VIOLATION_LIMIT);
 }
 
-/** Compiles a schema, which may use the formats of TEXT_FORMATS. Throws where it is none. */
-export function schemaCheck(schema: SchemaObject): SchemaCheck {
-  const ajv = new Ajv({ allErrors: true, verbose: true, strict: true, allowUnionTypes: true });
-  for (const [name, format] of Object.entries(TEXT_FORMATS)) ajv.addFormat(name, format.matches);
+/**
+ * Compiles a schema, which may use the formats of TEXT_FORMATS unless its own compiler is given, with allErrors and
+ * verbose. Throws where it is none.
+ */
+export function schemaCheck(schema: SchemaObject, ajv: Ajv = ownCompiler()): SchemaCheck {
   const fulfils = ajv.compile(schema);
   return (value) => (fulfils(value) ? [] : sentences(fulfils.errors ?? []).slice(0, VIOLATION_LIMIT));
+}
+
+function ownCompiler(): Ajv {
+  const ajv = new Ajv({ allErrors: true, verbose: true, strict: true, allowUnionTypes: true });
+  for (const [name, format] of Object.entries(TEXT_FORMATS)) ajv.addFormat(name, format.matches);
+  return ajv;
 }
 
 /** `spec.ports[0].port`, `metadata.labels[app.example/x]`. */
@@ -63,7 +70,7 @@ export function formatPath(path: FieldPath): string {
 
 function sentences(errors: readonly ErrorObject[]): Violation[] {
   // A failed anyOf comes with an error for each branch: its own sentence says it all.
-  const unions = errors.filter((e) => e.keyword === 'anyOf');
+  const unions = errors.filter((e) => e.keyword === 'anyOf' || e.keyword === 'oneOf');
   const inUnion = (e: ErrorObject): boolean =>
     unions.some((u) => e.schemaPath.startsWith(`${u.schemaPath}/`) && e.instancePath.startsWith(u.instancePath));
   return errors.filter((e) => e.keyword !== 'propertyNames' && !inUnion(e)).map(violation);
@@ -81,11 +88,14 @@ function violation(e: ErrorObject): Violation {
 function demand(e: ErrorObject, params: Record<string, unknown>, schema: Record<string, unknown> | undefined): string {
   switch (e.keyword) {
     case 'anyOf':
-      return String(schema?.description);
+      return String(schema?.description ?? 'must be one of the forms that its schema has');
     case 'format':
       return wanted(String(params.format));
     case 'type':
-      return `must be ${TYPE_NAMES[String(params.type)] ?? String(params.type)}`;
+      return `must be ${[params.type]
+        .flat()
+        .map((type) => TYPE_NAMES[String(type)] ?? type)
+        .join(' or ')}`;
     case 'enum':
       return `must be one of ${(params.allowedValues as string[]).join(', ')}`;
     case 'minimum':
@@ -106,6 +116,8 @@ function demand(e: ErrorObject, params: Record<string, unknown>, schema: Record<
 const TYPE_NAMES: Readonly<Record<string, string>> = {
   string: 'a string',
   integer: 'an integer',
+  number: 'a number',
+  null: 'null',
   boolean: 'true or false',
   array: 'a list',
   object: 'a map',
