@@ -11,19 +11,12 @@ import { ApiError } from './api-error.ts';
 import { type ApiObject, type ObjectMeta, timestamp } from './api-object.ts';
 import { Claiming } from './claims.ts';
 import { readContinue, writeContinue } from './continue-token.ts';
+import { type DeleteOptions, dying, isHeld } from './deletion.ts';
 import { metadataViolations } from './metadata-rules.ts';
-import {
-  alreadyExists,
-  checkPreconditions,
-  conflict,
-  invalid,
-  notFound,
-  type ObjectPlace,
-  type Preconditions,
-} from './object-errors.ts';
+import { alreadyExists, checkPreconditions, conflict, invalid, notFound, type ObjectPlace } from './object-errors.ts';
 import { apiVersionOf, asVersion, type Resource, resourceName, storeKey, storePrefix } from './resource.ts';
 import type { ResourceTable } from './resource-table.ts';
-import { prefixRange, type Store, type StoredValue, StoreError, type Write } from './store/store.ts';
+import { type Condition, prefixRange, type Store, type StoredValue, StoreError, type Write } from './store/store.ts';
 
 export interface ChangeOptions {
   dryRun?: boolean;
@@ -31,12 +24,6 @@ export interface ChangeOptions {
   subresource?: 'status' | undefined;
   /** Status and all the rest alike: for what the server itself changes in one step. */
   whole?: boolean;
-}
-
-export interface DeleteOptions extends ChangeOptions {
-  gracePeriodSeconds?: number;
-  propagationPolicy?: 'Orphan' | 'Background' | 'Foreground';
-  preconditions?: Preconditions;
 }
 
 export interface ListOptions {
@@ -53,8 +40,6 @@ export interface ObjectPage {
   continue: string;
 }
 
-const FOREGROUND = 'foregroundDeletion';
-const ORPHAN = 'orphan';
 const SUFFIX_LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
 const MOST_RACES = 30;
 /** In a range that is nearly full, all look for the same last places. */
@@ -128,6 +113,7 @@ export class ObjectStore {
     let lease: string | undefined;
     const claiming = new Claiming(this.#store, place);
     for (let race = 0; race < MOST_CLAIM_RACES; race++) {
+      const open = await this.#openNamespace(place);
       const object = resource.allocation ? structuredClone(draft) : draft;
       claiming.fill(object, undefined);
       const { gained, conditions, writes } = await claiming.change(undefined, object);
@@ -140,12 +126,12 @@ export class ObjectStore {
       }
       if (resource.ttlSeconds !== undefined) lease ??= await this.#store.grantLease(resource.ttlSeconds);
       const done = await this.#commit(place, {
-        conditions: [{ key, modRevision: 0 }, ...conditions],
+        conditions: [{ key, modRevision: 0 }, ...conditions, ...open],
         writes: [{ type: 'put', key, value: encode(resource, object), ...(lease ? { lease } : {}) }, ...writes],
       });
       if (done.succeeded) return { ...object, metadata: { ...object.metadata, resourceVersion: `${done.revision}` } };
-      if (done.found[0] || gained.length === 0) throw alreadyExists(place);
-      await claiming.refused(gained, done.found.slice(1));
+      if (done.found[0]) throw alreadyExists(place);
+      await claiming.refused(gained, done.found.slice(1, 1 + conditions.length));
     }
     throw conflict(place);
   }
@@ -193,13 +179,16 @@ export class ObjectStore {
   }
 
   /** The object as it is afterwards, and whether it is gone already. */
-  async delete(place: ObjectPlace, options: DeleteOptions = {}): Promise<{ object: ApiObject; gone: boolean }> {
+  async delete(
+    place: ObjectPlace,
+    options: DeleteOptions & ChangeOptions = {},
+  ): Promise<{ object: ApiObject; gone: boolean }> {
     for (let race = 0; ; race++) {
       const stored = await this.#read(place);
       if (!stored) throw notFound(place);
       const current = asVersion(place.resource, decode(stored));
       checkPreconditions(place, current, options.preconditions);
-      const next = this.#dying(place.resource, current, options);
+      const next = dying(place.resource, current, options);
       const gone = !isHeld(next);
       if (!gone && isDeepStrictEqual(next, current)) return { object: current, gone: false };
       if (options.dryRun) return { object: next, gone };
@@ -286,30 +275,6 @@ export class ObjectStore {
     return next;
   }
 
-  /** What a deletion makes of an object first: it may be held by finalizers, or be given time to end. */
-  #dying(resource: Resource, current: ApiObject, options: DeleteOptions): ApiObject {
-    const finalizers = new Set(current.metadata.finalizers);
-    if (options.propagationPolicy === 'Foreground') finalizers.add(FOREGROUND);
-    if (options.propagationPolicy === 'Orphan') finalizers.add(ORPHAN);
-    const usual = resource.graceSeconds?.(current) ?? 0;
-    const asked = options.gracePeriodSeconds === undefined ? usual : usual === 0 ? 0 : options.gracePeriodSeconds;
-    const before = current.metadata.deletionGracePeriodSeconds;
-    const seconds = before === undefined ? asked : Math.min(before, asked);
-    const metadata: ObjectMeta = {
-      ...current.metadata,
-      ...(finalizers.size > 0 ? { finalizers: [...finalizers] } : {}),
-    };
-    if (metadata.deletionTimestamp === undefined || seconds !== before) {
-      metadata.deletionTimestamp = timestamp(new Date(Date.now() + seconds * 1000));
-      metadata.deletionGracePeriodSeconds = seconds;
-      if (before === undefined && metadata.generation !== undefined) metadata.generation++;
-    }
-    const next = { ...current, metadata };
-    // A namespace goes when everything in it has gone.
-    if (resource.kind === 'Namespace') next.status = { ...current.status, phase: 'Terminating' };
-    return next;
-  }
-
   #check(resource: Resource, object: ApiObject, old: ApiObject | undefined): void {
     const { metadata } = object;
     const violations: Violation[] = [];
@@ -335,6 +300,18 @@ export class ObjectStore {
     );
     if (violations.length === 0) violations.push(...(resource.rules?.(object, old) ?? []));
     if (violations.length > 0) throw invalid(resource, metadata.name, violations);
+  }
+
+  /** Nothing new in a namespace that is going, nor in one that begins to go meanwhile. Throws ApiError Forbidden. */
+  async #openNamespace({ resource, namespace, name }: ObjectPlace): Promise<Condition[]> {
+    if (!resource.namespaced || namespace === undefined) return [];
+    const namespaces = this.#table.known('', 'v1', 'namespaces');
+    const stored = await this.#read({ resource: namespaces, namespace: undefined, name: namespace });
+    if (!stored) return [];
+    const { deletionTimestamp } = decode(stored).metadata;
+    if (deletionTimestamp === undefined) return [{ key: stored.key, modRevision: stored.modRevision }];
+    const why = `unable to create new content in namespace ${namespace} because it is being terminated`;
+    throw new ApiError('Forbidden', `${resourceName(resource)} "${name}" is forbidden: ${why}`);
   }
 
   async #read(place: ObjectPlace): Promise<StoredValue | undefined> {
@@ -377,13 +354,6 @@ function hasSpec(object: ApiObject): boolean {
 /** All that is neither metadata nor status: what generation counts changes of. */
 function specOf({ metadata: _, status: __, ...rest }: ApiObject): unknown {
   return rest;
-}
-
-/** Deleted, it would still stay. */
-function isHeld(object: ApiObject): boolean {
-  const { finalizers = [], deletionGracePeriodSeconds = 0 } = object.metadata;
-  const within = (object.spec?.finalizers as string[] | undefined) ?? [];
-  return finalizers.length > 0 || deletionGracePeriodSeconds > 0 || (object.kind === 'Namespace' && within.length > 0);
 }
 
 function suffix(): string {

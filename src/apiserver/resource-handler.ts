@@ -7,11 +7,12 @@ import { ApiError, successStatus } from './api-error.ts';
 import { type ApiObject, fieldAt } from './api-object.ts';
 import type { ResourcePath } from './api-path.ts';
 import { type TableForm, tableOf, wantsTable } from './api-table.ts';
+import type { DeleteOptions } from './deletion.ts';
 import { listBlocks } from './list-answer.ts';
 import { checkNodeChanges, checkNodeCreates } from './node-restriction.ts';
 import type { ObjectPlace } from './object-errors.ts';
 import { type Freshness, ObjectReader, revisionOf } from './object-reader.ts';
-import type { DeleteOptions, ObjectStore } from './object-store.ts';
+import type { ChangeOptions, ObjectStore } from './object-store.ts';
 import { applyPatch } from './patch.ts';
 import { type ApiAnswer, type ApiRequest, isTrue, numberOf, readObject, readValue } from './request.ts';
 import { apiVersionOf, asVersion, type Resource, resourceName } from './resource.ts';
@@ -256,14 +257,10 @@ export class ResourceHandler {
     }
   }
 
-  /** Nothing new in a namespace that is not there, or going. */
+  /** Throws ApiError NotFound. Whether it is going, the object store looks. */
   async #checkNamespace(name: string | undefined): Promise<void> {
-    const resource = this.#table.find('', 'v1', 'namespaces');
-    if (name === undefined || !resource) return;
-    const namespace = await this.#objects.get({ resource, namespace: undefined, name });
-    if (namespace.metadata.deletionTimestamp === undefined) return;
-    const message = `unable to create new content in namespace ${name} because it is being terminated`;
-    throw new ApiError('Forbidden', message);
+    if (name === undefined) return;
+    await this.#objects.get({ resource: this.#table.known('', 'v1', 'namespaces'), namespace: undefined, name });
   }
 
   #shown({ request, resource }: Target, code: number, object: ApiObject): ApiAnswer {
@@ -330,7 +327,7 @@ function isDryRun({ query }: ApiRequest): boolean {
   return values.length > 0;
 }
 
-async function deleteOptions(request: ApiRequest): Promise<DeleteOptions> {
+async function deleteOptions(request: ApiRequest): Promise<DeleteOptions & ChangeOptions> {
   const { query } = request;
   const body = ((await readValue(request, true)) ?? {}) as Record<string, unknown>;
   const grace = (body.gracePeriodSeconds as number | undefined) ?? numberOf(query, 'gracePeriodSeconds');

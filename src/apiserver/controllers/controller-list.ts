@@ -4,7 +4,9 @@ import type { ControllerFactory } from './controller-set.ts';
 import { DeploymentController } from './deployment.ts';
 import { EndpointSlices } from './endpoint-slices.ts';
 import { EndpointsController } from './endpoints.ts';
+import { GarbageCollector } from './garbage-collector.ts';
 import { MirroredSlices } from './mirrored-slices.ts';
+import { NamespaceController } from './namespace-controller.ts';
 import { ReplicaSetController } from './replica-set.ts';
 import { Scheduler } from './scheduler.ts';
 
@@ -23,5 +25,7 @@ export function allControllers(_settings: ControllerSettings): ControllerFactory
     (parts) => new EndpointSlices(parts),
     (parts) => new EndpointsController(parts),
     (parts) => new MirroredSlices(parts),
+    (parts) => new GarbageCollector(parts),
+    (parts) => new NamespaceController(parts),
   ];
 }

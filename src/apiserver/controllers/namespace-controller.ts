@@ -1,0 +1,127 @@
+/**
+ * A namespace that is deleted goes when everything in it has gone (kube-controller-manager pkg/controller/namespace):
+ * its objects are deleted kind by kind, custom kinds too; pods keep their grace, finalizers are waited for.
+ */
+import { ApiError } from '../api-error.ts';
+import { type ApiObject, timestamp } from '../api-object.ts';
+import { NAMESPACE_FINALIZER } from '../deletion.ts';
+import type { Resource } from '../resource.ts';
+import { conditionOf, withCondition } from './conditions.ts';
+import type { Controller, ControllerParts } from './controller-set.ts';
+import type { Informer } from './informer.ts';
+import { WorkQueue } from './work-queue.ts';
+
+const PAGE = 500;
+/** What is left is looked at again, soon first: pods end, finalizers are taken away. */
+const FIRST_MS = 50;
+const LONGEST_MS = 5000;
+
+export class NamespaceController implements Controller {
+  readonly name = 'namespace';
+  readonly #parts: ControllerParts;
+  readonly #namespaces: Informer;
+  readonly #queue: WorkQueue;
+  /** Milliseconds until the next look, by name. */
+  readonly #waits = new Map<string, number>();
+
+  constructor(parts: ControllerParts) {
+    const { table, informers, clock, log } = parts;
+    this.#parts = parts;
+    this.#namespaces = informers.of(table.known('', 'v1', 'namespaces'));
+    this.#queue = new WorkQueue({ name: 'Namespace', clock, log, work: (name) => this.#sync(name) });
+    this.#namespaces.onChange((before, after) => {
+      if (after?.metadata.deletionTimestamp !== undefined) this.#queue.add(after.metadata.name);
+      else if (before) this.#waits.delete(before.metadata.name);
+    });
+  }
+
+  start(): void {
+    this.#queue.start();
+  }
+
+  stop(): Promise<void> {
+    return this.#queue.stop();
+  }
+
+  async #sync(name: string): Promise<void> {
+    const namespace = this.#namespaces.get(undefined, name);
+    if (!namespace || namespace.metadata.deletionTimestamp === undefined) return;
+    const left = new Map<string, number>();
+    for (const resource of inOrder(this.#parts.table)) {
+      const count = await this.#empty(resource, name);
+      if (count > 0) left.set(resource.group ? `${resource.plural}.${resource.group}` : resource.plural, count);
+    }
+    if (left.size === 0) return this.#finish(namespace);
+    await this.#sayLeft(namespace, left);
+    const wait = this.#waits.get(name) ?? FIRST_MS;
+    this.#waits.set(name, Math.min(wait * 2, LONGEST_MS));
+    this.#queue.addAfter(name, wait);
+  }
+
+  /** Deletes all that is not going already; how many are left. */
+  async #empty(resource: Resource, namespace: string): Promise<number> {
+    const { objects } = this.#parts;
+    let left = 0;
+    for (let next: string | undefined; ; ) {
+      const page = await objects.list(resource, { namespace, limit: PAGE, continue: next });
+      for (const { metadata } of page.items) {
+        const { name, uid } = metadata;
+        if (metadata.deletionTimestamp !== undefined) {
+          left++;
+          continue;
+        }
+        try {
+          const options = { propagationPolicy: 'Background', preconditions: { uid } } as const;
+          const { gone } = await objects.delete({ resource, namespace, name }, options);
+          if (!gone) left++;
+        } catch (error) {
+          if (!(error instanceof ApiError)) throw error;
+          // Gone already, or another by that name: the next look finds it.
+          if (error.reason !== 'NotFound') left++;
+        }
+      }
+      if (page.continue === '') return left;
+      next = page.continue;
+    }
+  }
+
+  async #finish(namespace: ApiObject): Promise<void> {
+    await this.#update(namespace, (current) => {
+      const finalizers = (current.spec?.finalizers ?? []) as string[];
+      return { ...current, spec: { ...current.spec, finalizers: finalizers.filter((f) => f !== NAMESPACE_FINALIZER) } };
+    });
+    this.#waits.delete(namespace.metadata.name);
+  }
+
+  async #sayLeft(namespace: ApiObject, left: ReadonlyMap<string, number>): Promise<void> {
+    const all = [...left].map(([kind, count]) => `${kind} has ${count} resource instances`).sort();
+    const message = `Some resources are remaining: ${all.join(', ')}`;
+    const type = 'NamespaceContentRemaining';
+    if (conditionOf(namespace.status, type)?.message === message) return;
+    const now = timestamp(new Date(this.#parts.clock.nowMs()));
+    const condition = { type, status: 'True', reason: 'SomeResourcesRemain', message } as const;
+    await this.#update(namespace, (current) => ({ ...current, status: withCondition(current.status, condition, now) }));
+  }
+
+  async #update(namespace: ApiObject, change: (current: ApiObject) => ApiObject): Promise<void> {
+    const { name, uid } = namespace.metadata;
+    const place = { resource: this.#namespaces.resource, namespace: undefined, name };
+    const same = (current: ApiObject) => {
+      if (current.metadata.uid !== uid) throw new ApiError('NotFound', 'it is another by now');
+      return change(current);
+    };
+    try {
+      await this.#parts.objects.update(place, same, { whole: true });
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.reason !== 'NotFound') throw error;
+    }
+  }
+}
+
+/** Kinds that stand in namespaces, each once; first those that make others. */
+function inOrder(table: Iterable<Resource>): Resource[] {
+  const kinds = new Map<string, Resource>();
+  for (const resource of table) if (resource.namespaced) kinds.set(`${resource.group}/${resource.plural}`, resource);
+  const rank = ({ group }: Resource) => (group === 'apps' ? 0 : 1);
+  return [...kinds.values()].sort((a, b) => rank(a) - rank(b));
+}
