@@ -63,6 +63,15 @@ export function childrenOf(pid: number): number[] {
   }
 }
 
+/** What runs in a session, zombies apart. */
+export function sessionProcesses(session: number): ProcessId[] {
+  return allPids().flatMap((pid) => {
+    const fields = statFields(pid);
+    if (!fields || Number(fields[3]) !== session || fields[0] === 'Z' || fields[0] === 'X') return [];
+    return { pid, startTicks: Number(fields[19]) };
+  });
+}
+
 /** Ids of all processes in the network namespace bound at a path (`ip netns pids`, without a spawn). */
 export function pidsInNetns(path: string): number[] {
   let inode: number;

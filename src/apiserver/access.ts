@@ -59,7 +59,7 @@ function digestOf(token: string): Buffer {
 }
 
 /** Of a certificate that our authority signed. */
-function certifiedUser(socket: TLSSocket | undefined): User | undefined {
+export function certifiedUser(socket: TLSSocket | undefined): User | undefined {
   if (!socket?.authorized) return undefined;
   const { CN, O = [] } = socket.getPeerCertificate().subject as unknown as { CN?: string; O?: string | string[] };
   return typeof CN === 'string' ? { name: CN, groups: Array.isArray(O) ? O : [O] } : undefined;

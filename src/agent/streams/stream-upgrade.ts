@@ -1,0 +1,66 @@
+/** From a request to streams: the upgrade of an HTTP connection, to a WebSocket or to SPDY/3.1, as the client asks. */
+import type { IncomingMessage } from 'node:http';
+import { STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer } from 'ws';
+import { NodeError } from '../node-error.ts';
+import type { RemoteOptions, RemoteStreams } from './remote-streams.ts';
+import { SPDY_PROTOCOLS, spdyCommand } from './spdy-command.ts';
+import { WEB_SOCKET_PROTOCOLS, webSocketCommand } from './web-socket-command.ts';
+
+/** Clients send pieces of 32 KB. */
+const MOST_MESSAGE_BYTES = 4 * 1024 * 1024;
+
+const webSockets = new WebSocketServer({
+  noServer: true,
+  clientTracking: false,
+  maxPayload: MOST_MESSAGE_BYTES,
+  handleProtocols: (offered) => WEB_SOCKET_PROTOCOLS.find((protocol) => offered.has(protocol)) ?? false,
+});
+
+/** Undefined where the client went meanwhile. Throws NodeError before the connection is upgraded. */
+export async function acceptStreams(
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  options: RemoteOptions,
+): Promise<RemoteStreams | undefined> {
+  const { upgrade = '' } = request.headers;
+  if (upgrade.toLowerCase() === 'websocket') {
+    choose(WEB_SOCKET_PROTOCOLS, request.headers['sec-websocket-protocol']);
+    return new Promise((resolve) => {
+      socket.once('close', () => resolve(undefined));
+      webSockets.handleUpgrade(request, socket, head, (webSocket) => {
+        resolve(webSocketCommand(webSocket, socket, options));
+      });
+    });
+  }
+  if (upgrade.toLowerCase() === 'spdy/3.1') {
+    const protocol = choose(SPDY_PROTOCOLS, request.headers['x-stream-protocol-version']);
+    const headers = ['Connection: Upgrade', 'Upgrade: SPDY/3.1', `X-Stream-Protocol-Version: ${protocol}`];
+    socket.write(`HTTP/1.1 101 Switching Protocols\r\n${headers.join('\r\n')}\r\n\r\n`);
+    return spdyCommand(socket, head, options).catch(() => undefined);
+  }
+  throw new NodeError(400, `an upgrade to ${upgrade.slice(0, 40)} is not served: use a WebSocket or SPDY/3.1`);
+}
+
+/** Throws NodeError. */
+function choose(known: readonly string[], offered: string | string[] | undefined): string {
+  const words = [offered ?? []].flat().flatMap((line) => line.split(',').map((word) => word.trim()));
+  const found = known.find((protocol) => words.includes(protocol));
+  if (found !== undefined) return found;
+  throw new NodeError(403, `none of the protocols is served: offered ${words.join().slice(0, 200)}, served ${known}`);
+}
+
+/** An answer on a connection that was to be upgraded, and its end. */
+export function answerPlainly(socket: Duplex, code: number, text: string, contentType = 'text/plain'): void {
+  if (!socket.writable) return;
+  const body = Buffer.from(text);
+  const head = [
+    `HTTP/1.1 ${code} ${STATUS_CODES[code] ?? ''}`,
+    `Content-Type: ${contentType}; charset=utf-8`,
+    `Content-Length: ${body.length}`,
+    'Connection: close',
+  ];
+  socket.end(Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), body]));
+}

@@ -1,0 +1,188 @@
+/** kubectl logs and kubectl exec as people type them, against an API server and a node: what every version must do. */
+import { spawn } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+import { Terminal } from '../../../src/agent/streams/terminal.ts';
+import { VIEWERS } from '../../../src/apiserver/access.ts';
+import { loadNativeAddon } from '../../../src/io/native-addon.ts';
+import type { Kubectl } from '../../apiserver/kubectl.ts';
+import { StreamCluster } from './stream-cluster.ts';
+
+const BIG_BYTES = 20_000_000;
+
+interface Outcome {
+  code: number | null;
+  stdout: Buffer;
+  stderr: string;
+}
+
+async function* twoLines(): AsyncIterable<Buffer> {
+  yield Buffer.from('one\n');
+  yield Buffer.from('two\n');
+}
+
+export async function tryStreams(t: Test, kubectls: readonly Kubectl[]): Promise<void> {
+  const cluster = await StreamCluster.start(t, (request, signal) => (request.follow ? endless(signal) : twoLines()));
+  const viewer = await cluster.userConfig('viewer', [VIEWERS]);
+  for (const tool of kubectls) {
+    const run = (words: string[], more: { input?: Buffer; config?: string } = {}) =>
+      runKubectl(tool, cluster, words, more);
+    await t.test(`${tool.name} logs`, (t) => logs(t, cluster, run, viewer));
+    await t.test(`${tool.name} exec`, (t) => exec(t, run, viewer));
+    await t.test(`${tool.name} exec with big data`, (t) => bigData(t, run));
+    await t.test(`${tool.name} exec on a terminal`, (t) => terminal(t, tool, cluster));
+    await t.test(`${tool.name} goes away`, (t) => goingAway(t, tool, cluster));
+  }
+}
+
+type Run = (words: string[], more?: { input?: Buffer; config?: string }) => Promise<Outcome>;
+
+async function logs(t: Test, cluster: StreamCluster, run: Run, viewer: string): Promise<void> {
+  t.equal((await run(['logs', 'web'])).stdout.toString(), 'one\ntwo\n', 'of the default container');
+  t.match(cluster.asked.at(-1), { namespace: 'default', pod: 'web', container: 'main', follow: false });
+  await run(['logs', 'web', '-c', 'helper', '--tail=5', '--since=1h', '--timestamps', '--limit-bytes=100']);
+  t.match(cluster.asked.at(-1), {
+    ...{ container: 'helper', tailLines: 5, sinceSeconds: 3600, timestamps: true, limitBytes: 100 },
+  });
+  await run(['logs', 'web', '-p', '--since-time=2026-01-02T03:04:05Z']);
+  t.match(cluster.asked.at(-1), { previous: true, sinceTime: new Date('2026-01-02T03:04:05Z') });
+  t.equal((await run(['logs', 'web'], { config: viewer })).stdout.toString(), 'one\ntwo\n', 'viewers read logs');
+  for (const [words, complaint] of [
+    [['web', '-c', 'late'], /container "late" in pod "web" is waiting to start: CrashLoopBackOff/],
+    [['web', '-c', 'helper', '-p'], /previous terminated container "helper" in pod "web" not found/],
+    [['web', '-c', 'nobody'], /container nobody is not valid for pod web/],
+    [['orphan'], /nodes "gone" not found/],
+  ] as const) {
+    const { code, stderr } = await run(['logs', ...words]);
+    t.equal(code, 1);
+    t.match(stderr, complaint);
+  }
+}
+
+async function exec(t: Test, run: Run, viewer: string): Promise<void> {
+  const script = 'echo out; echo err >&2; echo $GREETING; exit 3';
+  const { code, stdout, stderr } = await run(['exec', 'web', '--', 'sh', '-c', script]);
+  t.equal(code, 3);
+  t.equal(stdout.toString(), 'out\nhello\n');
+  t.match(stderr, /^(Defaulted.*\n)?err\ncommand terminated with exit code 3\n$/);
+  t.equal((await run(['exec', 'web', '--', 'true'])).code, 0);
+  t.equal((await run(['exec', 'web', '--', 'sh', '-c', 'kill -9 $$'])).code, 137);
+  const input = Buffer.from('c\na\nb\n');
+  const sorted = await run(['exec', '-i', 'web', '-c', 'helper', '--', 'sort'], { input });
+  t.match(sorted, { code: 0, stdout: Buffer.from('a\nb\nc\n') }, 'the end of its input is told');
+  t.match((await run(['exec', 'web', '-c', 'late', '--', 'true'])).stderr, /container "late".*is not running/);
+  t.match((await run(['exec', 'web', '--', '/no/such/file'])).stderr, /could not be started.*ENOENT/);
+  t.match((await run(['exec', 'web', '--', 'true'], { config: viewer })).stderr, /[Ff]orbidden/);
+  const background = await run(['exec', 'web', '--', 'sh', '-c', 'sleep 4 & echo done']);
+  t.match(background, { code: 0, stdout: Buffer.from('done\n') }, 'what it leaves behind holds nobody up');
+}
+
+async function bigData(t: Test, run: Run): Promise<void> {
+  const input = randomBytes(BIG_BYTES);
+  const { code, stdout } = await run(['exec', '-i', 'web', '--', 'cat'], { input });
+  t.equal(code, 0);
+  t.equal(digest(stdout), digest(input), 'the same came back');
+  const unread = await run(['exec', '-i', 'web', '--', 'sh', '-c', 'head -c 5; exit 7'], { input });
+  t.match(unread, { code: 7, stdout: input.subarray(0, 5) }, 'it need not read all');
+}
+
+async function terminal(t: Test, tool: Kubectl, cluster: StreamCluster): Promise<void> {
+  const script =
+    'stty size; trap "stty size" WINCH; trap "echo interrupted; exit 5" INT; tty; while :; do sleep 0.02; done';
+  const native = loadNativeAddon();
+  const { controller, terminal } = native.openPty({ columns: 111, rows: 33 });
+  const words = ['exec', '-it', 'web', '--', 'sh', '-c', script];
+  const child = spawn('setsid', ['--ctty', tool.path, ...words], {
+    env: environment(cluster.kubeconfig, cluster),
+    stdio: [terminal, terminal, terminal],
+  });
+  native.closeFd(terminal);
+  const ended = new Promise((done) => child.once('exit', done));
+  const screen = new Terminal(native, controller);
+  let text = '';
+  const seen = async (wanted: RegExp): Promise<void> => {
+    while (!wanted.test(text)) await new Promise<void>((done) => screen.once('data', () => done()).once('end', done));
+  };
+  screen.on('data', (bytes: Buffer) => {
+    text += bytes.toString();
+  });
+  await seen(/33 111\r\n\/dev\/pts\/\d+\r\n/);
+  screen.resize({ columns: 77, rows: 22 });
+  await seen(/22 77\r\n/);
+  screen.write('\u0003');
+  await seen(/interrupted\r\n/);
+  t.equal(await ended, 5);
+  screen.destroy();
+}
+
+async function goingAway(t: Test, tool: Kubectl, cluster: StreamCluster): Promise<void> {
+  const follow = spawn(tool.path, ['logs', '-f', 'web'], { env: environment(cluster.kubeconfig, cluster) });
+  const first = await new Promise<Buffer>((done) => follow.stdout.once('data', done));
+  t.equal(first.toString(), 'line 0\n', 'a line comes as soon as it is there');
+  follow.kill();
+  await until(() => endedFollows > 0);
+  endedFollows = 0;
+  const mark = `${73_000 + Math.floor(Math.random() * 1000)}`;
+  const words = ['exec', 'web', '--', 'sh', '-c', `trap "" HUP; sleep ${mark} & echo $!; wait`];
+  const child = spawn(tool.path, words, { env: environment(cluster.kubeconfig, cluster) });
+  const pid = Number(await new Promise<Buffer>((done) => child.stdout.once('data', done)));
+  t.ok(runs(pid));
+  child.kill();
+  await until(() => !runs(pid));
+  t.notOk(runs(pid), 'the command ends with its client, and what it started');
+}
+
+let endedFollows = 0;
+
+async function* endless(signal: AbortSignal): AsyncIterable<Buffer> {
+  try {
+    for (let i = 0; !signal.aborted; i++) {
+      yield Buffer.from(`line ${i}\n`);
+      await new Promise((done) => signal.addEventListener('abort', done, { once: true }));
+    }
+  } finally {
+    endedFollows++;
+  }
+}
+
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise((done) => setTimeout(done, 20));
+}
+
+function runs(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+function environment(config: string, cluster: StreamCluster): NodeJS.ProcessEnv {
+  return { PATH: process.env.PATH, HOME: join(cluster.folder, 'home'), KUBECONFIG: config };
+}
+
+function runKubectl(
+  tool: Kubectl,
+  cluster: StreamCluster,
+  words: readonly string[],
+  { input, config = cluster.kubeconfig }: { input?: Buffer; config?: string },
+): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(tool.path, [...words], { env: environment(config, cluster), timeout: 60_000 });
+    const stdout: Buffer[] = [];
+    let stderr = '';
+    child.stdout.on('data', (bytes: Buffer) => stdout.push(bytes));
+    child.stderr.on('data', (bytes: Buffer) => {
+      stderr += bytes.toString();
+    });
+    child.stdin.on('error', () => {});
+    child.stdin.end(input);
+    child.once('error', reject);
+    child.once('close', (code) => resolve({ code, stdout: Buffer.concat(stdout), stderr }));
+  });
+}
+
+function digest(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}

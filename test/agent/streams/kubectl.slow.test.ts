@@ -1,0 +1,10 @@
+/** Every kubectl that is on this machine: by SPDY up to 1.29, by WebSockets from then on. */
+import t from 'tap';
+import { findKubectls } from '../../apiserver/kubectl.ts';
+import { tryStreams } from './kubectl-streams.ts';
+
+const kubectls = findKubectls();
+
+t.test('kubectl', { skip: kubectls.length === 0 && 'no kubectl is on this machine', timeout: 290_000 }, (t) =>
+  tryStreams(t, kubectls),
+);

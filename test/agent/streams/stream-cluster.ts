@@ -1,0 +1,161 @@
+/**
+ * An API server and one node of it on loopback, for one test: the node's pod is no real one, its containers' commands
+ * run as they are, and its logs are what the test says.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { PodStatus } from 'kubernetes-types/core/v1.js';
+import type { Test } from 'tap';
+import { NodeServer, type NodeServerOptions } from '../../../src/agent/node-server.ts';
+import type { LogRequest, PodAccess } from '../../../src/agent/pod-access.ts';
+import { ADMINISTRATORS, Authenticator } from '../../../src/apiserver/access.ts';
+import type { ApiObject } from '../../../src/apiserver/api-object.ts';
+import { ApiService } from '../../../src/apiserver/api-service.ts';
+import { Authority } from '../../../src/apiserver/authority.ts';
+import { kubeconfig } from '../../../src/apiserver/kubeconfig.ts';
+import { ResourceTable } from '../../../src/apiserver/resource-table.ts';
+import { LmdbStore } from '../../../src/apiserver/store/lmdb-store.ts';
+import { loadNativeAddon } from '../../../src/io/native-addon.ts';
+
+const NODE = 'a';
+
+/** The pod `default/web` of the containers `main`, which runs, `helper`, which runs too, and `late`, which waits. */
+const POD = {
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: 'web', annotations: { 'kubectl.kubernetes.io/default-container': 'main' } },
+  spec: { nodeName: NODE, containers: ['main', 'helper', 'late'].map((name) => ({ name, image: 'x' })) },
+};
+/** Its node is not there. */
+const ORPHAN = {
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: 'orphan' },
+  spec: { nodeName: 'gone', containers: [{ name: 'main', image: 'x' }] },
+};
+
+const running = { running: { startedAt: '2026-01-01T00:00:00Z' } };
+const STATUS: PodStatus = {
+  phase: 'Running',
+  containerStatuses: [
+    { name: 'main', state: running, lastState: { terminated: { exitCode: 1 } } },
+    { name: 'helper', state: running, lastState: {} },
+    { name: 'late', state: { waiting: { reason: 'CrashLoopBackOff' } }, lastState: {} },
+  ].map((status) => ({ image: 'x', imageID: '', ready: true, restartCount: 0, ...status })),
+};
+
+export class StreamCluster {
+  readonly kubeconfig: string;
+  readonly folder: string;
+  readonly authority: Authority;
+  readonly service: ApiService;
+  readonly node: NodeServer;
+  readonly nodePort: number;
+  /** What was asked of logs. */
+  readonly asked: LogRequest[];
+  readonly log: string[];
+
+  private constructor(parts: Omit<StreamCluster, 'userConfig' | 'create'>) {
+    this.kubeconfig = parts.kubeconfig;
+    this.folder = parts.folder;
+    this.authority = parts.authority;
+    this.service = parts.service;
+    this.node = parts.node;
+    this.nodePort = parts.nodePort;
+    this.asked = parts.asked;
+    this.log = parts.log;
+  }
+
+  /** Ends with the test. */
+  static async start(
+    t: Test,
+    readLog: PodAccess['readLog'] = async function* () {},
+    limits: Partial<NodeServerOptions> = {},
+  ): Promise<StreamCluster> {
+    const folder = t.testdir();
+    const authority = await Authority.open(join(folder, 'pki'));
+    const server = await authority.server(['127.0.0.1']);
+    const own = await authority.client('weft:apiserver', [ADMINISTRATORS]);
+    const store = LmdbStore.open({ path: join(folder, 'store') });
+    const authenticator = new Authenticator([]);
+    const log: string[] = [];
+    const service = await ApiService.start({
+      store,
+      host: '127.0.0.1',
+      port: 0,
+      tls: { key: server.key, certificate: server.certificate, clientCa: authority.certificate },
+      authenticate: (request, socket) => authenticator.userOf(request, socket),
+      version: 'test',
+      log: (message) => log.push(message),
+      nodes: { ...own, authority: authority.certificate },
+      controllers: false,
+    });
+    const asked: LogRequest[] = [];
+    const pods: PodAccess = {
+      status: (namespace, name) => (`${namespace}/${name}` === 'default/web' ? STATUS : undefined),
+      enter: () => ({ prefix: [], env: { PATH: process.env.PATH ?? '', GREETING: 'hello' } }),
+      readLog: (request, signal) => {
+        asked.push(request);
+        return readLog(request, signal);
+      },
+    };
+    const identity = await authority.node(NODE);
+    const node = new NodeServer({
+      ...identity,
+      authority: authority.certificate,
+      pods,
+      native: loadNativeAddon(),
+      ...limits,
+    });
+    const nodePort = await node.listen('127.0.0.1', 0);
+    t.teardown(async () => {
+      await node.close();
+      await service.close();
+      await store.close();
+    });
+    const cluster = new StreamCluster({
+      kubeconfig: join(folder, 'config'),
+      ...{ folder, authority, service, node, nodePort, asked, log },
+    });
+    await cluster.userConfig('config', [ADMINISTRATORS]);
+    await cluster.create('nodes', nodeObject(NODE, nodePort));
+    await cluster.create('pods', POD);
+    await cluster.create('pods', ORPHAN);
+    return cluster;
+  }
+
+  /** A kubeconfig of somebody of these groups; its path. */
+  async userConfig(name: string, groups: readonly string[], user = name): Promise<string> {
+    const path = join(this.folder, name);
+    const credentials = await this.authority.client(user, groups);
+    const server = `https://127.0.0.1:${this.service.port}`;
+    const text = kubeconfig({ server, user, authority: this.authority.certificate, credentials });
+    writeFileSync(path, text, { mode: 0o600 });
+    mkdirSync(join(this.folder, 'home'), { recursive: true });
+    return path;
+  }
+
+  async create(plural: string, object: unknown): Promise<void> {
+    const { objects } = this.service;
+    const resource = new ResourceTable().find('', 'v1', plural);
+    if (!resource) throw new Error(`no ${plural}`);
+    const namespace = resource.namespaced ? 'default' : undefined;
+    const made = await objects.create(resource, namespace, object as ApiObject);
+    const { status } = object as ApiObject;
+    if (!status) return;
+    const place = { resource, namespace, name: made.metadata.name };
+    await objects.update(place, (current) => ({ ...current, status }), { subresource: 'status' });
+  }
+}
+
+export function nodeObject(name: string, port: number): unknown {
+  return {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name },
+    status: {
+      addresses: [{ type: 'InternalIP', address: '127.0.0.1' }],
+      daemonEndpoints: { kubeletEndpoint: { Port: port } },
+    },
+  };
+}
