@@ -10,6 +10,8 @@ import { repairClaims } from './claim-repair.ts';
 import { allControllers, type ControllerSettings } from './controllers/controller-list.ts';
 import { ControllerSet } from './controllers/controller-set.ts';
 import { CustomKinds } from './custom/custom-kinds.ts';
+import type { NodeIdentity } from './node-client.ts';
+import { NodeParts } from './node-parts.ts';
 import { ObjectStore } from './object-store.ts';
 import type { User } from './request.ts';
 import { ResourceHandler } from './resource-handler.ts';
@@ -36,6 +38,8 @@ export interface ApiServiceOptions {
   /** What addresses and ports are given out of; those of most clusters by default. */
   ranges?: ClusterRanges;
   log(message: string): void;
+  /** How nodes know this server: undefined, and there are no logs and no commands. */
+  nodes?: NodeIdentity | undefined;
   /** What makes objects so; false: nobody, they are only kept. */
   controllers?: ControllerSettings | false;
 }
@@ -94,7 +98,8 @@ export class ApiService {
     const customKinds = new CustomKinds({ table, objects, cache, log });
     await customKinds.start();
     await repairClaims({ store, objects, resources: table, log });
-    const handler = new ResourceHandler({ table, objects, cache });
+    const nodeParts = new NodeParts({ objects, table, identity: options.nodes });
+    const handler = new ResourceHandler({ table, objects, cache, nodeParts });
     const ready = () =>
       store.revision().then(
         () => true,

@@ -76,6 +76,10 @@ function entries(resource: Resource): Record<string, unknown>[] {
     },
   ];
   if (resource.status) parts.push({ name: `${plural}/status`, singularName: '', namespaced, kind, verbs: PART_VERBS });
+  for (const part of resource.nodeParts ?? []) {
+    const verbs = part === 'log' ? ['get'] : ['create', 'get'];
+    parts.push({ name: `${plural}/${part}`, singularName: '', namespaced, kind, verbs });
+  }
   if (resource.scale) {
     const scale = { group: 'autoscaling', version: 'v1', kind: 'Scale' };
     parts.push({ name: `${plural}/scale`, singularName: '', namespaced, ...scale, verbs: PART_VERBS });

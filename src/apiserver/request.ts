@@ -1,5 +1,6 @@
 /** A request as the handlers see it, and what they answer with; the server turns both into HTTP. */
 
+import type { Duplex, Readable } from 'node:stream';
 import { parse as parseYaml } from 'yaml';
 import { ApiError } from './api-error.ts';
 import type { ApiObject } from './api-object.ts';
@@ -17,6 +18,8 @@ export interface ApiRequest {
   accept: string | undefined;
   contentType: string;
   user: User;
+  /** Of a request to change protocols: what it says of that. */
+  upgrade?: Readonly<Record<string, string | string[]>>;
   /** All of it, bounded. Throws ApiError RequestEntityTooLarge. */
   body(): Promise<Buffer>;
 }
@@ -48,7 +51,21 @@ export interface BlockAnswer {
   blocks: Iterable<Buffer>;
 }
 
-export type ApiAnswer = PlainAnswer | BlockAnswer | { code: number; lines: LineStream };
+/** Another server's end of a connection that changed protocols. */
+export interface Upgraded {
+  socket: Duplex;
+  /** What came behind its answer. */
+  head: Buffer;
+  /** Of its answer, names and values in turn. */
+  rawHeaders: readonly string[];
+}
+
+export type ApiAnswer =
+  | PlainAnswer
+  | BlockAnswer
+  | { code: number; lines: LineStream }
+  | { code: number; stream: Readable; contentType: string }
+  | { code: 101; upgraded: Upgraded };
 
 /** A body that is one value in JSON, YAML or protobuf, by its content type. Throws ApiError. */
 export async function readValue(request: ApiRequest, allowEmpty = false): Promise<unknown> {

@@ -9,6 +9,7 @@ import type { ResourcePath } from './api-path.ts';
 import { type TableForm, tableOf, wantsTable } from './api-table.ts';
 import type { DeleteOptions } from './deletion.ts';
 import { listBlocks } from './list-answer.ts';
+import type { NodeParts } from './node-parts.ts';
 import { checkNodeChanges, checkNodeCreates } from './node-restriction.ts';
 import type { ObjectPlace } from './object-errors.ts';
 import { type Freshness, ObjectReader, revisionOf } from './object-reader.ts';
@@ -30,6 +31,7 @@ export interface HandlerParts {
   table: ResourceTable;
   objects: ObjectStore;
   cache: WatchCache;
+  nodeParts: NodeParts;
 }
 
 interface Target {
@@ -43,12 +45,14 @@ export class ResourceHandler {
   readonly #objects: ObjectStore;
   readonly #cache: WatchCache;
   readonly #reader: ObjectReader;
+  readonly #nodeParts: NodeParts;
 
-  constructor({ table, objects, cache }: HandlerParts) {
+  constructor({ table, objects, cache, nodeParts }: HandlerParts) {
     this.#table = table;
     this.#objects = objects;
     this.#cache = cache;
     this.#reader = new ObjectReader({ objects, cache });
+    this.#nodeParts = nodeParts;
   }
 
   async handle(request: ApiRequest, path: ResourcePath): Promise<ApiAnswer> {
@@ -118,6 +122,9 @@ export class ResourceHandler {
       throw notAllowed(method);
     }
     if (path.subresource === 'scale' && resource.scale) return this.#scale(target, place);
+    if (resource.nodeParts?.includes(path.subresource)) {
+      return this.#nodeParts.answer(request, path.subresource, await this.#objects.get(place));
+    }
     if (path.subresource === 'finalize' && resource.kind === 'Namespace' && method === 'PUT') {
       const body = await readObject(request);
       const finalizers = fieldAt(body, ['spec', 'finalizers']) ?? [];

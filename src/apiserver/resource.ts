@@ -51,6 +51,8 @@ export interface Resource {
   /** Written by a subresource of its own, and left alone by the main one. */
   status?: true;
   scale?: ScaleFields;
+  /** Subresources that the server of an object's node answers. */
+  nodeParts?: readonly string[];
   columns: readonly Column[];
   /** Beside metadata.name and metadata.namespace. */
   fieldSelectors?: readonly (readonly string[])[];

@@ -5,15 +5,22 @@
  *   request ─▶ who is it? ─▶ may it? ─▶ discovery │ openapi │ health │ ResourceHandler ─▶ ObjectStore ─▶ Store
  *                                                                          └─ watch ◀─ WatchCache ◀───────┘
  */
-import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createHttpServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import { type AddressInfo, createServer as createSocketServer, type Server as SocketServer } from 'node:net';
+import {
+  type AddressInfo,
+  createServer as createSocketServer,
+  type Socket,
+  type Server as SocketServer,
+} from 'node:net';
+import { pipeline, type Readable } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { ApiError } from './api-error.ts';
 import { parseResourcePath } from './api-path.ts';
 import { discovery } from './discovery.ts';
+import { JoinedConnections } from './joined-connections.ts';
 import { OPENAPI_V2_BYTES, OPENAPI_V2_TYPE, openApiDocument, openApiIndex } from './openapi.ts';
-import type { ApiAnswer, ApiRequest, BlockAnswer, LineStream, PlainAnswer, User } from './request.ts';
+import type { ApiAnswer, ApiRequest, BlockAnswer, LineStream, PlainAnswer, Upgraded, User } from './request.ts';
 import type { ResourceHandler } from './resource-handler.ts';
 import type { ResourceTable } from './resource-table.ts';
 import { StoreError } from './store/store.ts';
@@ -23,6 +30,8 @@ const MOST_BODY_BYTES = 3 * 1024 * 1024;
 const MOST_HEADER_BYTES = 64 * 1024;
 const MOST_CONNECTIONS = 10_000;
 const MOST_WATCHES = 20_000;
+/** Logs that are read, and commands. */
+const MOST_STREAMS = 1000;
 const HEADERS_MS = 10_000;
 const BODY_MS = 60_000;
 const KEEP_ALIVE_MS = 90_000;
@@ -54,7 +63,9 @@ export class ApiServer {
   readonly #options: ServerOptions;
   readonly #server: Server;
   readonly #doors: SocketServer[] = [];
+  readonly #joined = new JoinedConnections(MOST_STREAMS);
   #watches = 0;
+  #streams = 0;
 
   constructor(options: ServerOptions) {
     this.#options = options;
@@ -64,6 +75,8 @@ export class ApiServer {
       headersTimeout: HEADERS_MS,
       requestTimeout: BODY_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
+      // A client may end its side of a stream before it has heard all.
+      allowHalfOpen: true,
     };
     const onRequest = (request: IncomingMessage, response: ServerResponse) => void this.#serve(request, response);
     this.#server = tls
@@ -82,6 +95,7 @@ export class ApiServer {
         )
       : createHttpServer(limits, onRequest);
     this.#server.maxConnections = MOST_CONNECTIONS;
+    this.#server.on('upgrade', (message, socket, head) => this.#upgrade(message, socket as Socket, head));
     this.#server.on('clientError', (_, socket) => socket.destroy());
     this.#server.on('tlsClientError', () => {});
   }
@@ -100,7 +114,7 @@ export class ApiServer {
 
   /** Beside that: a listening socket that somebody made for us, perhaps in another network namespace. */
   listenTo(fd: number): Promise<void> {
-    const door = createSocketServer((socket) => this.#server.emit('connection', socket));
+    const door = createSocketServer({ allowHalfOpen: true }, (socket) => this.#server.emit('connection', socket));
     door.maxConnections = MOST_CONNECTIONS;
     this.#doors.push(door);
     return new Promise((resolve, reject) => {
@@ -118,10 +132,25 @@ export class ApiServer {
     return new Promise((resolve) => {
       this.#server.close(() => resolve());
       this.#server.closeAllConnections();
+      this.#joined.close();
     });
   }
 
-  async #serve(message: IncomingMessage, response: ServerResponse): Promise<void> {
+  /**
+   * Node gives these requests away as bare connections. What is not served by a change of protocols is answered as any
+   * other request is.
+   */
+  #upgrade(message: IncomingMessage, socket: Socket, head: Buffer): void {
+    socket.on('error', () => {});
+    const response = new ServerResponse(message);
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket);
+    response.once('finish', () => socket.destroySoon());
+    void this.#serve(message, response, head);
+  }
+
+  /** `head`: what came behind a request to change protocols. */
+  async #serve(message: IncomingMessage, response: ServerResponse, head?: Buffer): Promise<void> {
     response.on('error', () => {});
     try {
       const url = parseUrl(message.url);
@@ -138,12 +167,15 @@ export class ApiServer {
         accept: message.headers.accept,
         contentType: message.headers['content-type'] ?? '',
         user: this.#options.authenticate(message, socket),
+        ...(head ? { upgrade: upgradeHeaders(message) } : {}),
         body: () => readBody(message),
       };
       this.#options.authorize(request.user, request);
       const answer = await this.#answer(request);
       if ('lines' in answer) this.#stream(message, response, answer.lines);
       else if ('blocks' in answer) await sendBlocks(response, answer);
+      else if ('stream' in answer) this.#pass(answer, response);
+      else if ('upgraded' in answer) this.#join(response, head ?? Buffer.alloc(0), answer.upgraded);
       else send(response, answer);
     } catch (error) {
       const known = this.#asApiError(error, message);
@@ -190,6 +222,34 @@ export class ApiServer {
     if (message.destroyed) response.destroy();
   }
 
+  /** Ends with either side. */
+  #pass(
+    { code, stream, contentType }: { code: number; stream: Readable; contentType: string },
+    to: ServerResponse,
+  ): void {
+    if (this.#streams >= MOST_STREAMS) {
+      stream.destroy();
+      throw new ApiError('TooManyRequests', `more than ${MOST_STREAMS} logs are read`, { retryAfterSeconds: 1 });
+    }
+    this.#streams++;
+    to.writeHead(code, { 'content-type': contentType, 'cache-control': 'no-cache, private' });
+    to.flushHeaders();
+    pipeline(stream, to, () => {
+      this.#streams--;
+    });
+  }
+
+  #join(response: ServerResponse, head: Buffer, upgraded: Upgraded): void {
+    const { socket } = response;
+    if (!socket || socket.destroyed || this.#joined.isFull) {
+      upgraded.socket.destroy();
+      throw new ApiError('TooManyRequests', `more than ${MOST_STREAMS} commands run`, { retryAfterSeconds: 1 });
+    }
+    response.detachSocket(socket);
+    for (const each of [socket, upgraded.socket as Socket]) each.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS);
+    this.#joined.join(socket, head, upgraded);
+  }
+
   #asApiError(error: unknown, message: IncomingMessage): ApiError {
     if (error instanceof ApiError) return error;
     if (error instanceof StoreError) {
@@ -204,6 +264,15 @@ export class ApiServer {
     );
     return new ApiError('InternalError', 'an error of the server; its log says more');
   }
+}
+
+function upgradeHeaders({ headers }: IncomingMessage): Record<string, string | string[]> {
+  const found: Record<string, string | string[]> = { connection: 'Upgrade' };
+  for (const [name, value] of Object.entries(headers)) {
+    const isWanted = name === 'upgrade' || name === 'x-stream-protocol-version' || name.startsWith('sec-websocket-');
+    if (isWanted && value !== undefined) found[name] = value;
+  }
+  return found;
 }
 
 function parseUrl(text = '/'): URL {

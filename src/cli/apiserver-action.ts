@@ -16,6 +16,8 @@ import { weftVersion } from './version.ts';
 
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
 const ADMIN: User = { name: 'admin', groups: [ADMINISTRATORS] };
+/** Nodes take the server's requests for those of an administrator. */
+const SERVER: User = { name: 'weft:apiserver', groups: [ADMINISTRATORS] };
 const VIEWER: User = { name: 'viewer', groups: [VIEWERS] };
 
 export async function apiServer(options: ApiServerOptions): Promise<void> {
@@ -30,6 +32,7 @@ export async function apiServer(options: ApiServerOptions): Promise<void> {
   const store = await openStore(options, data);
   const identities = plainHttp ? undefined : await Identities.open(join(data, 'pki'));
   const certified = await identities?.server([...new Set([bind, '127.0.0.1', 'localhost', ...options.name])]);
+  const own = await identities?.client(SERVER.name, SERVER.groups);
   const authenticator = new Authenticator([], plainHttp ? ADMIN : undefined);
   if (options.tokenFile) followTokens(options.tokenFile, (tokens) => authenticator.replaceTokens(tokens), log);
   const service = await ApiService.start({
@@ -45,6 +48,7 @@ export async function apiServer(options: ApiServerOptions): Promise<void> {
     version: weftVersion(),
     log,
     ranges,
+    nodes: identities && own && { ...own, authority: identities.authority },
     controllers: { alone: options.store === 'lmdb' },
   });
   const address = bind.includes(':') ? `[${bind}]` : bind;

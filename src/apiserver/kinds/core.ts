@@ -152,6 +152,7 @@ const pod: Resource = {
   categories: ['all'],
   namespaced: true,
   status: true,
+  nodeParts: ['log', 'exec'],
   schema: SCHEMAS.Pod,
   rules: networkRules,
   fieldSelectors: [
