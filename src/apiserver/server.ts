@@ -75,8 +75,6 @@ export class ApiServer {
       headersTimeout: HEADERS_MS,
       requestTimeout: BODY_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
-      // A client may end its side of a stream before it has heard all.
-      allowHalfOpen: true,
     };
     const onRequest = (request: IncomingMessage, response: ServerResponse) => void this.#serve(request, response);
     this.#server = tls
@@ -114,7 +112,7 @@ export class ApiServer {
 
   /** Beside that: a listening socket that somebody made for us, perhaps in another network namespace. */
   listenTo(fd: number): Promise<void> {
-    const door = createSocketServer({ allowHalfOpen: true }, (socket) => this.#server.emit('connection', socket));
+    const door = createSocketServer((socket) => this.#server.emit('connection', socket));
     door.maxConnections = MOST_CONNECTIONS;
     this.#doors.push(door);
     return new Promise((resolve, reject) => {

@@ -67,8 +67,9 @@ export class SpdyStream extends Duplex {
   }
 
   override _read(): void {
-    this.#wake?.();
+    const wake = this.#wake;
     this.#wake = undefined;
+    wake?.();
   }
 
   override _write(bytes: Buffer, _: BufferEncoding, done: (error?: Error | null) => void): void {

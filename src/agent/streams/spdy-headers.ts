@@ -109,33 +109,35 @@ class ZlibContext {
     stream.on('data', (chunk: Buffer) => {
       this.#bytes += chunk.length;
       if (this.#bytes <= MOST_BLOCK_BYTES) this.#chunks.push(chunk);
-      else stream.destroy(new SpdyError(`a header block of more than ${MOST_BLOCK_BYTES} bytes`));
+      else this.#end(new SpdyError(`a header block of more than ${MOST_BLOCK_BYTES} bytes`));
     });
-    stream.on('error', (error) => {
-      this.#failure = error;
-      this.#fail(error);
-    });
-    stream.on('close', () => this.#fail(new SpdyError('the connection is closed')));
+    stream.on('error', (error) => this.#end(error));
   }
 
   run(piece: Buffer): Promise<Buffer> {
     return new Promise((resolve, reject) => {
-      if (this.#failure || this.#stream.destroyed) {
-        reject(this.#failure ?? new SpdyError('the connection is closed'));
+      this.#fail = reject;
+      if (this.#failure) {
+        reject(this.#failure);
         return;
       }
-      this.#fail = reject;
-      this.#stream.write(piece, (error) => {
-        const chunks = this.#chunks;
+      this.#stream.write(piece, () => {
+        if (this.#failure) return;
+        resolve(Buffer.concat(this.#chunks));
         this.#chunks = [];
         this.#bytes = 0;
-        if (error) reject(error);
-        else resolve(Buffer.concat(chunks));
       });
     });
   }
 
   close(): void {
+    this.#end(new SpdyError('the connection is closed'));
+  }
+
+  /** What waits for it is told, and all that comes after. */
+  #end(error: Error): void {
+    this.#failure ??= error;
+    this.#fail(this.#failure);
     this.#stream.destroy();
   }
 }
