@@ -9,6 +9,7 @@ import { MirroredSlices } from './mirrored-slices.ts';
 import { NamespaceController } from './namespace-controller.ts';
 import { ReplicaSetController } from './replica-set.ts';
 import { Scheduler } from './scheduler.ts';
+import { StatefulSetController } from './stateful-set.ts';
 
 export interface ControllerSettings {
   /** The system's, if nothing else is said. */
@@ -21,6 +22,7 @@ export function allControllers(_settings: ControllerSettings): ControllerFactory
   return [
     (parts) => new DeploymentController(parts),
     (parts) => new ReplicaSetController(parts),
+    (parts) => new StatefulSetController(parts),
     (parts) => new Scheduler(parts),
     (parts) => new EndpointSlices(parts),
     (parts) => new EndpointsController(parts),

@@ -31,10 +31,18 @@ export class OwnedObjects {
     return this.#index.get(uid);
   }
 
-  /** Adopts and releases; what is the owner's afterwards. The informer has heard of all changes by then. */
-  async claim(owner: ApiObject, selector: LabelSelector, mayAdopt: () => Promise<boolean>): Promise<ApiObject[]> {
+  /**
+   * Adopts and releases; what is the owner's afterwards. The informer has heard of all changes by then.
+   * `fits`: what it must be beside its labels.
+   */
+  async claim(
+    owner: ApiObject,
+    selector: LabelSelector,
+    mayAdopt: () => Promise<boolean>,
+    fits: (object: ApiObject) => boolean = () => true,
+  ): Promise<ApiObject[]> {
     const { uid, namespace = '', deletionTimestamp } = owner.metadata;
-    const matches = ({ metadata }: ApiObject) => selects(selector, metadata.labels ?? {});
+    const matches = (object: ApiObject) => selects(selector, object.metadata.labels ?? {}) && fits(object);
     const own: ApiObject[] = [];
     let newest = 0;
     for (const object of [...this.#index.get(uid)]) {

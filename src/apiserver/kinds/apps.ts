@@ -196,6 +196,8 @@ const statefulSet: Resource = {
           }),
           minReadySeconds: natural,
           volumeClaimTemplates: list(object({})),
+          revisionHistoryLimit: natural,
+          ordinals: object({ start: natural }),
         },
         ['selector', 'template'],
       ),
@@ -232,4 +234,25 @@ const statefulSet: Resource = {
   },
 };
 
-export const APPS: readonly Resource[] = [deployment, replicaSet, statefulSet];
+const controllerRevision: Resource = {
+  group: 'apps',
+  version: 'v1',
+  kind: 'ControllerRevision',
+  plural: 'controllerrevisions',
+  singular: 'controllerrevision',
+  namespaced: true,
+  schema: object({ metadata, data: object({}), revision: { type: 'integer' } }, ['revision']),
+  columns: [
+    NAME_COLUMN,
+    column('Controller', 'Whose template it keeps', (o) => {
+      const owner = o.metadata.ownerReferences?.find(({ controller }) => controller);
+      return owner ? `${owner.kind.toLowerCase()}.apps/${owner.name}` : '<none>';
+    }),
+    column('Revision', 'Later ones have higher numbers', (o) => numberAt(o, 'revision')),
+    AGE_COLUMN,
+  ],
+  rules: (o, old) =>
+    old && !isDeepStrictEqual(old.data, o.data) ? [{ path: ['data'], message: 'field is immutable' }] : [],
+};
+
+export const APPS: readonly Resource[] = [deployment, replicaSet, statefulSet, controllerRevision];

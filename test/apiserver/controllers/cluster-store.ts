@@ -34,6 +34,7 @@ const PLURALS: Readonly<Record<string, [group: string, plural: string]>> = {
   Deployment: ['apps', 'deployments'],
   ReplicaSet: ['apps', 'replicasets'],
   StatefulSet: ['apps', 'statefulsets'],
+  ControllerRevision: ['apps', 'controllerrevisions'],
   Lease: ['coordination.k8s.io', 'leases'],
 };
 

@@ -1,0 +1,101 @@
+/**
+ * Earlier templates of a StatefulSet, as apps/v1 ControllerRevisions (pkg/controller/history): what `kubectl rollout
+ * history` and `undo` read, and what pods below an update's partition are made of.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { ApiError } from '../api-error.ts';
+import { type ApiObject, fieldAt } from '../api-object.ts';
+import { numberAt } from '../kinds/fields.ts';
+import type { ControllerParts } from './controller-set.ts';
+import type { Informer } from './informer.ts';
+import { controllerOf, controllerReference } from './object-key.ts';
+import { contentHash, type PodTemplate, templateOf } from './pod-template.ts';
+
+export class ControllerRevisions {
+  readonly #parts: ControllerParts;
+  readonly #informer: Informer;
+
+  constructor(parts: ControllerParts) {
+    this.#parts = parts;
+    this.#informer = parts.informers.of(parts.table.known('apps', 'v1', 'controllerrevisions'));
+  }
+
+  /** The oldest first. */
+  of(owner: ApiObject): ApiObject[] {
+    const { namespace, uid } = owner.metadata;
+    const own = [...this.#informer.list(namespace)].filter((one) => controllerOf(one)?.uid === uid);
+    return own.sort((a, b) => numberAt(a, 'revision') - numberAt(b, 'revision'));
+  }
+
+  /** That of the owner's template: the newest, made or renewed where it is not. */
+  async current(owner: ApiObject, collisions: number): Promise<ApiObject> {
+    const all = this.of(owner);
+    const data = dataOf(owner);
+    const newest = numberAt(all.at(-1) ?? owner, 'revision');
+    const found = all.findLast((one) => isDeepStrictEqual(one.data, data));
+    if (found && found === all.at(-1)) return found;
+    return this.#written(
+      found ? await this.#renew(found, newest + 1) : await this.#create(owner, newest + 1, collisions),
+    );
+  }
+
+  /** Of no pod and not among the last `limit`: they go. */
+  async forget(owner: ApiObject, used: ReadonlySet<string>, limit: number): Promise<void> {
+    const free = this.of(owner).filter(({ metadata }) => !used.has(metadata.name));
+    for (const { metadata } of free.slice(0, Math.max(0, free.length - limit))) {
+      const place = { resource: this.#informer.resource, namespace: metadata.namespace, name: metadata.name };
+      try {
+        await this.#parts.objects.delete(place, { preconditions: { uid: metadata.uid } });
+      } catch (error) {
+        if (!(error instanceof ApiError)) throw error;
+      }
+    }
+  }
+
+  async #create(owner: ApiObject, revision: number, collisions: number): Promise<ApiObject> {
+    const { namespace, name } = owner.metadata;
+    const hash = contentHash(dataOf(owner), collisions > 0 ? `${collisions}` : '');
+    return this.#parts.objects.create(this.#informer.resource, namespace, {
+      apiVersion: 'apps/v1',
+      kind: 'ControllerRevision',
+      metadata: {
+        name: `${name}-${hash}`,
+        uid: '',
+        resourceVersion: '',
+        creationTimestamp: '',
+        labels: { ...templateOf(owner).metadata?.labels, 'controller.kubernetes.io/hash': hash },
+        ...changeCause(owner),
+        ownerReferences: [controllerReference(owner)],
+      },
+      data: dataOf(owner),
+      revision,
+    });
+  }
+
+  #renew({ metadata }: ApiObject, revision: number): Promise<ApiObject> {
+    const place = { resource: this.#informer.resource, namespace: metadata.namespace, name: metadata.name };
+    return this.#parts.objects.update(place, (current) => ({ ...current, revision }));
+  }
+
+  async #written(object: ApiObject): Promise<ApiObject> {
+    await this.#informer.reached(Number(object.metadata.resourceVersion));
+    return object;
+  }
+}
+
+/** The template that a revision keeps. */
+export function templateIn(revision: ApiObject): PodTemplate {
+  const { $patch: _, ...template } = (fieldAt(revision, ['data', 'spec', 'template']) ?? {}) as Record<string, unknown>;
+  return template as PodTemplate;
+}
+
+/** A strategic merge patch that brings the template back: `kubectl rollout undo` sends it as it is. */
+function dataOf(owner: ApiObject): Record<string, unknown> {
+  return { spec: { template: { ...structuredClone(templateOf(owner)), $patch: 'replace' } } };
+}
+
+function changeCause({ metadata }: ApiObject): { annotations?: Record<string, string> } {
+  const key = 'kubernetes.io/change-cause';
+  const cause = metadata.annotations?.[key];
+  return cause === undefined ? {} : { annotations: { [key]: cause } };
+}
