@@ -122,16 +122,23 @@ async function startOf(files: readonly LogFile[], options: LogOptions): Promise<
   let missing = options.tailLines;
   for (let index = files.length - 1; index >= oldest; index--) {
     const { path, size } = files[index] as LogFile;
-    const found = await lastLines(path, size, missing);
+    const found = await lastLines(path, size, missing, index === files.length - 1);
     if (found.offset !== undefined) return { index, offset: found.offset };
     missing -= found.lines;
   }
   return { index: oldest, offset: 0 };
 }
 
-/** Where the last lines of a file begin, or how many it has where those are fewer. */
-async function lastLines(path: string, size: number, wanted: number): Promise<{ offset?: number; lines: number }> {
-  if (wanted <= 0) return { offset: size, lines: 0 };
+/**
+ * Where the last lines of a file begin, or how many it has where those are fewer. A part at the end of the newest file
+ * is a line; at the end of an older one it belongs to the line that the next file goes on with.
+ */
+async function lastLines(
+  path: string,
+  size: number,
+  wanted: number,
+  isNewest: boolean,
+): Promise<{ offset?: number; lines: number }> {
   const file = await openIfThere(path);
   if (file === undefined) return { lines: 0 };
   let lines = 0;
@@ -151,7 +158,7 @@ async function lastLines(path: string, size: number, wanted: number): Promise<{ 
         if (begin === 0 && from > 0) break;
         if (stop === 0) break;
         // A line ends with its last part; the one before ends where that begins.
-        const isLast = from + stop === size;
+        const isLast = isNewest && from + stop === size;
         if (text[begin + TAG_AT] === WHOLE || isLast) {
           if (lines === wanted) return { offset: from + stop, lines };
           lines++;

@@ -126,9 +126,7 @@ function containerStatus(container: ContainerProcess, initialized: boolean, pod:
     started: container.isRunning && state.started,
     restartCount: state.restarts,
     state: now,
-    lastState: lastEnd
-      ? { terminated: terminated(lastEnd, container, pod, state.runs - (now.terminated ? 1 : 0)) }
-      : {},
+    lastState: lastEnd ? { terminated: terminated(lastEnd, container, pod, state.runs - 1) } : {},
     ...(state.runs > 0 ? { containerID: runId(container, pod, state.runs) } : {}),
   };
 }
@@ -143,7 +141,8 @@ function containerState(container: ContainerProcess, initialized: boolean, pod: 
     const message = `back-off ${seconds}s restarting failed container=${plan.name} pod=${pod.name}_${pod.namespace}`;
     return { waiting: { reason: 'CrashLoopBackOff', message: pod.uid ? `${message}(${pod.uid})` : message } };
   }
-  if (last && state.shimPid === 0) return { terminated: terminated(last, container, pod, state.runs) };
+  // Also in the moment until it is known to run again.
+  if (last) return { terminated: terminated(last, container, pod, state.runs) };
   const waitsForOthers = plan.role === 'main' && !initialized;
   return { waiting: { reason: waitsForOthers ? 'PodInitializing' : 'ContainerCreating' } };
 }

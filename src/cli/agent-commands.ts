@@ -116,6 +116,7 @@ function addAgent(program: Command): void {
     .option('--dns-cache <bytes>', 'room for answers of others; 0: none is kept', integer(0, 2 ** 30), 4 << 20)
     .option('--no-dns-offload', "answer every name by the server's socket, none in the dataplane")
     .option('--no-dns-autopath', "do not complete names along the asking pod's search path")
+    .option('--images <file>', 'a map of image names to commands, before the built-in ones (docs/images.md)')
     .option('--keep-pods', 'on SIGTERM leave pods, devices and routes as they are')
     .addOption(
       new Option('--log-level <level>', 'what is worth a line')
