@@ -53,6 +53,7 @@ export class ContainerProcess {
   readonly #events: ContainerEvents;
   #begun = false;
   #stopping = false;
+  #released = false;
   #timer: NodeJS.Timeout | undefined;
   #killTimer: NodeJS.Timeout | undefined;
   #killAtMs = Number.POSITIVE_INFINITY;
@@ -181,6 +182,8 @@ export class ContainerProcess {
   }
 
   #ended(): void {
+    // Whatever happens from then on is the next agent's to see.
+    if (this.#released) return;
     const { state } = this;
     const { end, how } = this.#howItEnded();
     clearTimeout(this.#killTimer);
@@ -239,6 +242,7 @@ export class ContainerProcess {
 
   /** Leaves the process alone and stops watching it. */
   release(): void {
+    this.#released = true;
     this.#stopping = true;
     clearTimeout(this.#timer);
     clearTimeout(this.#killTimer);

@@ -56,6 +56,8 @@ export interface PodPlan {
   fingerprint: string;
   /** What of the object is not carried out, as sentences. */
   notes: readonly string[];
+  /** What its resolv.conf leaves out; among the notes too. */
+  resolvConfProblems: readonly string[];
   object: Pod;
   /** The node's addresses. */
   hostAddresses: readonly string[];
@@ -143,6 +145,7 @@ export function planPod(pod: ClusterPod, context: PodPlanContext): PodPlan {
       spec: container,
     };
   }
+  if (spec.activeDeadlineSeconds !== undefined) notes.push('spec.activeDeadlineSeconds is not supported');
   if (spec.hostPID || spec.hostIPC)
     notes.push('spec.hostPID and hostIPC make no difference: pods share those of the host');
 
@@ -190,6 +193,7 @@ export function planPod(pod: ClusterPod, context: PodPlanContext): PodPlan {
     etcHosts,
     fingerprint: digest(JSON.stringify(plan)),
     notes,
+    resolvConfProblems: resolv.problems,
     object: pod.object,
     hostAddresses: context.nodeAddresses,
     launch: launchContext(pod, addresses, context),

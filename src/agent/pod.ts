@@ -204,7 +204,9 @@ export class LocalPod {
   start(): void {
     if (!this.#started) {
       this.#started = true;
-      this.#advance();
+      for (const problem of this.plan.resolvConfProblems) this.#event('Warning', 'DNSConfigForming', problem);
+      // A deleted one is not begun any more.
+      if (!this.plan.ending) this.#advance();
     }
     if (this.plan.ending) void this.endContainers(this.plan.graceSeconds * 1000);
   }

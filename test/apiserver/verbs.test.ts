@@ -136,7 +136,7 @@ t.test('lists: labels, fields, pages that agree with each other, rows', async (t
   const { body } = await server.get(`${PODS}?limit=1`, { accept: TABLE });
   t.match(body, {
     kind: 'Table',
-    rows: [{ cells: ['p0', '0/1', 'Pending', 0], object: { metadata: { name: 'p0' } } }],
+    rows: [{ cells: ['p0', '0/1', 'Pending', '0'], object: { metadata: { name: 'p0' } } }],
   });
   t.same(
     body.columnDefinitions.filter((c: { priority: number }) => c.priority === 0).map((c: { name: string }) => c.name),

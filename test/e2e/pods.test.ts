@@ -41,8 +41,8 @@ spec:
       args: [netexec, --http-port=8080, --udp-port=8081]
       env:
         - {name: GREETING, valueFrom: {configMapKeyRef: {name: settings, key: greeting}}}
----
-apiVersion: v1
+`;
+const ONCE = `apiVersion: v1
 kind: Pod
 metadata: {name: once}
 spec:
@@ -66,6 +66,7 @@ t.test('pods', { skip, timeout: 120_000 }, async (t) => {
   t.match(await inPod('curl -s http://localhost/'), 'Welcome to nginx!', 'containers reach each other by localhost');
   t.equal(await inPod('curl -s http://localhost:8080/hostname'), 'till', 'and share the host name');
   t.match(await inPod('curl -s http://$SHOP_SERVICE_HOST/'), 'Welcome to nginx!', 'the service of its variables');
+  lab.manifest('once.yaml', ONCE);
   await until('the client to have reached the service', 10_000, async () => (await pod('once'))?.phase === 'Succeeded');
   const tool = before?.containers.find((each) => each.name === 'tool');
   t.match(tool?.env, { GREETING: 'hello', SHOP_SERVICE_HOST: '10.96.7.7' });

@@ -21,6 +21,7 @@ import {
   string,
   textAt,
 } from './fields.ts';
+import { POD_COLUMNS } from './pod-columns.ts';
 import { inheritService, serviceUpdateRules } from './service-updates.ts';
 
 const core = { group: '', version: 'v1' } as const;
@@ -109,21 +110,6 @@ const node: Resource = {
   ],
 };
 
-function podStatus(pod: ApiObject): string {
-  if (pod.metadata.deletionTimestamp) return 'Terminating';
-  for (const status of listAt(pod, 'status', 'containerStatuses')) {
-    const waiting = fieldAt(status, ['state', 'waiting', 'reason']);
-    const terminated = fieldAt(status, ['state', 'terminated', 'reason']);
-    if (typeof waiting === 'string' && waiting !== '') return waiting;
-    if (typeof terminated === 'string' && terminated !== '') return terminated;
-  }
-  return textAt(pod, 'status', 'reason') || textAt(pod, 'status', 'phase') || 'Unknown';
-}
-
-function restarts(pod: ApiObject): number {
-  return listAt(pod, 'status', 'containerStatuses').reduce((sum, c) => sum + (Number(c.restartCount) || 0), 0);
-}
-
 const TEMPLATE_LISTS = {
   containers: 'name',
   initContainers: 'name',
@@ -170,12 +156,7 @@ const pod: Resource = {
   },
   columns: [
     NAME_COLUMN,
-    column('Ready', 'Containers that are ready, of all', (o) => {
-      const statuses = listAt(o, 'status', 'containerStatuses');
-      return `${statuses.filter((c) => c.ready === true).length}/${listAt(o, 'spec', 'containers').length}`;
-    }),
-    column('Status', 'What it is doing', podStatus),
-    column('Restarts', 'Of all its containers', restarts),
+    ...POD_COLUMNS,
     AGE_COLUMN,
     column('IP', 'Its address', (o) => textAt(o, 'status', 'podIP') || '<none>', { wide: true }),
     column('Node', 'Where it runs', (o) => textAt(o, 'spec', 'nodeName') || '<none>', { wide: true }),
