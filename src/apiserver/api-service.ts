@@ -109,7 +109,7 @@ export class ApiService {
     const port = await server.listen(options.host, options.port);
     if (options.listenFd !== undefined) await server.listenTo(options.listenFd);
     const controllers = settings
-      ? new ControllerSet({ objects, cache, table, log, ...settings }, allControllers(settings))
+      ? new ControllerSet({ objects, cache, table, log, ...settings }, allControllers(settings, ranges))
       : undefined;
     // Another server may hold their lease: requests are answered meanwhile.
     void controllers?.start();

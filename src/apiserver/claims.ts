@@ -40,8 +40,8 @@ export class Claiming {
   readonly #place: ObjectPlace;
   readonly #allocation: Allocation | undefined;
   readonly #taken = new Set<string>();
-  /** What the writer asked for by name: nothing else will do. */
-  #asked = new Set<string>();
+  /** What the writer asked for by name: nothing else will do. All of it, where nothing is filled in. */
+  #asked: Set<string> | undefined;
   #guesses = 0;
 
   constructor(store: Store, place: ObjectPlace) {
@@ -97,7 +97,7 @@ export class Claiming {
       if (!found[i]) return;
       this.#taken.add(name);
       ranges.add(rangeOf(name));
-      if (this.#asked.has(name)) violations.push({ path, message: `${refusal}, to ${ownerOf(found[i])}` });
+      if (!this.#asked || this.#asked.has(name)) violations.push({ path, message: `${refusal}, to ${ownerOf(found[i])}` });
     });
     if (violations.length > 0) throw invalid(this.#place.resource, this.#place.name, violations);
     if (++this.#guesses % GUESSES !== 0) return;

@@ -50,6 +50,24 @@ export function addressAt(block: AddressBlock, offset: number): Words {
   return [a, b, c, (d + offset) >>> 0];
 }
 
+/** The block of a longer prefix at a place within a block; `lengthBits` counts as the block's own prefix does. */
+export function blockAt(block: AddressBlock, lengthBits: number, index: number): AddressBlock {
+  const address: [number, number, number, number] = [...block.prefix.address];
+  for (let bit = 0; bit < 32; bit++) {
+    if (((index >>> bit) & 1) === 0) continue;
+    const at = lengthBits - 1 - bit;
+    address[at >> 5] = ((address[at >> 5] as number) | (1 << (31 - (at & 31)))) >>> 0;
+  }
+  const text = formatPrefix({ address, lengthBits });
+  return {
+    text,
+    prefix: { address, lengthBits },
+    isV4: block.isV4,
+    size: 2 ** Math.min(32, ADDRESS_BITS - lengthBits),
+    hadHostBits: false,
+  };
+}
+
 /** The offset of an address, or -1 where it is not among those that can be named. */
 export function offsetIn(block: AddressBlock, address: Words): number {
   const [a, b, c, d] = block.prefix.address;

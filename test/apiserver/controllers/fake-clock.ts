@@ -28,6 +28,11 @@ export class FakeClock implements Clock {
     this.#nowMs = end;
   }
 
+  /** The whole process stood still: what was due meanwhile rings afterwards. */
+  pause(ms: number): void {
+    this.#nowMs += ms;
+  }
+
   /** In small steps, with real moments in between for what each begins. */
   async run(ms: number, stepMs = 100): Promise<void> {
     for (let gone = 0; gone < ms; gone += stepMs) {

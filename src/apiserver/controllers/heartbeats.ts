@@ -1,0 +1,54 @@
+/**
+ * When each node was last heard of: counted from what this process has seen itself, by its own clock, whatever times
+ * stand in the leases. Time in which this process stood still, or was not there, is nobody's silence.
+ */
+import type { Clock } from './clock.ts';
+
+export class Heartbeats {
+  readonly #clock: Clock;
+  readonly #intervalMs: number;
+  readonly #seen = new Map<string, { beat: string; atMs: number }>();
+  #lookedMs: number;
+
+  /** Silence is asked for every `intervalMs`: a longer pause was ours. */
+  constructor(clock: Clock, intervalMs: number) {
+    this.#clock = clock;
+    this.#intervalMs = intervalMs;
+    this.#lookedMs = clock.nowMs();
+  }
+
+  /** `beat`: what differs from one sign of life to the next. */
+  heard(node: string, beat: string): void {
+    if (this.#seen.get(node)?.beat !== beat) this.#seen.set(node, { beat, atMs: this.#clock.nowMs() });
+  }
+
+  /** All that are known are as if they had been heard of now. */
+  begin(): void {
+    this.#lookedMs = this.#clock.nowMs();
+    for (const seen of this.#seen.values()) seen.atMs = this.#lookedMs;
+  }
+
+  forget(node: string): void {
+    this.#seen.delete(node);
+  }
+
+  knows(node: string): boolean {
+    return this.#seen.has(node);
+  }
+
+  /** Nodes that were heard of once and have been silent for longer. To be asked regularly. */
+  silent(graceMs: number): Set<string> {
+    const now = this.#clock.nowMs();
+    const pause = now - this.#lookedMs - this.#intervalMs;
+    this.#lookedMs = now;
+    const out = new Set<string>();
+    for (const [node, seen] of this.#seen) {
+      // What came meanwhile may not have been read yet.
+      if (pause > this.#intervalMs) seen.atMs += pause;
+      // Nor is what a clock was set back by.
+      seen.atMs = Math.min(seen.atMs, now);
+      if (now - seen.atMs > graceMs) out.add(node);
+    }
+    return out;
+  }
+}
