@@ -13,6 +13,7 @@ import { CustomKinds } from './custom/custom-kinds.ts';
 import type { NodeIdentity } from './node-client.ts';
 import { NodeParts } from './node-parts.ts';
 import { ObjectStore } from './object-store.ts';
+import { OwnService, reachableAddress } from './own-service.ts';
 import type { User } from './request.ts';
 import { ResourceHandler } from './resource-handler.ts';
 import { ResourceTable } from './resource-table.ts';
@@ -35,6 +36,8 @@ export interface ApiServiceOptions {
   tls: ServerTls | undefined;
   authenticate(request: IncomingMessage, socket: TLSSocket | undefined): User;
   version: string;
+  /** Where others reach this server; what it listens on, if that is no loopback address. */
+  advertise?: string | undefined;
   /** What addresses and ports are given out of; those of most clusters by default. */
   ranges?: ClusterRanges;
   log(message: string): void;
@@ -52,6 +55,7 @@ export class ApiService {
   readonly #cache: WatchCache;
   readonly #server: ApiServer;
   readonly #controllers: ControllerSet | undefined;
+  readonly #ownService: OwnService | undefined;
   readonly #customKinds: CustomKinds;
   readonly #compaction: NodeJS.Timeout;
 
@@ -63,6 +67,7 @@ export class ApiService {
     cache: WatchCache;
     server: ApiServer;
     controllers: ControllerSet | undefined;
+    ownService: OwnService | undefined;
     customKinds: CustomKinds;
   }) {
     this.port = parts.port;
@@ -72,6 +77,7 @@ export class ApiService {
     this.#cache = parts.cache;
     this.#server = parts.server;
     this.#controllers = parts.controllers;
+    this.#ownService = parts.ownService;
     this.#customKinds = parts.customKinds;
     let earlier: number | undefined;
     this.#compaction = setInterval(async () => {
@@ -88,6 +94,7 @@ export class ApiService {
   static async start(options: ApiServiceOptions): Promise<ApiService> {
     const { store, tls, authenticate, version, log, controllers: settings = {} } = options;
     const ranges = options.ranges ?? clusterRanges(completeSettings({}));
+    const factories = settings ? allControllers(settings, ranges) : [];
     const table = new ResourceTable();
     const services = table.find('', 'v1', 'services');
     if (services) table.add({ ...services, allocation: serviceAllocation(ranges) });
@@ -109,16 +116,22 @@ export class ApiService {
     const port = await server.listen(options.host, options.port);
     if (options.listenFd !== undefined) await server.listenTo(options.listenFd);
     const controllers = settings
-      ? new ControllerSet({ objects, cache, table, log, ...settings }, allControllers(settings, ranges))
+      ? new ControllerSet({ objects, cache, table, log, ...settings }, factories)
       : undefined;
     // Another server may hold their lease: requests are answered meanwhile.
     void controllers?.start();
-    return new ApiService({ port, objects, table, store, cache, server, controllers, customKinds });
+    const address = options.advertise ?? reachableAddress(options.host);
+    const ownService = settings
+      ? new OwnService({ objects, table, ranges, address, port, alone: settings.alone ?? false, log })
+      : undefined;
+    await ownService?.start();
+    return new ApiService({ port, objects, table, store, cache, server, controllers, customKinds, ownService });
   }
 
   /** The store is the caller's to close. */
   async close(): Promise<void> {
     clearInterval(this.#compaction);
+    await this.#ownService?.stop();
     await this.#controllers?.stop();
     await this.#customKinds.stop();
     this.#cache.close();

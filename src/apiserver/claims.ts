@@ -97,7 +97,8 @@ export class Claiming {
       if (!found[i]) return;
       this.#taken.add(name);
       ranges.add(rangeOf(name));
-      if (!this.#asked || this.#asked.has(name)) violations.push({ path, message: `${refusal}, to ${ownerOf(found[i])}` });
+      if (!this.#asked || this.#asked.has(name))
+        violations.push({ path, message: `${refusal}, to ${ownerOf(found[i])}` });
     });
     if (violations.length > 0) throw invalid(this.#place.resource, this.#place.name, violations);
     if (++this.#guesses % GUESSES !== 0) return;

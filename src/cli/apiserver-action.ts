@@ -11,6 +11,8 @@ import type { User } from '../apiserver/request.ts';
 import type { Store } from '../apiserver/store/store.ts';
 import { followTokens } from '../apiserver/token-file.ts';
 import { clusterRanges, completeSettings } from '../control/cluster-settings.ts';
+import { isHostAddress } from '../kube/rule-checks.ts';
+import { parseAddress } from '../wire/address.ts';
 import type { ApiServerOptions } from './apiserver-commands.ts';
 import { weftVersion } from './version.ts';
 
@@ -24,6 +26,10 @@ export async function apiServer(options: ApiServerOptions): Promise<void> {
   const { bind, plainHttp = false } = options;
   if (plainHttp && !LOOPBACK.has(bind)) {
     throw new Error(`--plain-http lets everybody do everything: it is for loopback, not for ${bind}`);
+  }
+  const advertised = options.advertiseAddress === undefined ? undefined : parseAddress(options.advertiseAddress);
+  if (options.advertiseAddress !== undefined && !(advertised && isHostAddress(advertised))) {
+    throw new Error(`--advertise-address ${options.advertiseAddress} is no address at which pods could reach anybody`);
   }
   const { serviceNodePortRange, ...given } = options;
   const ranges = clusterRanges(completeSettings({ ...given, nodePortRange: serviceNodePortRange }));
@@ -49,7 +55,13 @@ export async function apiServer(options: ApiServerOptions): Promise<void> {
     log,
     ranges,
     nodes: identities && own && { ...own, authority: identities.authority },
-    controllers: { alone: options.store === 'lmdb' },
+    advertise: options.advertiseAddress,
+    controllers: {
+      alone: options.store === 'lmdb',
+      nodeMonitorGraceMs: options.nodeMonitorGracePeriod * 1000,
+      nodeMask4: options.nodeCidrMaskSize,
+      nodeMask6: options.nodeCidrMaskSizeIpv6,
+    },
   });
   const address = bind.includes(':') ? `[${bind}]` : bind;
   const server = `${plainHttp ? 'http' : 'https'}://${address}:${service.port}`;

@@ -26,7 +26,11 @@ export interface ApiServerOptions {
   serviceCidr?: string;
   clusterDns?: string;
   serviceNodePortRange?: string;
+  nodeCidrMaskSize: number;
+  nodeCidrMaskSizeIpv6: number;
+  nodeMonitorGracePeriod: number;
   loadBalancerPool?: string;
+  advertiseAddress?: string;
   manifests: string[];
   listenFd?: number;
   tokenFile?: string;
@@ -50,6 +54,7 @@ export function addApiServer(program: Command): void {
       'names and addresses that clients know this server by, beside the one it listens on',
       [],
     )
+    .option('--advertise-address <ip>', 'where pods reach this server (default: what it listens on)')
     .option(
       '--cluster-cidr <prefixes>',
       'addresses of pods, a range of each family (default: 10.244.0.0/16,fd00:10:244::/56)',
@@ -57,6 +62,14 @@ export function addApiServer(program: Command): void {
     .option('--service-cidr <prefixes>', 'addresses of services, likewise (default: 10.96.0.0/16,fd00:10:96::/112)')
     .option('--cluster-dns <ips>', 'given to no service that does not ask (default: 10.96.0.10,fd00:10:96::a)')
     .option('--service-node-port-range <ports>', 'node ports of services (default: 30000-32767)')
+    .option('--node-cidr-mask-size <bits>', "length of a node's part of the pods' addresses", integer(8, 30), 24)
+    .option('--node-cidr-mask-size-ipv6 <bits>', 'likewise of its IPv6 addresses', integer(16, 126), 64)
+    .option(
+      '--node-monitor-grace-period <seconds>',
+      'nodes that have not renewed their Lease for so long are Unknown',
+      integer(2, 3600),
+      4,
+    )
     .option('--load-balancer-pool <ranges>', 'addresses for LoadBalancer services, as in 192.0.2.0/24')
     .option(
       '--manifests <path...>',

@@ -18,10 +18,13 @@ export class TestServer {
   readonly url: string;
   readonly log: string[];
   readonly objects: ObjectStore;
+  readonly #service: ApiService;
+  #closed: Promise<void> | undefined;
 
   private constructor(service: ApiService, log: string[]) {
     this.url = `http://127.0.0.1:${service.port}`;
     this.objects = service.objects;
+    this.#service = service;
     this.log = log;
   }
 
@@ -53,11 +56,18 @@ export class TestServer {
       controllers,
       ...options,
     });
+    const server = new TestServer(service, log);
     t.teardown(async () => {
-      await service.close();
+      await server.close();
       if (!options.store) await store.close();
     });
-    return new TestServer(service, log);
+    return server;
+  }
+
+  /** Before the test ends. */
+  close(): Promise<void> {
+    this.#closed ??= this.#service.close();
+    return this.#closed;
   }
 
   async ask(
