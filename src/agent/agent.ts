@@ -10,6 +10,7 @@ import { loadNativeAddon } from '../io/native-addon.ts';
 import { FolderSource } from '../kube/folder-source.ts';
 import { describeError } from './agent-error.ts';
 import { buildServices, buildStatus } from './agent-status.ts';
+import { ApiLink } from './api-link.ts';
 import { agentChecks } from './doctor.ts';
 import { HostAgent } from './host-agent.ts';
 import { hostChecks, requireChecks } from './host-checks.ts';
@@ -34,7 +35,8 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   requireChecks(checks);
   const native = loadNativeAddon();
   const stop = stopRequest(log, leave);
-  // The workers start on threads of their own, the manifests are read, while this one tries what the kernel offers.
+  const link = settings.kubeconfig === undefined ? undefined : new ApiLink(settings, settings.kubeconfig);
+  // The workers start on threads of their own, the objects are read, while this one tries what the kernel offers.
   const starting = Dataplane.start({
     workers: settings.workers,
     busyPollMicros: settings.busyPoll,
@@ -45,7 +47,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
       process.exit(1);
     },
   });
-  const source = new FolderSource([...settings.manifests]);
+  const source = link?.source ?? new FolderSource([...settings.manifests]);
   const reading = source.start();
   let agent: HostAgent;
   let server: Server;
@@ -55,7 +57,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
       `weft ${weftVersion()}, node ${settings.node}, ${settings.backend}, offload ${offload.mode}: ${offload.detail}`,
     );
     [dataplane] = await Promise.all([starting, reading]);
-    agent = new HostAgent({ settings, log, native, dataplane, source, offload });
+    agent = new HostAgent({ settings, log, native, dataplane, source, offload, ...(link ? { link } : {}) });
     server = await serveStatus(settings.socketPath, {
       notReady: () => agent.notReady,
       status: () => buildStatus(agent),

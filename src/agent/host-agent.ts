@@ -1,20 +1,18 @@
 /**
  * One host's agent: the place where the rooms are wired together, and the only one.
  *
- *   FolderSource ─objects─▶ buildModel ─model─▶ compile ─tables─▶ Dataplane.publish ─▶ worker
+ *   ObjectSource ─objects─▶ buildModel ─model─▶ compile ─tables─▶ Dataplane.publish ─▶ worker
  *                              │                   ▲ ports
  *                              ├─ this node ─▶ HostPorts (weft0, UDP socket, TAP, routes, nftables)
  *                              ├─ its pods ──▶ LocalPods (namespaces, TUN devices, processes)
  *                              ├─ records ───▶ HostDns
  *                              ├─ userspace ─▶ HostRelay (proxy ports)
- *                              └─ the others ▶ PeerProbes
+ *                              ├─ the others ▶ PeerProbes
+ *                              └─ all of it ─▶ ApiLink, where the objects come from an API
  *
  * Every change of the objects, and every pod that went, runs the whole of it again, one at a time. What cannot be
  * done is told once and tried again; what is in force stays in force meanwhile.
  */
-import { readFileSync } from 'node:fs';
-import { availableParallelism, totalmem } from 'node:os';
-import { oneOfEachFamily } from '../control/cluster-nodes.ts';
 import { clusterRanges } from '../control/cluster-settings.ts';
 import { type CompileMemory, compile, emptyMemory } from '../control/compile.ts';
 import { hostServices } from '../control/host-services.ts';
@@ -31,6 +29,7 @@ import { formatAddress, formatAddress4 } from '../wire/address.ts';
 import { formatPrefix } from '../wire/prefix.ts';
 import { describeError } from './agent-error.ts';
 import { Announcer } from './announcer.ts';
+import type { ApiLink } from './api-link.ts';
 import { findTools } from './container-command.ts';
 import { HealthPorts } from './health-ports.ts';
 import { HostDns } from './host-dns.ts';
@@ -44,7 +43,9 @@ import { type Log, OnceLog } from './log.ts';
 import type { Offload, OffloadMode } from './offload.ts';
 import type { AgentSettings } from './options.ts';
 import { PeerProbes } from './peers.ts';
-import { finishedPods, type PodPlan, planPod } from './pod-plan.ts';
+import { finishedPods } from './pod-plan.ts';
+import { planPods } from './pod-plans.ts';
+import type { RunningPod } from './pod-status-writer.ts';
 import { Reconciler } from './reconciler.ts';
 import { ServiceNetwork } from './service-network.ts';
 import { findUnderlay, readLinks, segmentsTunnels, type Underlay } from './underlay.ts';
@@ -59,6 +60,8 @@ export interface AgentParts {
   dataplane: Dataplane;
   source: ObjectSource;
   offload: Offload;
+  /** To the API, where the objects come from one. */
+  link?: ApiLink;
 }
 
 export class HostAgent {
@@ -83,6 +86,7 @@ export class HostAgent {
   problems: readonly Problem[] = [];
   readonly #log: Log;
   readonly #source: ObjectSource;
+  readonly #link: ApiLink | undefined;
   readonly #hostPorts: HostPorts;
   readonly #reconciler: Reconciler;
   readonly #problemLog: OnceLog;
@@ -98,12 +102,13 @@ export class HostAgent {
   #checkTimer: NodeJS.Timeout | undefined;
 
   constructor(parts: AgentParts) {
-    const { settings, log, native, dataplane, source, offload } = parts;
+    const { settings, log, native, dataplane, source, offload, link } = parts;
     this.settings = settings;
     this.dataplane = dataplane;
     this.offload = offload;
     this.#log = log;
     this.#source = source;
+    this.#link = link;
     this.#hostPorts = new HostPorts(native, dataplane, offload);
     const announcer = new Announcer(native);
     this.#serviceNetwork = new ServiceNetwork((...what) => announcer.announce(...what));
@@ -121,20 +126,22 @@ export class HostAgent {
       publish: (names: NameTable) => void dataplane.publishNames(names).catch(() => {}),
       answered: () => dataplane.namesAnswered,
     };
+    this.pods.onStatus(() => link?.look());
+    this.pods.onEvent((event) => link?.happened(event));
     this.dns = new HostDns(settings, log, fast, again);
     this.relay = new HostRelay(settings);
     this.peers = new PeerProbes(() => {
-      this.#noteProblems();
+      this.noteProblems();
       again();
     });
     this.#underlayWatch = new UnderlayWatch(
       {
-        lost: () => this.#noteProblems(),
+        lost: () => this.noteProblems(),
         back: () => {
           // The device may be another one now, and the routes through the old one went with it.
           this.underlay = undefined;
           this.#routes = [];
-          this.#noteProblems();
+          this.noteProblems();
           again();
         },
         changed: again,
@@ -150,11 +157,12 @@ export class HostAgent {
    * again.
    */
   async start(): Promise<void> {
-    await this.pods.recover();
+    this.#link?.serve(this);
+    if (this.settings.runsPods) await this.pods.recover();
     this.#source.onChange(() => void this.#reconciler.request());
     this.#checkTimer = setInterval(() => {
       // Some come and go with what other processes of the host do.
-      this.#noteProblems();
+      this.noteProblems();
       void this.#lookAfterServices();
     }, CHECK_MS);
     await this.#reconciler.request();
@@ -173,24 +181,30 @@ export class HostAgent {
       this.#failure = describeError(error);
       if (!this.readyAfterMs) this.notReady = this.#failure;
     }
-    this.#noteProblems();
-    return allDone;
+    this.noteProblems();
+    this.#link?.look();
+    return allDone && this.#link?.isSettled !== false;
   }
 
   async #bringAbout(): Promise<boolean> {
     const { settings } = this;
-    const objects = this.#source.current();
+    const told = this.#source.current();
+    const objects = this.#link?.usable(told) ?? told;
     const model = buildModel(objects, settings);
     this.model = model;
     this.objects = objects;
     const node = model.nodes.get(settings.node);
-    if (!node) throw new Error(`no valid Node ${settings.node} in ${settings.manifests.join(', ')}: it is waited for`);
+    if (!node) {
+      const place = settings.kubeconfig === undefined ? settings.manifests.join(', ') : 'the API';
+      throw new Error(`no valid Node ${settings.node} in ${place}: it is waited for`);
+    }
     const underlay = await this.#findUnderlay(node);
-    const plans = this.#planPods(model, node, objects);
+    const host = { hostResolvConf: this.dns.hostResolvConf, mtu: this.podMtu };
+    const plans = planPods(model, node, objects, settings, host);
     // Host and pods at once: traffic waits for both when an agent comes back.
     const [placed, opened] = await Promise.allSettled([
       this.#placeHost(node, underlay),
-      this.pods.open(plans, finishedPods(objects, node.name)),
+      this.pods.open(plans, finishedPods(objects, node.name), this.#link?.source.isFollowing !== false),
     ]);
     if (placed.status === 'rejected') throw placed.reason;
     if (opened.status === 'rejected') throw opened.reason;
@@ -225,6 +239,11 @@ export class HostAgent {
     await this.#serviceNetwork.apply(services, place);
     await this.#healthPorts.update(services.healthChecks);
     return this.#serviceNetwork.isDone && this.#healthPorts.problems().length === 0;
+  }
+
+  /** Those that are here; undefined before it has been seen what an earlier agent left. */
+  runningPods(): ReadonlyMap<string, RunningPod> | undefined {
+    return this.generation > 0 ? this.pods.running() : undefined;
   }
 
   /** What the tables in force say of services, as compileServices names them. */
@@ -273,26 +292,6 @@ export class HostAgent {
     this.node = node;
   }
 
-  #planPods(model: ClusterModel, node: ClusterNode, { configMaps }: ObjectSet): Map<string, PodPlan> {
-    const { settings } = this;
-    const context = {
-      stateDir: settings.stateDir,
-      nodeAddresses: oneOfEachFamily(node.addresses).map(formatAddress),
-      clusterDns: clusterRanges(settings).dns.map(formatAddress),
-      clusterDomain: settings.clusterDomain,
-      hostResolvConf: this.dns.hostResolvConf,
-      hostEtcHosts: readText('/etc/hosts'),
-      mtu: this.podMtu,
-      configMaps,
-      services: model.services,
-      images: settings.images,
-      allocatable: { processors: availableParallelism(), memoryBytes: totalmem() },
-    };
-    const plans = new Map<string, PodPlan>();
-    for (const [key, pod] of model.pods) if (pod.nodeName === settings.node) plans.set(key, planPod(pod, context));
-    return plans;
-  }
-
   async #publish(model: ClusterModel, proxyPorts: ReadonlyMap<string, number>): Promise<void> {
     const { settings } = this;
     const host = {
@@ -337,12 +336,13 @@ export class HostAgent {
     this.peers.update(peers, { neededMtu: this.podMtu + bytes, overlayBytes: bytes, udpPort: this.settings.port });
   }
 
-  #noteProblems(): void {
+  noteProblems(): void {
     const own = (severity: Problem['severity'], messages: readonly string[]): Problem[] =>
       messages.map((message) => ({ place: `host ${this.settings.node}`, message, severity }));
     this.problems = [
       ...own('error', this.#failure ? [this.#failure] : []),
       ...this.#source.problems(),
+      ...(this.#link?.problems() ?? []),
       ...(this.model?.problems ?? []),
       ...this.#compileProblems,
       ...this.relay.problems,
@@ -368,6 +368,7 @@ export class HostAgent {
     await this.#reconciler.stop();
     if (keepPods) this.pods.release();
     else await this.pods.stop();
+    await this.#link?.close(keepPods ? '' : 'the agent was stopped');
     await this.dns.close();
     this.relay.close();
     await this.#healthPorts.close();
@@ -386,12 +387,4 @@ function underlayTraits(native: NativeAddon, { device, absent }: Underlay): stri
 
 function absentAddress(address: string): string {
   return `the InternalIP ${address} is on no device of this host: no other host reaches it there`;
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
 }

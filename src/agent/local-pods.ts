@@ -18,6 +18,7 @@ import { LocalPod, type PodEnvironment, type PodEvent, removeLeftPod } from './p
 import { isNetns, netnsPath, removePodNetwork } from './pod-network.ts';
 import { netnsName, type PodPlan } from './pod-plan.ts';
 import { logName, POD_STATE_FILE, type PodState, readPodStates } from './pod-state.ts';
+import type { RunningPod } from './pod-status-writer.ts';
 import { writeState } from './state-file.ts';
 import type { PodStatus } from './status.ts';
 
@@ -93,9 +94,14 @@ export class LocalPods {
 
   /**
    * Makes the new pods' networks and takes the others out of ports(). Returns whether all of them could be opened.
-   * `finished`: keys, and their uids, of pods that ended by themselves and whose objects are still there.
+   * `finished`: keys, and their uids, of pods that ended by themselves and whose objects are still there. Where the
+   * plans are not certain, what an earlier agent left and nobody plans is let be.
    */
-  async open(plans: ReadonlyMap<string, PodPlan>, finished: ReadonlyMap<string, string> = new Map()): Promise<boolean> {
+  async open(
+    plans: ReadonlyMap<string, PodPlan>,
+    finished: ReadonlyMap<string, string> = new Map(),
+    isCertain = true,
+  ): Promise<boolean> {
     for (const [key, pod] of this.#finished) {
       if (finished.get(key) === pod.plan.uid) continue;
       this.#finished.delete(key);
@@ -109,6 +115,7 @@ export class LocalPods {
     }
     for (const [key, left] of this.#left) {
       const { state } = left;
+      if (!isCertain && !plans.has(key)) continue;
       if (plans.get(key)?.fingerprint === state.fingerprint && (!state.netns || isNetns(netnsPath(state.netns))))
         continue;
       if (!plans.has(key) && finished.get(key) === state.uid) {
@@ -283,6 +290,17 @@ export class LocalPods {
   /** Keys of deleted pods whose containers have all ended: their objects may go. */
   ended(): string[] {
     return [...this.#pods].flatMap(([key, pod]) => (pod.plan.ending && pod.isEnded ? [key] : []));
+  }
+
+  /** Those that are here, by `namespace/name`, as an API is told of them; of one on its way out no status any more. */
+  running(): Map<string, RunningPod> {
+    const leaving = [...this.#leaving].map(([key, { pod }]): [string, RunningPod] => {
+      return [key, { uid: pod?.plan.uid ?? '', status: undefined, hasEnded: false }];
+    });
+    const staying = [...this.#pods].map(([key, pod]): [string, RunningPod] => {
+      return [key, { uid: pod.plan.uid, status: pod.kubeStatus(), hasEnded: pod.plan.ending && pod.isEnded }];
+    });
+    return new Map([...leaving, ...staying]);
   }
 
   /** What a container said. Throws AgentError where there is no such container, or no such run of it. */

@@ -13,6 +13,7 @@ import { parseUpstream } from '../dns/upstream.ts';
 
 import { IPVS_SCHEDULERS, type IpvsScheduler, PROXY_MODES, parseProxyMode } from '../kube/proxy-mode.ts';
 import { type PortRange, parsePortRange } from '../relay/port-range.ts';
+import { parseAddress } from '../wire/address.ts';
 import { parsePrefix } from '../wire/prefix.ts';
 import { AgentError } from './agent-error.ts';
 import { type ImageMap, readImageMap } from './image-map.ts';
@@ -24,8 +25,14 @@ export type OffloadRequest = 'auto' | 'tunnel-gso' | 'udp-gso' | 'batched';
 export interface AgentOptions {
   /** Name of the Node object that this host is; the host's name by default. */
   node?: string;
-  /** Files and folders of Kubernetes manifests; watched. */
-  manifests: readonly string[];
+  /** Files and folders of Kubernetes manifests; watched. These or a kubeconfig. */
+  manifests?: readonly string[];
+  /** Path of the kubeconfig of the API that is followed instead. */
+  kubeconfig?: string;
+  /** False: another runtime runs this node's pods. With a kubeconfig only; true by default. */
+  pods?: boolean;
+  /** InternalIPs for the Node in the API; by default what it has, else the host's on the way to the API server. */
+  nodeIps?: readonly string[];
   backend?: BackendName;
   /** VXLAN network identifier, 0 to 16777215. */
   vni?: number;
@@ -85,7 +92,10 @@ export interface AgentOptions {
 
 type Parsed = 'mtu' | 'images' | 'maxFlows' | 'proxyMode' | 'ipvsScheduler' | 'proxyPortRange' | 'serviceNodePortRange';
 
-export interface AgentSettings extends Required<Omit<AgentOptions, Parsed>> {
+export interface AgentSettings extends Required<Omit<AgentOptions, Parsed | 'kubeconfig' | 'pods'>> {
+  /** undefined: manifests are read. */
+  kubeconfig: string | undefined;
+  runsPods: boolean;
   /** How services are served that do not say it themselves. */
   proxy: ProxyDefaults;
   /** undefined: any port that is free. */
@@ -112,13 +122,6 @@ export function agentSettings(options: AgentOptions): AgentSettings {
   if (!/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(node) || node.length > 253) {
     throw new AgentError('bad-option', `--node ${node} cannot name a Node`, 'use lower-case letters, digits, - and .');
   }
-  if (options.manifests.length === 0) {
-    throw new AgentError(
-      'bad-option',
-      'no manifests given',
-      'name a file or folder of Kubernetes YAML: --manifests PATH',
-    );
-  }
   const stateDir = resolve(options.stateDir ?? join('/run/weft', node));
   const socketPath = resolve(options.socketPath ?? join(stateDir, 'agent.sock'));
   if (Buffer.byteLength(socketPath) > SOCKET_PATH_BYTES) {
@@ -131,7 +134,7 @@ export function agentSettings(options: AgentOptions): AgentSettings {
   const cluster = clusterSettings(options);
   return {
     node,
-    manifests: options.manifests.map((path) => resolve(path)),
+    ...sourceSettings(options),
     backend: oneOf('--backend', options.backend ?? 'vxlan', ['vxlan', 'host-gw']),
     vni: inRange('--vni', options.vni ?? 1, 0, 0xffffff),
     port: inRange('--port', options.port ?? 4789, 1, 65535),
@@ -157,6 +160,36 @@ export function agentSettings(options: AgentOptions): AgentSettings {
     proxy: proxyDefaults(options),
     proxyPortRange: options.proxyPortRange === undefined ? undefined : checkedRange(options.proxyPortRange),
     maxFlows: options.maxFlows === undefined ? undefined : inRange('--max-flows', options.maxFlows, 1024, 1 << 24),
+  };
+}
+
+/** Where objects come from: files, or an API. */
+function sourceSettings(
+  options: AgentOptions,
+): Pick<AgentSettings, 'manifests' | 'kubeconfig' | 'runsPods' | 'nodeIps'> {
+  const { manifests = [], kubeconfig, pods = true, nodeIps = [] } = options;
+  if (kubeconfig === undefined && manifests.length === 0) {
+    const remedy = 'name a file or folder of Kubernetes YAML, --manifests PATH, or an API, --kubeconfig FILE';
+    throw new AgentError('bad-option', 'no manifests given', remedy);
+  }
+  if (kubeconfig !== undefined && manifests.length > 0) {
+    throw new AgentError(
+      'bad-option',
+      '--manifests and --kubeconfig exclude each other',
+      'objects come from one place',
+    );
+  }
+  if (kubeconfig === undefined && (!pods || nodeIps.length > 0)) {
+    const name = pods ? '--node-ip' : '--no-pods';
+    throw new AgentError('bad-option', `${name} goes with --kubeconfig`, 'with --manifests the files say it');
+  }
+  const wrong = nodeIps.find((text) => parseAddress(text) === undefined);
+  if (wrong !== undefined) throw new AgentError('bad-option', `--node-ip ${wrong} is no IP address`);
+  return {
+    manifests: manifests.map((path) => resolve(path)),
+    kubeconfig: kubeconfig === undefined ? undefined : resolve(kubeconfig),
+    runsPods: pods,
+    nodeIps,
   };
 }
 

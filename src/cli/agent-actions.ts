@@ -15,17 +15,19 @@ interface Asking {
   output: 'table' | 'json';
 }
 
-type AgentWords = Omit<AgentOptions, 'socketPath' | 'logFormat' | 'dnsStub'> & {
+type AgentWords = Omit<AgentOptions, 'socketPath' | 'logFormat' | 'dnsStub' | 'nodeIps'> & {
   socket?: string;
   output: 'plain' | 'json';
   dnsStub?: string[];
+  nodeIp?: string[];
 };
 
-export async function agent({ socket, output, dnsStub = [], ...options }: AgentWords): Promise<void> {
+export async function agent({ socket, output, dnsStub = [], nodeIp = [], ...options }: AgentWords): Promise<void> {
   await runAgent({
     ...options,
     logFormat: output,
     dnsStub: dnsStub.map(parseStubDomain),
+    nodeIps: nodeIp,
     ...(socket === undefined ? {} : { socketPath: socket }),
   });
 }

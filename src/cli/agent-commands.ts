@@ -51,7 +51,13 @@ function addAgent(program: Command): void {
     .command('agent')
     .description("one host's process: its pods, its part of the network, its DNS server")
     .option('--node <name>', "the Node object that this host is (default: the host's name)")
-    .requiredOption('--manifests <path...>', 'Kubernetes manifests, files or folders; watched')
+    .option('--manifests <path...>', 'Kubernetes manifests, files or folders; watched')
+    .option('--kubeconfig <file>', 'follow this Kubernetes API instead of manifests')
+    .option('--no-pods', "leave this node's pods to another runtime; with --kubeconfig")
+    .option(
+      '--node-ip <addresses...>',
+      "the Node's InternalIPs in the API (default: those it has, else this host's on the way to the API server)",
+    )
     .addOption(new Option('--backend <name>', 'how packets cross').choices(['vxlan', 'host-gw']).default('vxlan'))
     .option('--vni <number>', 'VXLAN network identifier', integer(0, 0xffffff), 1)
     .option('--port <port>', "the overlay's UDP port (flannel's is 8472)", port, 4789)
@@ -126,7 +132,7 @@ function addAgent(program: Command): void {
     .addOption(new Option('-o, --output <format>', 'how to log').choices(['plain', 'json']).default('plain'))
     .addHelpText(
       'after',
-      '\nExamples:\n  weft agent --node hosta --manifests /etc/weft\n  weft agent --backend host-gw --manifests cluster.yaml',
+      '\nExamples:\n  weft agent --node hosta --manifests /etc/weft\n  weft agent --backend host-gw --manifests cluster.yaml\n  weft agent --node hosta --kubeconfig /etc/weft/hosta.kubeconfig',
     )
     .action(async (options) => (await import('./agent-actions.ts')).agent(options));
 }

@@ -6,18 +6,22 @@
 import type { Node, ObjectSet, Pod, Service } from '../kube/objects.ts';
 import { formatAddress, type Words } from '../wire/address.ts';
 
-/** `own`: by `namespace/name` the addresses of the node's pods; those that are not among them are not there yet. */
+/**
+ * `own`: by `namespace/name` the addresses of the node's pods, those that are not among them are not there yet;
+ * undefined where somebody else runs the node's pods, and says their addresses.
+ */
 export function liveObjects(
   objects: ObjectSet,
   nodeName: string,
-  own: ReadonlyMap<string, readonly Words[]>,
+  own: ReadonlyMap<string, readonly Words[]> | undefined,
 ): ObjectSet {
   const pods = new Map<string, Pod>();
   for (const [key, pod] of objects.pods) {
-    if (pod.spec.nodeName === nodeName) {
-      const addresses = own.get(key);
-      if (addresses) pods.set(key, withAddresses(pod, addresses));
-    } else if (pod.spec.nodeName && (pod.spec.hostNetwork || pod.status?.podIP)) pods.set(key, pod);
+    const { spec, status } = pod;
+    const addresses = spec.nodeName === nodeName ? own?.get(key) : undefined;
+    const isElsewhere = spec.nodeName !== undefined && (spec.nodeName !== nodeName || own === undefined);
+    if (addresses) pods.set(key, withAddresses(pod, addresses));
+    else if (hasFinished(pod) || (isElsewhere && (spec.hostNetwork || status?.podIP))) pods.set(key, pod);
   }
   return {
     ...objects,
@@ -25,6 +29,11 @@ export function liveObjects(
     pods,
     services: filtered(objects.services, isAllocated),
   };
+}
+
+/** Such a pod has no address any more, wherever it ran. */
+export function hasFinished({ status }: Pod): boolean {
+  return status?.phase === 'Succeeded' || status?.phase === 'Failed';
 }
 
 /** The status of a pod of ours is what we make of it: what stands in the API may be older. */

@@ -21,7 +21,9 @@ import { type RefusedObject, WatchedKind } from './watched-kind.ts';
 const COALESCE_MS = 5;
 /** So long a server has for its first answer before the copy is taken. */
 const FIRST_ANSWER_MS = 1500;
-const COPY_MS = 5000;
+/** A copy is written so long after a change, and takes no more than a twentieth of the time. */
+const COPY_MS = 300;
+const COPY_SHARE = 20;
 
 export interface ApiSourceOptions {
   client: ApiClient;
@@ -30,7 +32,6 @@ export interface ApiSourceOptions {
   /** Where the last objects are kept; undefined: nowhere. */
   copyPath?: string;
   firstAnswerMs?: number;
-  copyMs?: number;
 }
 
 export class ApiSource implements ObjectSource {
@@ -48,6 +49,8 @@ export class ApiSource implements ObjectSource {
   #timer: NodeJS.Timeout | undefined;
   #copyTimer: NodeJS.Timeout | undefined;
   #copying: Promise<void> | undefined;
+  #copyTookMs = 0;
+  #copyIsOld = false;
   #first: (() => void) | undefined;
   #closed = false;
 
@@ -142,7 +145,7 @@ export class ApiSource implements ObjectSource {
     this.#first?.();
     await Promise.all([...this.#reflectors.map((reflector) => reflector.close()), this.#configMaps.close()]);
     await this.#copying;
-    if (this.#copyTimer) await this.#writeCopy();
+    if (this.#copyIsOld) await this.#copy();
   }
 
   get #kinds(): WatchedKind<Node | Pod | Service | EndpointSlice>[] {
@@ -163,9 +166,8 @@ export class ApiSource implements ObjectSource {
       if (this.#isComplete && this.#configMaps.follow(this.#wantedConfigMaps())) this.#isStale = true;
       for (const listener of this.#listeners) listener();
     }, COALESCE_MS);
-    const { copyPath, copyMs = COPY_MS } = this.#options;
-    if (copyPath === undefined || !isComplete) return;
-    this.#copyTimer ??= setTimeout(() => void this.#writeCopy(), copyMs);
+    this.#copyIsOld = isComplete;
+    this.#copyLater();
   }
 
   #wantedConfigMaps(): Set<string> {
@@ -177,12 +179,22 @@ export class ApiSource implements ObjectSource {
     return wanted;
   }
 
+  #copyLater(): void {
+    if (this.#options.copyPath === undefined || !this.#copyIsOld || this.#copying || this.#closed) return;
+    this.#copyTimer ??= setTimeout(() => void this.#copy(), Math.max(COPY_MS, COPY_SHARE * this.#copyTookMs));
+  }
+
   /** It is a help, no more: where it cannot be written the agent does without. */
-  async #writeCopy(): Promise<void> {
+  async #copy(): Promise<void> {
     const { copyPath, client } = this.#options;
     this.#copyTimer = undefined;
     if (copyPath === undefined) return;
+    this.#copyIsOld = false;
+    const began = performance.now();
     this.#copying = writeCopy(copyPath, client.access.server, this.current()).catch(() => {});
     await this.#copying;
+    this.#copying = undefined;
+    this.#copyTookMs = performance.now() - began;
+    this.#copyLater();
   }
 }

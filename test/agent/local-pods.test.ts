@@ -180,6 +180,26 @@ t.test('the next agent takes up what is still wanted and removes the rest', asyn
   t.same(readPodStates(first.stateDir), { found: [], damaged: [] });
 });
 
+t.test('where plans are not certain, nobody ends what an earlier agent left', async (t) => {
+  const first = setup();
+  await first.pods.open(first.set(first.plan('kept'), first.plan('planned')));
+  first.pods.start();
+  first.pods.release();
+  const second = setup(first.stateDir);
+  await second.pods.recover();
+  await second.pods.open(second.set(second.plan('planned')), new Map(), false);
+  second.pods.start();
+  await settled();
+  t.ok(existsSync(second.plan('kept').directory));
+  t.strictSame([...second.pods.running().keys()], ['default/planned']);
+  await second.pods.open(second.set(second.plan('planned')));
+  t.strictSame(second.pods.running().get('default/kept'), { uid: '', status: undefined, hasEnded: false });
+  second.pods.start();
+  await settled();
+  t.notOk(existsSync(second.plan('kept').directory));
+  await second.pods.stop();
+});
+
 t.test('what is read back is checked field by field', async (t) => {
   const good = {
     version: 2,

@@ -29,6 +29,17 @@ t.test('workers are half of the processors, one at least and four at most', asyn
   t.equal(agentSettings({ node: 'hosta', manifests: ['/m'], workers: 3 }).workers, 3);
 });
 
+t.test('objects from an API instead of files', async (t) => {
+  t.match(agentSettings({ node: 'a', kubeconfig: 'k' }), {
+    kubeconfig: `${process.cwd()}/k`,
+    runsPods: true,
+    manifests: [],
+  });
+  t.equal(agentSettings({ node: 'a', kubeconfig: 'k', pods: false }).runsPods, false);
+  t.strictSame(agentSettings({ node: 'a', kubeconfig: 'k', nodeIps: ['10.0.0.1'] }).nodeIps, ['10.0.0.1']);
+  t.equal(agentSettings({ node: 'a', manifests: ['m'] }).kubeconfig, undefined);
+});
+
 t.test('proxy modes', async (t) => {
   const of = (change: Partial<AgentOptions>) => agentSettings({ node: 'hosta', manifests: ['/m'], ...change });
   t.same(of({}).proxy, { mode: 'failover', scheduler: 'rr' });
@@ -42,6 +53,10 @@ t.test('what cannot be right is refused with its name', async (t) => {
   const bad: [Partial<AgentOptions>, RegExp][] = [
     [{ node: 'Host_A' }, /--node Host_A/],
     [{ manifests: [] }, /--manifests PATH/],
+    [{ kubeconfig: '/k' }, /--manifests and --kubeconfig exclude each other/],
+    [{ pods: false }, /--no-pods goes with --kubeconfig/],
+    [{ nodeIps: ['10.0.0.1'] }, /--node-ip goes with --kubeconfig/],
+    [{ manifests: [], kubeconfig: '/k', nodeIps: ['10.0.0'] }, /--node-ip 10.0.0 is no IP address/],
     [{ vni: 1 << 24 }, /--vni 16777216 is not between 0 and 16777215/],
     [{ port: 0 }, /--port 0/],
     [{ mtu: 500 }, /--mtu 500/],
