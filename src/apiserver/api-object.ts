@@ -48,3 +48,16 @@ export function fieldAt(object: unknown, path: readonly string[]): unknown {
 export function timestamp(date: Date = new Date()): string {
   return `${date.toISOString().slice(0, 19)}Z`;
 }
+
+/** As typed clients mean it: a field that is null is not there. The same object where none is. */
+export function withoutNulls<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) {
+    const items = value.map((item: unknown) => withoutNulls(item));
+    return items.every((item, i) => item === value[i]) ? value : (items as T);
+  }
+  const entries = Object.entries(value);
+  const left = entries.filter(([, field]) => field !== null).map(([key, field]) => [key, withoutNulls(field)] as const);
+  const same = left.length === entries.length && left.every(([, field], i) => field === entries[i]?.[1]);
+  return same ? value : (Object.fromEntries(left) as T);
+}

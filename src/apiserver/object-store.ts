@@ -8,7 +8,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { TEXT_FORMATS } from '../kube/text-formats.ts';
 import type { Violation } from '../kube/validate.ts';
 import { ApiError } from './api-error.ts';
-import { type ApiObject, type ObjectMeta, timestamp } from './api-object.ts';
+import { type ApiObject, type ObjectMeta, timestamp, withoutNulls } from './api-object.ts';
 import { Claiming } from './claims.ts';
 import { readContinue, writeContinue } from './continue-token.ts';
 import { type DeleteOptions, dying, isHeld } from './deletion.ts';
@@ -206,7 +206,9 @@ export class ObjectStore {
   }
 
   /** What the body says of itself agrees with the path; it has a name and a place. */
-  #identified(resource: Resource, namespace: string | undefined, body: ApiObject): ApiObject {
+  #identified(resource: Resource, namespace: string | undefined, written: ApiObject): ApiObject {
+    // Of a custom kind a null may be meant.
+    const body = resource.custom ? written : withoutNulls(written);
     const apiVersion = apiVersionOf(resource);
     const { kind } = resource;
     if (body.kind !== kind || body.apiVersion !== apiVersion) {

@@ -2,14 +2,13 @@
  * Earlier templates of a StatefulSet, as apps/v1 ControllerRevisions (pkg/controller/history): what `kubectl rollout
  * history` and `undo` read, and what pods below an update's partition are made of.
  */
-import { isDeepStrictEqual } from 'node:util';
 import { ApiError } from '../api-error.ts';
 import { type ApiObject, fieldAt } from '../api-object.ts';
 import { numberAt } from '../kinds/fields.ts';
 import type { ControllerParts } from './controller-set.ts';
 import type { Informer } from './informer.ts';
 import { controllerOf, controllerReference } from './object-key.ts';
-import { contentHash, type PodTemplate, templateOf } from './pod-template.ts';
+import { contentHash, isSame, type PodTemplate, templateOf } from './pod-template.ts';
 
 export class ControllerRevisions {
   readonly #parts: ControllerParts;
@@ -32,7 +31,7 @@ export class ControllerRevisions {
     const all = this.of(owner);
     const data = dataOf(owner);
     const newest = numberAt(all.at(-1) ?? owner, 'revision');
-    const found = all.findLast((one) => isDeepStrictEqual(one.data, data));
+    const found = all.findLast((one) => isSame(one.data, data));
     if (found && found === all.at(-1)) return found;
     return this.#written(
       found ? await this.#renew(found, newest + 1) : await this.#create(owner, newest + 1, collisions),

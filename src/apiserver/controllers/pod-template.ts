@@ -1,5 +1,6 @@
 /** Pods as a workload makes them of its template, and the name of a template's contents. */
 import { createHash } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { ApiError } from '../api-error.ts';
 import type { ApiObject, ObjectMeta } from '../api-object.ts';
 import type { ControllerParts } from './controller-set.ts';
@@ -83,10 +84,31 @@ export async function deletePod(
   }
 }
 
+/**
+ * Whether two values mean the same: an object or a list with nothing in it says no more than one that is not there,
+ * and clients in Go write both, and null besides (k8s.io/apimachinery equality.Semantic).
+ */
+export function isSame(a: unknown, b: unknown): boolean {
+  return isDeepStrictEqual(normalForm(a), normalForm(b));
+}
+
 /** Letters that name a value: the same for the same contents, in whatever order its fields stand. */
 export function contentHash(value: unknown, salt = ''): string {
-  const digest = createHash('sha256').update(salt).update(sortedText(value)).digest();
+  const digest = createHash('sha256')
+    .update(salt)
+    .update(sortedText(normalForm(value)))
+    .digest();
   return Array.from(digest.subarray(0, HASH_LETTERS), (byte) => SAFE_LETTERS[byte % SAFE_LETTERS.length]).join('');
+}
+
+/** Undefined where nothing is left. */
+function normalForm(value: unknown): unknown {
+  if (value === null) return undefined;
+  if (Array.isArray(value)) return value.length === 0 ? undefined : value.map((item) => normalForm(item) ?? null);
+  if (typeof value !== 'object') return value;
+  const fields = Object.entries(value).map(([key, field]) => [key, normalForm(field)] as const);
+  const left = fields.filter(([, field]) => field !== undefined);
+  return left.length === 0 ? undefined : Object.fromEntries(left);
 }
 
 function sortedText(value: unknown): string {

@@ -1,5 +1,6 @@
 /** Parts of schemas and columns that several kinds share. */
 import type { SchemaObject } from 'ajv';
+import { SCHEMAS } from '../../kube/schemas.ts';
 import { type ApiObject, fieldAt } from '../api-object.ts';
 import type { Column } from '../resource.ts';
 
@@ -40,10 +41,11 @@ export const labelSelector = object({
   ),
 });
 
-/** Of a workload: the pod's own schema checks the pods that are made of it. */
-export const podTemplate = object({ metadata: object({ labels, annotations: mapOf(string) }), spec: object({}) }, [
-  'spec',
-]);
+/** Of a workload: what its pods will be held to. */
+export const podTemplate = object(
+  { metadata: object({ labels, annotations: mapOf(string) }), spec: SCHEMAS.Pod.properties.spec as SchemaObject },
+  ['spec'],
+);
 
 /** The number at a path, 0 where there is none. */
 export function numberAt(object: ApiObject, ...path: string[]): number {

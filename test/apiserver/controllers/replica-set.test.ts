@@ -97,7 +97,7 @@ t.test('adopts what its selector matches, and lets go of what it matches no long
 
 t.test('what cannot be made is said, in the status and by an event, and tried again', async (t) => {
   const cluster = await open(t);
-  const wrong = { containers: [{ name: 'NOT A NAME', image: 'x' }] };
+  const wrong = { dnsPolicy: 'None', containers: [{ name: 'c', image: 'x' }] };
   const template = { metadata: { labels: { app: 'web' } }, spec: wrong };
   await cluster.create(workload('ReplicaSet', 'web', { replicas: 3, template }));
   const set = await cluster.until(
@@ -106,7 +106,7 @@ t.test('what cannot be made is said, in the status and by an event, and tried ag
     (o) => (o.status?.conditions as unknown[] | undefined)?.length === 1,
   );
   t.match(set.status?.conditions, [
-    { type: 'ReplicaFailure', status: 'True', reason: 'FailedCreate', message: /NOT A NAME/ },
+    { type: 'ReplicaFailure', status: 'True', reason: 'FailedCreate', message: /is required with dnsPolicy None/ },
   ]);
   await cluster.until(
     'told',
