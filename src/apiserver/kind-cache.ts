@@ -11,6 +11,9 @@ import type { Change, ObjectEvent } from './watch-event.ts';
 const MOST_CHANGES = 10_000;
 const MOST_CHANGED_BYTES = 32 * 1024 * 1024;
 const KEPT_SHARE = 0.9;
+/** States of the past that are kept for those who read in pages, and for how long. */
+const MOST_SNAPSHOTS = 8;
+const SNAPSHOT_MS = 60_000;
 
 export interface Watching {
   namespace: string | undefined;
@@ -20,6 +23,14 @@ export interface Watching {
   onEvent(event: ObjectEvent): void;
   /** It will hear no more, and should list again. */
   onEnd(error: ApiError): void;
+}
+
+/** All objects of the kind as they stood from one revision until before another one. */
+interface Snapshot {
+  from: number;
+  until: number;
+  takenAt: number;
+  objects: readonly CachedObject[];
 }
 
 export interface KindCounts {
@@ -43,6 +54,9 @@ export class KindCache {
   readonly #objects = new Map<string, CachedObject>();
   /** In order. */
   readonly #keys: string[] = [];
+  readonly #snapshots: Snapshot[] = [];
+  /** The revision of the last change, or one since which there was none. */
+  #changedAt: number;
   readonly #changes: Change[] = [];
   #changedBytes = 0;
   /** By namespace; undefined: of all. */
@@ -53,6 +67,7 @@ export class KindCache {
   constructor(prefix: string, oldest: number) {
     this.#prefix = prefix;
     this.#oldest = oldest;
+    this.#changedAt = oldest;
   }
 
   get(key: string): CachedObject | undefined {
@@ -70,6 +85,22 @@ export class KindCache {
     return found;
   }
 
+  /** All in order, as they stand now; `at` finds them again for a while. */
+  snapshot(): readonly CachedObject[] {
+    const last = this.#snapshots.at(-1);
+    if (last?.until === Number.POSITIVE_INFINITY) return last.objects;
+    const objects = this.list(this.#prefix);
+    const taken = { from: this.#changedAt, until: Number.POSITIVE_INFINITY, takenAt: performance.now(), objects };
+    this.#snapshots.push(taken);
+    if (this.#snapshots.length > MOST_SNAPSHOTS) this.#snapshots.shift();
+    return objects;
+  }
+
+  /** All as they stood at that revision, if that is known still. */
+  at(revision: number): readonly CachedObject[] | undefined {
+    return this.#snapshots.find(({ from, until }) => from <= revision && revision < until)?.objects;
+  }
+
   /** `undefined`: there is nothing at this key any more. */
   set(key: string, object: CachedObject | undefined): void {
     const known = this.#objects.has(key);
@@ -81,6 +112,11 @@ export class KindCache {
 
   remember(change: Change): void {
     this.#changes.push(change);
+    this.#changedAt = change.revision;
+    const last = this.#snapshots.at(-1);
+    if (last) last.until = Math.min(last.until, change.revision);
+    const tooOld = performance.now() - SNAPSHOT_MS;
+    while ((this.#snapshots[0]?.takenAt ?? Number.POSITIVE_INFINITY) < tooOld) this.#snapshots.shift();
     this.#changedBytes += change.bytes;
     if (this.#changes.length > MOST_CHANGES || this.#changedBytes > MOST_CHANGED_BYTES) this.#forget();
   }
@@ -163,7 +199,7 @@ function tellOne({ wanted }: Watcher, change: Change): void {
 }
 
 /** The first place below `length` from which on it holds, `length` where it never does. */
-function firstWhere(length: number, holds: (place: number) => boolean): number {
+export function firstWhere(length: number, holds: (place: number) => boolean): number {
   let low = 0;
   let high = length;
   while (low < high) {

@@ -5,7 +5,8 @@
 import { ApiError } from './api-error.ts';
 import type { ApiObject } from './api-object.ts';
 import { CachedObject } from './cached-object.ts';
-import { writeContinue } from './continue-token.ts';
+import { type Continue, readContinue, writeContinue } from './continue-token.ts';
+import { firstWhere } from './kind-cache.ts';
 import { notFound, type ObjectPlace } from './object-errors.ts';
 import type { ObjectStore } from './object-store.ts';
 import { type Resource, storeKey, storePrefix } from './resource.ts';
@@ -56,24 +57,17 @@ export class ObjectReader {
   async list(resource: Resource, options: ReadList): Promise<CachedPage> {
     const { namespace, limit, matches, freshness } = options;
     const from = options.continue ?? this.#exactly(resource, options);
-    if (from || !(await this.#isFresh(freshness.version))) {
-      const page = await this.#objects.list(resource, { namespace, limit, continue: from, matches });
-      return { ...page, items: page.items.map((object) => cachedOf(resource, object)) };
+    if (from !== undefined) {
+      const start = readContinue(from, resource);
+      const then = this.#cache.at(resource, start.revision);
+      if (then) return pageOf(then, resource, options, start);
+    } else if (await this.#isFresh(freshness.version)) {
+      const { revision } = this.#cache;
+      const now = limit > 0 ? this.#cache.snapshot(resource) : this.#cache.list(resource, namespace);
+      return pageOf(now, resource, options, { from: '', revision });
     }
-    const all = this.#cache.list(resource, namespace);
-    const { revision } = this.#cache;
-    const items: CachedObject[] = [];
-    for (const [i, cached] of all.entries()) {
-      if (!matches(cached.object)) continue;
-      items.push(cached);
-      if (items.length !== limit || i === all.length - 1) continue;
-      return {
-        items,
-        resourceVersion: `${revision}`,
-        continue: writeContinue(`${cached.key}\x01`, revision, resource),
-      };
-    }
-    return { items, resourceVersion: `${revision}`, continue: '' };
+    const page = await this.#objects.list(resource, { namespace, limit, continue: from, matches });
+    return { ...page, items: page.items.map((object) => cachedOf(resource, object)) };
   }
 
   /** A list of one revision is one that goes on from before its first object. */
@@ -96,6 +90,25 @@ export class ObjectReader {
       },
     );
   }
+}
+
+/** `all`: of the kind or of the namespace, in order. */
+function pageOf(all: readonly CachedObject[], resource: Resource, wanted: ReadList, start: Continue): CachedPage {
+  const { namespace, limit, matches } = wanted;
+  const { from, revision } = start;
+  const prefix = storePrefix(resource, namespace);
+  const items: CachedObject[] = [];
+  const begin = from.startsWith(prefix) ? from : prefix;
+  const first = firstWhere(all.length, (i) => (all[i] as CachedObject).key >= begin);
+  for (let i = first; i < all.length; i++) {
+    const cached = all[i] as CachedObject;
+    if (!cached.key.startsWith(prefix)) break;
+    if (!matches(cached.object)) continue;
+    items.push(cached);
+    if (items.length !== limit || !all[i + 1]?.key.startsWith(prefix)) continue;
+    return { items, resourceVersion: `${revision}`, continue: writeContinue(`${cached.key}\x01`, revision, resource) };
+  }
+  return { items, resourceVersion: `${revision}`, continue: '' };
 }
 
 /** Throws ApiError BadRequest. */

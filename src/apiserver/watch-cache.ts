@@ -109,6 +109,16 @@ export class WatchCache {
     return this.#kinds.get(storePrefix(resource))?.list(storePrefix(resource, namespace)) ?? [];
   }
 
+  /** All of a kind, as of `revision`; `at` finds them again for a while, for the pages that follow. */
+  snapshot(resource: Resource): readonly CachedObject[] {
+    return this.#kinds.get(storePrefix(resource))?.snapshot() ?? [];
+  }
+
+  /** All of a kind as they stood at that revision, if that is known still. */
+  at(resource: Resource, revision: number): readonly CachedObject[] | undefined {
+    return this.#kinds.get(storePrefix(resource))?.at(revision);
+  }
+
   /** Throws ApiError Expired where the past that is asked for is gone. */
   subscribe(wanted: Subscription): { close(): void } {
     if (!this.#loaded) {
