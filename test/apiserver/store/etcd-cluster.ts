@@ -26,7 +26,7 @@ export class EtcdCluster {
   }
 
   /** Ends with the test. */
-  static async start(t: Test, size: number): Promise<EtcdCluster> {
+  static async start(t: Pick<Test, 'testdir' | 'teardown'>, size: number): Promise<EtcdCluster> {
     const directory = t.testdir();
     const ports = await freePorts(size * 2);
     const members = Array.from({ length: size }, (_, i): Member => {
