@@ -46,7 +46,7 @@ export interface RunFigures {
   readonly storedBytes: number;
   readonly startSeconds: number;
   /** From the first request to the last node that follows everything. */
-  readonly cold: Phase & { readonly synced: Quantiles; readonly listedBytes: number };
+  readonly cold: Phase & { readonly synced: Quantiles; readonly listedBytes: number; readonly sentBytes: number };
   readonly steady: Phase;
   /** Of one endpoint: until a node has it, and until all have it. */
   readonly changed: Phase & { readonly seen: Quantiles; readonly seenByAll: Quantiles; readonly changes: number };
@@ -126,7 +126,12 @@ async function measure(options: RunOptions, folder: string, atEnd: (end: () => u
   return {
     storedBytes,
     startSeconds,
-    cold: { ...coldPhase, synced: quantiles(cold.syncedAtMs.map((at) => at - coldAt)), listedBytes: cold.listedBytes },
+    cold: {
+      ...coldPhase,
+      synced: quantiles(cold.syncedAtMs.map((at) => at - coldAt)),
+      listedBytes: cold.listedBytes,
+      sentBytes: cold.sentBytes,
+    },
     steady: steadyPhase,
     changed: {
       ...changedPhase,

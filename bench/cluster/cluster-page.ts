@@ -39,7 +39,7 @@ ${table(
       'all nodes list and watch everything, cold: the first half / the last',
       (r) => `${seconds(r.cold.synced.p50 / 1000)} / ${seconds(r.cold.synced.most / 1000)}`,
     ),
-    row('JSON sent for it', (r) => megabytes(r.cold.listedBytes)),
+    row('JSON listed; sent, compressed', (r) => `${megabytes(r.cold.listedBytes)}; ${megabytes(r.cold.sentBytes)}`),
     row('**one endpoint changes: a node has it, p50 / p99**', (r) => times(r.changed.seen)),
     row('**all nodes have it, p50 / p99**', (r) => times(r.changed.seenByAll)),
     row('changes measured', (r) => count(r.changed.changes)),

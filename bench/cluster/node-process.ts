@@ -18,6 +18,8 @@ export type Order =
 export interface NodesReport {
   readonly items: Readonly<Record<Collection, number>>;
   readonly listedBytes: number;
+  /** What came over the wire for them. */
+  readonly sentBytes: number;
   /** When each of the nodes followed everything, by the machine's clock. */
   readonly syncedAtMs: readonly number[];
   readonly events: number;
@@ -38,6 +40,7 @@ function emptyReport() {
   return {
     items: Object.fromEntries(COLLECTIONS.map((c) => [c, 0])) as Record<Collection, number>,
     listedBytes: 0,
+    sentBytes: 0,
     syncedAtMs: [] as number[],
     events: 0,
     lastEventAtMs: 0,
@@ -80,9 +83,10 @@ function hears() {
       report.events++;
       report.lastEventAtMs = machineMs();
     },
-    listed: (collection: Collection, items: number, bytes: number) => {
+    listed: (collection: Collection, items: number, bytes: number, sent: number) => {
       report.items[collection] += items;
       report.listedBytes += bytes;
+      report.sentBytes += sent;
     },
     renewed: (tookMs: number, sinceMs: number) => {
       report.renewMs.push(tookMs);

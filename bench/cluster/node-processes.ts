@@ -61,6 +61,7 @@ function merged(reports: readonly NodesReport[]): NodesReport {
       slices: sum(({ items }) => items.slices),
     },
     listedBytes: sum(({ listedBytes }) => listedBytes),
+    sentBytes: sum(({ sentBytes }) => sentBytes),
     syncedAtMs: reports.flatMap(({ syncedAtMs }) => syncedAtMs),
     events: sum(({ events }) => events),
     lastEventAtMs: Math.max(...reports.map(({ lastEventAtMs }) => lastEventAtMs)),

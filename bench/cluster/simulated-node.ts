@@ -3,6 +3,7 @@
  * collection that an agent follows listed in pages and then watched. It reads no more of what it is sent than it needs.
  */
 import { Agent, request } from 'node:https';
+import { gunzip } from 'node:zlib';
 import type { Certified } from '../../src/apiserver/authority.ts';
 
 export const COLLECTIONS = ['nodes', 'pods', 'services', 'slices'] as const;
@@ -29,10 +30,19 @@ export interface NodeHears {
   change(number: number, atMs: number): void;
   /** Any event. */
   event(): void;
-  listed(collection: Collection, items: number, bytes: number): void;
+  /** `sent`: bytes as they came, most of them compressed. */
+  listed(collection: Collection, items: number, bytes: number, sent: number): void;
   /** How long the server took for it, and since the last one. */
   renewed(tookMs: number, sinceMs: number): void;
   fault(message: string): void;
+}
+
+interface Page {
+  items: number;
+  bytes: number;
+  sent: number;
+  version: string;
+  token: string;
 }
 
 /** Milliseconds of a clock that all processes of the machine share. */
@@ -67,7 +77,7 @@ export class SimulatedNode {
     };
     const metadata = { name: this.#name, namespace: 'kube-node-lease' };
     const body = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata, spec };
-    this.#lease = JSON.parse(await this.#ask('POST', LEASES, body)) as Record<string, unknown>;
+    this.#lease = JSON.parse((await this.#ask('POST', LEASES, body)).body) as Record<string, unknown>;
     this.#renewedAt = machineMs();
     this.#timer = setTimeout(() => void this.#renew(), Math.random() * RENEW_MS);
   }
@@ -87,7 +97,7 @@ export class SimulatedNode {
     const began = machineMs();
     try {
       const spec = { ...(this.#lease?.spec as object), renewTime: new Date().toISOString() };
-      this.#lease = JSON.parse(await this.#ask('PUT', `${LEASES}/${this.#name}`, { ...this.#lease, spec }));
+      this.#lease = JSON.parse((await this.#ask('PUT', `${LEASES}/${this.#name}`, { ...this.#lease, spec })).body);
       const now = machineMs();
       this.#hears.renewed(now - began, now - this.#renewedAt);
       this.#renewedAt = now;
@@ -104,6 +114,7 @@ export class SimulatedNode {
       try {
         let items = 0;
         let bytes = 0;
+        let sent = 0;
         let version = '';
         let token = '';
         do {
@@ -112,8 +123,9 @@ export class SimulatedNode {
           ({ version, token } = page);
           items += page.items;
           bytes += page.bytes;
+          sent += page.sent;
         } while (token !== '');
-        this.#hears.listed(collection, items, bytes);
+        this.#hears.listed(collection, items, bytes, sent);
         await this.#watch(`${path}?watch=true&allowWatchBookmarks=true&resourceVersion=${version}`);
         return;
       } catch (error) {
@@ -125,13 +137,13 @@ export class SimulatedNode {
   }
 
   /** One page: its items are counted, not read. */
-  async #page(path: string): Promise<{ items: number; bytes: number; version: string; token: string }> {
-    const body = await this.#ask('GET', path);
+  async #page(path: string): Promise<Page> {
+    const { body, sent } = await this.#ask('GET', path);
     const [, head = ''] = /^(.{0,2000}?)"items":\[/s.exec(body) ?? [];
     const [, version = ''] = /"resourceVersion":"(\d+)"/.exec(head) ?? [];
     const [, token = ''] = /"continue":"([^"]*)"/.exec(head) ?? [];
     if (version === '' || !body.endsWith(']}\n')) throw new Error(`no list: ${body.slice(0, 200)}`);
-    return { items: occurrences(body, ITEM.toString()), bytes: body.length, version, token };
+    return { items: occurrences(body, ITEM.toString()), bytes: body.length, sent, version, token };
   }
 
   /** Resolves when it is answered. */
@@ -170,17 +182,23 @@ export class SimulatedNode {
     return from === bytes.length ? undefined : bytes.subarray(from);
   }
 
-  #ask(method: string, path: string, body?: unknown): Promise<string> {
+  #ask(method: string, path: string, body?: unknown): Promise<{ body: string; sent: number }> {
     return new Promise((resolve, reject) => {
       const text = body === undefined ? undefined : JSON.stringify(body);
-      const headers = text === undefined ? {} : { 'content-type': 'application/json' };
+      const headers = text === undefined ? { 'accept-encoding': 'gzip' } : { 'content-type': 'application/json' };
       const asked = request({ ...this.#place(path), method, headers }, (answer) => {
         const chunks: Buffer[] = [];
         answer.on('data', (chunk: Buffer) => chunks.push(chunk));
         answer.on('end', () => {
-          const said = Buffer.concat(chunks).toString('latin1');
-          if ((answer.statusCode ?? 500) < 300) resolve(said);
-          else reject(new Error(`${method} ${path}: ${answer.statusCode} ${said.slice(0, 200)}`));
+          const bytes = Buffer.concat(chunks);
+          const done = (error: Error | null, plain: Buffer) => {
+            if (error) return reject(error);
+            const said = plain.toString('latin1');
+            if ((answer.statusCode ?? 500) < 300) resolve({ body: said, sent: bytes.length });
+            else reject(new Error(`${method} ${path}: ${answer.statusCode} ${said.slice(0, 200)}`));
+          };
+          if (answer.headers['content-encoding'] === 'gzip') gunzip(bytes, done);
+          else done(null, bytes);
         });
         answer.on('error', reject);
       });

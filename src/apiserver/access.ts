@@ -58,11 +58,19 @@ function digestOf(token: string): Buffer {
   return createHash('sha256').update(token).digest();
 }
 
+/** Of connections: to read a certificate costs as much as the rest of a small request. */
+const certified = new WeakMap<TLSSocket, User>();
+
 /** Of a certificate that our authority signed. */
 export function certifiedUser(socket: TLSSocket | undefined): User | undefined {
   if (!socket?.authorized) return undefined;
+  const known = certified.get(socket);
+  if (known) return known;
   const { CN, O = [] } = socket.getPeerCertificate().subject as unknown as { CN?: string; O?: string | string[] };
-  return typeof CN === 'string' ? { name: CN, groups: Array.isArray(O) ? O : [O] } : undefined;
+  if (typeof CN !== 'string') return undefined;
+  const user = { name: CN, groups: Array.isArray(O) ? O : [O] };
+  certified.set(socket, user);
+  return user;
 }
 
 const READING = new Set(['GET', 'HEAD']);

@@ -5,6 +5,7 @@
 import { ApiError } from './api-error.ts';
 import type { CachedObject } from './cached-object.ts';
 import type { Matcher } from './selectors.ts';
+import { Snapshot } from './snapshot.ts';
 import type { Change, ObjectEvent } from './watch-event.ts';
 
 /** Changes of a kind that are kept, and what they hold; a part is dropped at a time, so that it costs nothing per event. */
@@ -14,6 +15,8 @@ const KEPT_SHARE = 0.9;
 /** States of the past that are kept for those who read in pages, and for how long. */
 const MOST_SNAPSHOTS = 8;
 const SNAPSHOT_MS = 60_000;
+/** One of now is given a newer version after so long: the store's past is forgotten after some minutes. */
+const RENEW_MS = 10_000;
 
 export interface Watching {
   namespace: string | undefined;
@@ -23,14 +26,6 @@ export interface Watching {
   onEvent(event: ObjectEvent): void;
   /** It will hear no more, and should list again. */
   onEnd(error: ApiError): void;
-}
-
-/** All objects of the kind as they stood from one revision until before another one. */
-interface Snapshot {
-  from: number;
-  until: number;
-  takenAt: number;
-  objects: readonly CachedObject[];
 }
 
 export interface KindCounts {
@@ -85,20 +80,21 @@ export class KindCache {
     return found;
   }
 
-  /** All in order, as they stand now; `at` finds them again for a while. */
-  snapshot(): readonly CachedObject[] {
+  /** All in order, as they stand at `newest`, which is now; `at` finds them again for a while. */
+  snapshot(newest: number): Snapshot {
     const last = this.#snapshots.at(-1);
-    if (last?.until === Number.POSITIVE_INFINITY) return last.objects;
-    const objects = this.list(this.#prefix);
-    const taken = { from: this.#changedAt, until: Number.POSITIVE_INFINITY, takenAt: performance.now(), objects };
+    const isNow = last?.until === Number.POSITIVE_INFINITY;
+    if (last && isNow && performance.now() - last.takenAt < RENEW_MS) return last;
+    const taken = new Snapshot(this.#changedAt, newest, isNow ? last.objects : this.list(this.#prefix));
     this.#snapshots.push(taken);
     if (this.#snapshots.length > MOST_SNAPSHOTS) this.#snapshots.shift();
-    return objects;
+    return taken;
   }
 
   /** All as they stood at that revision, if that is known still. */
-  at(revision: number): readonly CachedObject[] | undefined {
-    return this.#snapshots.find(({ from, until }) => from <= revision && revision < until)?.objects;
+  at(revision: number): Snapshot | undefined {
+    // The newest of those: others have its pages at hand.
+    return this.#snapshots.findLast(({ from, until }) => from <= revision && revision < until);
   }
 
   /** `undefined`: there is nothing at this key any more. */
@@ -113,8 +109,7 @@ export class KindCache {
   remember(change: Change): void {
     this.#changes.push(change);
     this.#changedAt = change.revision;
-    const last = this.#snapshots.at(-1);
-    if (last) last.until = Math.min(last.until, change.revision);
+    for (const snapshot of this.#snapshots) snapshot.until = Math.min(snapshot.until, change.revision);
     const tooOld = performance.now() - SNAPSHOT_MS;
     while ((this.#snapshots[0]?.takenAt ?? Number.POSITIVE_INFINITY) < tooOld) this.#snapshots.shift();
     this.#changedBytes += change.bytes;

@@ -10,7 +10,8 @@ import { firstWhere } from './kind-cache.ts';
 import { notFound, type ObjectPlace } from './object-errors.ts';
 import type { ObjectStore } from './object-store.ts';
 import { type Resource, storeKey, storePrefix } from './resource.ts';
-import type { Matcher } from './selectors.ts';
+import { EVERYTHING, type Matcher } from './selectors.ts';
+import type { Snapshot } from './snapshot.ts';
 import type { WatchCache } from './watch-cache.ts';
 
 /** How new an answer has to be: as the query parameter resourceVersion and resourceVersionMatch have it. */
@@ -35,6 +36,8 @@ export interface CachedPage {
   items: CachedObject[];
   resourceVersion: string;
   continue: string;
+  /** Where others ask for the very same. */
+  snapshot?: Snapshot;
 }
 
 export class ObjectReader {
@@ -60,11 +63,14 @@ export class ObjectReader {
     if (from !== undefined) {
       const start = readContinue(from, resource);
       const then = this.#cache.at(resource, start.revision);
-      if (then) return pageOf(then, resource, options, start);
+      if (then) return pageOf(then.objects, resource, options, { ...start, snapshot: then });
     } else if (await this.#isFresh(freshness.version)) {
       const { revision } = this.#cache;
-      const now = limit > 0 ? this.#cache.snapshot(resource) : this.#cache.list(resource, namespace);
-      return pageOf(now, resource, options, { from: '', revision });
+      if (limit === 0 && (namespace !== undefined || matches !== EVERYTHING)) {
+        return pageOf(this.#cache.list(resource, namespace), resource, options, { from: '', revision });
+      }
+      const snapshot = this.#cache.snapshot(resource);
+      return pageOf(snapshot.objects, resource, options, { from: '', revision: snapshot.revision, snapshot });
     }
     const page = await this.#objects.list(resource, { namespace, limit, continue: from, matches });
     return { ...page, items: page.items.map((object) => cachedOf(resource, object)) };
@@ -92,11 +98,18 @@ export class ObjectReader {
   }
 }
 
+interface Start extends Continue {
+  /** Where all of them are of one. */
+  snapshot?: Snapshot;
+}
+
 /** `all`: of the kind or of the namespace, in order. */
-function pageOf(all: readonly CachedObject[], resource: Resource, wanted: ReadList, start: Continue): CachedPage {
+function pageOf(all: readonly CachedObject[], resource: Resource, wanted: ReadList, start: Start): CachedPage {
   const { namespace, limit, matches } = wanted;
-  const { from, revision } = start;
+  const { from, revision, snapshot } = start;
   const prefix = storePrefix(resource, namespace);
+  const isShared = snapshot && namespace === undefined && matches === EVERYTHING;
+  const shared = isShared ? { snapshot } : {};
   const items: CachedObject[] = [];
   const begin = from.startsWith(prefix) ? from : prefix;
   const first = firstWhere(all.length, (i) => (all[i] as CachedObject).key >= begin);
@@ -106,9 +119,10 @@ function pageOf(all: readonly CachedObject[], resource: Resource, wanted: ReadLi
     if (!matches(cached.object)) continue;
     items.push(cached);
     if (items.length !== limit || !all[i + 1]?.key.startsWith(prefix)) continue;
-    return { items, resourceVersion: `${revision}`, continue: writeContinue(`${cached.key}\x01`, revision, resource) };
+    const next = writeContinue(`${cached.key}\x01`, revision, resource);
+    return { items, resourceVersion: `${revision}`, continue: next, ...shared };
   }
-  return { items, resourceVersion: `${revision}`, continue: '' };
+  return { items, resourceVersion: `${revision}`, continue: '', ...shared };
 }
 
 /** Throws ApiError BadRequest. */

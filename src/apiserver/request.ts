@@ -16,6 +16,8 @@ export interface ApiRequest {
   path: string;
   query: URLSearchParams;
   accept: string | undefined;
+  /** The client takes answers that are compressed. */
+  gzip?: boolean;
   contentType: string;
   user: User;
   /** Of a request to change protocols: what it says of that. */
@@ -43,7 +45,7 @@ export interface LineStream {
 export type PlainAnswer =
   | { code: number; json: unknown; warnings?: readonly string[] }
   | { code: number; text: string; contentType?: string }
-  | { code: number; bytes: Buffer; contentType: string };
+  | { code: number; bytes: Buffer; contentType: string; encoding?: 'gzip' };
 
 /** JSON in blocks that are made as the client takes them. */
 export interface BlockAnswer {

@@ -19,7 +19,7 @@ import { type ApiAnswer, type ApiRequest, isTrue, numberOf, readObject, readValu
 import { apiVersionOf, asVersion, type Resource, resourceName } from './resource.ts';
 import type { ResourceTable } from './resource-table.ts';
 import { scaled, scaleOf } from './scale.ts';
-import { fieldMatcher, labelMatcher, type Matcher } from './selectors.ts';
+import { EVERYTHING, fieldMatcher, labelMatcher, type Matcher } from './selectors.ts';
 import type { WatchCache } from './watch-cache.ts';
 import { WatchStream } from './watch-stream.ts';
 
@@ -199,7 +199,11 @@ export class ResourceHandler {
       return { code: 200, json: tableOf(resource, items, form, metadata) };
     }
     const head = { kind: `${resource.kind}List`, apiVersion: apiVersionOf(resource), metadata };
-    return { code: 200, blocks: listBlocks(head, page.items) };
+    const blocks = () => listBlocks(head, page.items);
+    const bytes = request.gzip ? await page.snapshot?.compressed(page, blocks) : undefined;
+    return bytes
+      ? { code: 200, bytes, contentType: 'application/json', encoding: 'gzip' }
+      : { code: 200, blocks: blocks() };
   }
 
   /** From a resourceVersion on; without one from what there is now, told as additions. */
@@ -303,7 +307,8 @@ function placeOf({ path, resource }: Target): ObjectPlace {
 function matcherOf({ request, resource }: Target, fieldSelector = ''): Matcher {
   const labels = labelMatcher(request.query.get('labelSelector') ?? '');
   const fields = fieldMatcher(fieldSelector || (request.query.get('fieldSelector') ?? ''), resource);
-  return (object) => labels(object) && fields(object);
+  if (labels === EVERYTHING) return fields;
+  return fields === EVERYTHING ? labels : (object) => labels(object) && fields(object);
 }
 
 function freshnessOf(query: URLSearchParams): Freshness {

@@ -7,13 +7,15 @@ import type { Resource } from './resource.ts';
 
 export type Matcher = (object: ApiObject) => boolean;
 
+export const EVERYTHING: Matcher = () => true;
+
 const REQUIREMENT =
   /^\s*(!?)\s*([A-Za-z0-9][-A-Za-z0-9_./]*)\s*(?:(==|=|!=|>|<)\s*([-A-Za-z0-9_.]*)|\s(in|notin)\s*\(([^()]*)\))?\s*$/;
 const LONGEST = 10_000;
 
 /** `app=web,tier in (a,b),!old`. An empty text selects everything. Throws ApiError BadRequest. */
 export function labelMatcher(text: string): Matcher {
-  if (text.trim() === '') return () => true;
+  if (text.trim() === '') return EVERYTHING;
   const matchers = splitTop(text).map(requirement);
   return (object) => matchers.every((matches) => matches(object));
 }
@@ -62,7 +64,7 @@ const COMMON_FIELDS: readonly (readonly string[])[] = [
 
 /** `spec.nodeName=a,status.phase!=Failed`. Throws ApiError BadRequest for a field that this kind cannot be selected by. */
 export function fieldMatcher(text: string, resource: Resource): Matcher {
-  if (text.trim() === '') return () => true;
+  if (text.trim() === '') return EVERYTHING;
   const allowed = [...COMMON_FIELDS, ...(resource.fieldSelectors ?? [])];
   const matchers = text.split(',').map((part): Matcher => {
     const [, name = '', operator, value = ''] = /^\s*([\w.]+)\s*(==|=|!=)\s*(.*?)\s*$/.exec(part) ?? [];

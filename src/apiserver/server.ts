@@ -163,6 +163,7 @@ export class ApiServer {
         path: url.pathname,
         query: url.searchParams,
         accept: message.headers.accept,
+        gzip: /\bgzip\b/.test(`${message.headers['accept-encoding'] ?? ''}`),
         contentType: message.headers['content-type'] ?? '',
         user: this.#options.authenticate(message, socket),
         ...(head ? { upgrade: upgradeHeaders(message) } : {}),
@@ -305,6 +306,7 @@ function send(response: ServerResponse, answer: PlainAnswer): void {
   const headers = {
     'cache-control': 'no-cache, private',
     ...(retry === undefined ? {} : { 'retry-after': `${retry}` }),
+    ...('encoding' in answer ? { 'content-encoding': answer.encoding } : {}),
     ...warningsOf(answer),
   };
   const write = (body: string | Buffer, contentType: string) => {

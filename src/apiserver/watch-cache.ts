@@ -7,6 +7,7 @@ import { ApiError } from './api-error.ts';
 import { type CachedObject, readCached } from './cached-object.ts';
 import { KindCache, type KindCounts, type Watching } from './kind-cache.ts';
 import { kindPrefixOf, type Resource, storeKey, storePrefix } from './resource.ts';
+import type { Snapshot } from './snapshot.ts';
 import {
   prefixRange,
   type Store,
@@ -109,13 +110,13 @@ export class WatchCache {
     return this.#kinds.get(storePrefix(resource))?.list(storePrefix(resource, namespace)) ?? [];
   }
 
-  /** All of a kind, as of `revision`; `at` finds them again for a while, for the pages that follow. */
-  snapshot(resource: Resource): readonly CachedObject[] {
-    return this.#kinds.get(storePrefix(resource))?.snapshot() ?? [];
+  /** All of a kind as they stand; `at` finds them again for a while, for the pages that follow. */
+  snapshot(resource: Resource): Snapshot {
+    return this.#kind(storePrefix(resource)).snapshot(this.#newest);
   }
 
   /** All of a kind as they stood at that revision, if that is known still. */
-  at(resource: Resource, revision: number): readonly CachedObject[] | undefined {
+  at(resource: Resource, revision: number): Snapshot | undefined {
     return this.#kinds.get(storePrefix(resource))?.at(revision);
   }
 

@@ -6,6 +6,8 @@ import { readFileSync } from 'node:fs';
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { Socket } from 'node:net';
+import { pipeline } from 'node:stream';
+import { createGunzip } from 'node:zlib';
 import { isJsonObject } from './json-value.ts';
 import type { ApiAccess } from './kubeconfig.ts';
 
@@ -33,6 +35,11 @@ export interface ApiRequestOptions {
   accept?: string;
   timeoutMs?: number;
   signal?: AbortSignal;
+}
+
+interface SendOptions extends ApiRequestOptions {
+  /** The answer may be; one without an end is read as it comes. */
+  compressed?: boolean;
 }
 
 /** What a server answered that was no success, or why none answered. */
@@ -114,7 +121,7 @@ export class ApiClient {
   async request<T = unknown>(method: string, path: string, options: ApiRequestOptions = {}): Promise<T> {
     const timeout = AbortSignal.timeout(options.timeoutMs ?? USUAL_MS);
     const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout;
-    const answer = await this.#send(method, path, { ...options, signal });
+    const answer = await this.#send(method, path, { ...options, signal, compressed: true });
     const text = await readText(answer, MOST_BYTES);
     try {
       return JSON.parse(text) as T;
@@ -139,7 +146,7 @@ export class ApiClient {
   }
 
   /** An idle connection may be closed by the server as we take it up again: nothing was done then, so once more. */
-  async #send(method: string, path: string, options: ApiRequestOptions): Promise<IncomingMessage> {
+  async #send(method: string, path: string, options: SendOptions): Promise<IncomingMessage> {
     const answer = await this.#once(method, path, options).catch((error: unknown) => {
       const stale = error instanceof StaleConnection && !options.signal?.aborted;
       if (stale) return this.#once(method, path, options);
@@ -153,7 +160,14 @@ export class ApiClient {
   #once(
     method: string,
     path: string,
-    { query = {}, body, contentType = 'application/json', accept = 'application/json', signal }: ApiRequestOptions,
+    {
+      query = {},
+      body,
+      contentType = 'application/json',
+      accept = 'application/json',
+      signal,
+      compressed,
+    }: SendOptions,
   ): Promise<IncomingMessage> {
     const bytes = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
     const options: RequestOptions = {
@@ -166,6 +180,7 @@ export class ApiClient {
       path: `${this.#base.pathname.replace(/\/$/, '')}${path}${queryText(query)}`,
       headers: {
         accept,
+        ...(compressed ? { 'accept-encoding': 'gzip' } : {}),
         'user-agent': 'weft',
         ...this.#authorization(),
         ...(bytes ? { 'content-type': contentType, 'content-length': bytes.length } : {}),
@@ -231,7 +246,9 @@ async function readText(answer: IncomingMessage, mostBytes: number): Promise<str
   const parts: Buffer[] = [];
   let bytes = 0;
   try {
-    for await (const part of answer as AsyncIterable<Buffer>) {
+    const isCompressed = answer.headers['content-encoding'] === 'gzip';
+    const parted = isCompressed ? pipeline(answer, createGunzip(), () => {}) : answer;
+    for await (const part of parted as AsyncIterable<Buffer>) {
       bytes += part.length;
       if (bytes > mostBytes) throw new Error(`the answer is longer than ${mostBytes} bytes`);
       parts.push(part);

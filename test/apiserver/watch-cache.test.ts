@@ -3,6 +3,7 @@
  * each change once, and a list with the watch from its version on has no gap. Its histories are kind by kind.
  */
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import t, { type Test } from 'tap';
 import type { ApiObject } from '../../src/apiserver/api-object.ts';
 import { listBlocks } from '../../src/apiserver/list-answer.ts';
@@ -10,7 +11,7 @@ import { ObjectReader } from '../../src/apiserver/object-reader.ts';
 import { ObjectStore } from '../../src/apiserver/object-store.ts';
 import { kindPrefixOf, type Resource, storeKey } from '../../src/apiserver/resource.ts';
 import { ResourceTable } from '../../src/apiserver/resource-table.ts';
-import { labelMatcher } from '../../src/apiserver/selectors.ts';
+import { EVERYTHING, labelMatcher } from '../../src/apiserver/selectors.ts';
 import { LmdbStore } from '../../src/apiserver/store/lmdb-store.ts';
 import type { Store, WatchRequest } from '../../src/apiserver/store/store.ts';
 import { WatchCache } from '../../src/apiserver/watch-cache.ts';
@@ -24,7 +25,7 @@ const LEASES = TABLE.find('coordination.k8s.io', 'v1', 'leases') as Resource;
 const ANYTHING = { version: '', exact: false };
 const ALL = { namespace: undefined, limit: 0, continue: undefined, matches: () => true, freshness: ANYTHING };
 
-for (const seed of [1, 2, 3, 4]) {
+for (const seed of [1, 2, 3]) {
   t.test(`random writes, and watchers that come, go and resume, seed ${seed}`, (t) => replay(t, seed));
 }
 
@@ -35,7 +36,7 @@ async function replay(t: Test, seed: number): Promise<void> {
   const { store, cache } = await opened(t);
   const model = new Model();
   const followers: Follower[] = [];
-  for (let step = 0; step < 400; step++) {
+  for (let step = 0; step < 250; step++) {
     const writes = Array.from({ length: 1 + Math.floor(random() * 3) }, () => {
       const resource = pick([PODS, PODS, NODES, LEASES]);
       const name = `n${Math.floor(random() * 6)}`;
@@ -163,18 +164,27 @@ t.test('a flood of Leases pushes nothing of other kinds out', async (t) => {
   };
   const first = (await put(PODS, 0)).revision;
   await put(PODS, 1);
-  await Promise.all(Array.from({ length: 10_500 }, (_, i) => put(LEASES, i)));
+  const names = Array.from({ length: 100 }, (_, i) => `node-${i}`);
+  for (let round = 0; round < 105; round++) {
+    const writes = names.map((name) => ({
+      type: 'put' as const,
+      key: storeKey(LEASES, 'a', name),
+      value: bytesOf(objectOf(LEASES, 'a', name, {}, `${round}`)),
+    }));
+    void store.commit({ conditions: [], writes });
+  }
+  await put(PODS, 2);
   const heard: string[] = [];
   const wanted = { namespace: undefined, matches: () => true, onEnd: () => {} };
   const onEvent = ({ type, object }: { type: string; object: ApiObject }) => heard.push(`${type} ${object.data}`);
   cache.subscribe({ ...wanted, resource: PODS, after: first, onEvent });
-  t.same(heard, ['MODIFIED 1'], 'a watch of pods goes on from before the flood');
+  t.same(heard, ['MODIFIED 1', 'MODIFIED 2'], 'a watch of pods goes on from before the flood');
   const newest = cache.revision;
-  cache.subscribe({ ...wanted, resource: LEASES, after: newest - 9000, onEvent });
-  t.equal(heard.length, 9001, 'one of Leases from within what is kept');
+  cache.subscribe({ ...wanted, resource: LEASES, after: newest - 1 - 90, onEvent });
+  t.equal(heard.length, 9002, 'one of Leases from within what is kept');
   const tooOld = () => cache.subscribe({ ...wanted, resource: LEASES, after: first + 1, onEvent });
   t.throws(tooOld, { name: 'ApiError', reason: 'Expired' });
-  t.match(cache.figures().kinds.get('/registry/coordination.k8s.io/leases/'), { objects: 1, watchers: 1 });
+  t.match(cache.figures().kinds.get('/registry/coordination.k8s.io/leases/'), { objects: 100, watchers: 1 });
   t.ok((cache.figures().kinds.get('/registry/coordination.k8s.io/leases/')?.changes ?? 0) <= 10_000, 'bounded');
 });
 
@@ -285,6 +295,35 @@ t.test('a list is JSON in blocks, each object written once', async (t) => {
     items: [],
   });
   t.equal(items[0]?.json, items[0]?.json);
+});
+
+t.test('a page that many ask for is compressed once; what is a selection, small or stale is not', async (t) => {
+  const { store, cache } = await opened(t);
+  const reader = new ObjectReader({ objects: new ObjectStore(store, TABLE), cache });
+  const writes = Array.from({ length: 300 }, (_, i) => ({
+    type: 'put' as const,
+    key: storeKey(PODS, 'a', `p${i}`),
+    value: bytesOf(objectOf(PODS, 'a', `p${i}`, {}, 'x'.repeat(500))),
+  }));
+  await store.commit({ conditions: [], writes });
+  const all = { ...ALL, matches: EVERYTHING };
+  const zipped = async (limit: number, next?: string) => {
+    const page = await reader.list(PODS, { ...all, limit, continue: next });
+    const blocks = () => listBlocks({ metadata: { resourceVersion: page.resourceVersion } }, page.items);
+    return { page, bytes: await page.snapshot?.compressed(page, blocks) };
+  };
+  const one = await zipped(200);
+  t.equal((await zipped(200)).bytes, one.bytes, 'the very same bytes');
+  t.not((await zipped(100)).bytes, one.bytes);
+  const read = JSON.parse(gunzipSync(one.bytes ?? Buffer.of()).toString());
+  t.equal(read.items.length, 200);
+  t.equal(read.items[199].metadata.name, one.page.items[199]?.object.metadata.name);
+  const rest = await zipped(200, one.page.continue);
+  t.equal(JSON.parse(gunzipSync(rest.bytes ?? Buffer.of()).toString()).items.length, 100, 'so are later pages');
+  t.equal((await zipped(10)).bytes, undefined, 'not worth it');
+  t.equal((await reader.list(PODS, { ...ALL, limit: 200 })).snapshot, undefined, 'of a selection');
+  await store.commit({ conditions: [], writes: writes.slice(0, 1) });
+  t.not((await zipped(200)).bytes, one.bytes, 'of another state');
 });
 
 t.test(

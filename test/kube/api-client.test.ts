@@ -48,6 +48,32 @@ t.test('every verb, and errors as the server words them', async (t) => {
   await t.rejects(clientOf(t, server.url, { token: 'wrong' }).get(path), { code: 401 });
 });
 
+t.test('a long list comes compressed', async (t) => {
+  const server = await TestServer.start(t);
+  const client = clientOf(t, server.url);
+  for (let i = 0; i < 3; i++) {
+    await client.post('/api/v1/namespaces/default/configmaps', configMap(`m${i}`, { x: 'x'.repeat(20_000) }));
+  }
+  const plain = await fetch(`${server.url}/api/v1/configmaps?limit=3`, {
+    headers: { authorization: 'Bearer admin', 'accept-encoding': 'identity' },
+  });
+  const sent = await client.stream('/api/v1/configmaps', { query: { limit: 3 } });
+  t.equal(sent.headers['content-encoding'], undefined, 'what is read as it comes comes as it is');
+  sent.destroy();
+  t.same(await client.get('/api/v1/configmaps', { query: { limit: 3 } }), await plain.json());
+  const raw = await fetch(`${server.url}/api/v1/configmaps?limit=3`, {
+    headers: { authorization: 'Bearer admin', 'accept-encoding': 'gzip' },
+  });
+  t.equal(raw.headers.get('content-encoding'), 'gzip');
+  await t.rejects(
+    clientOf(
+      t,
+      await serverOf(t, (_, response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end('no')),
+    ).get('/'),
+    { code: 0, message: /broke off/ },
+  );
+});
+
 t.test('a token out of a file', async (t) => {
   const server = await TestServer.start(t);
   const tokenFile = join(t.testdir({ token: 'viewer\n' }), 'token');
