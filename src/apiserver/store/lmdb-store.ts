@@ -5,6 +5,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
+import { FlushPace } from './flush-pace.ts';
 import { FolderLock } from './folder-lock.ts';
 import { LeaseClock } from './lease-clock.ts';
 import { checkLmdbFile } from './lmdb-check.ts';
@@ -42,10 +43,6 @@ type Table = Database<Buffer, Buffer>;
 const COMPACTION_STEP = 1000;
 /** Keys of an ended lease that are deleted in one commit. */
 const LEASE_STEP = 1000;
-/** Writers wait for each other no longer than this. */
-const MOST_FLUSH_MS = 50;
-/** Transactions of a flush that are few. */
-const ALONE = 2;
 const REVISION = Buffer.from('revision');
 const COMPACTED = Buffer.from('compacted');
 const NEXT_LEASE = Buffer.from('lease');
@@ -79,9 +76,7 @@ export class LmdbStore implements Store {
   #revision: number;
   #compacted: number;
   #flushing = false;
-  /** When the last one ended, by the clock of performance.now, and how long the disk took for it. */
-  #flushedAt = 0;
-  #flushMs = 0;
+  readonly #pace = new FlushPace();
   #closed = false;
 
   private constructor(lock: FolderLock, root: RootDatabase<Buffer, Buffer>) {
@@ -147,9 +142,7 @@ export class LmdbStore implements Store {
       this.#waiting.push({ transaction, resolve, reject });
       if (this.#flushing) return;
       this.#flushing = true;
-      const rest = this.#flushedAt + this.#flushMs - performance.now();
-      if (rest < 1) setImmediate(() => this.#flush());
-      else setTimeout(() => this.#flush(), rest);
+      this.#pace.next(() => this.#pace.flush(this.#waiting.length, () => this.#flush()));
     });
   }
 
@@ -214,19 +207,8 @@ export class LmdbStore implements Store {
     this.#lock.release();
   }
 
-  /**
-   * Everything that waits, in one LMDB transaction. Nobody else has a turn while the disk writes: where many write, the
-   * next one comes no sooner than after as long again, however slow the disk is. One alone does not wait for others.
-   */
+  /** Everything that waits, in one LMDB transaction. */
   #flush(): void {
-    const began = performance.now();
-    const isBusy = this.#waiting.length > ALONE;
-    this.#writeWaiting();
-    this.#flushedAt = performance.now();
-    this.#flushMs = isBusy ? Math.min(this.#flushedAt - began, MOST_FLUSH_MS) : 0;
-  }
-
-  #writeWaiting(): void {
     this.#flushing = false;
     const batch = this.#waiting.splice(0);
     const before = this.#revision;
