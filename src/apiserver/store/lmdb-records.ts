@@ -7,7 +7,7 @@
  *   log       revision (8), place in the commit (4) → key      what each commit changed
  *   leased    lease (8), key → nothing
  */
-import type { StoredValue } from './store.ts';
+import type { KeyRange, StoredValue } from './store.ts';
 
 const HEADER_BYTES = 32;
 
@@ -76,4 +76,13 @@ export function readNumber(bytes: Buffer, offset: number): number {
 function writeNumber(bytes: Buffer, offset: number, value: number): void {
   bytes.writeUInt32BE(Math.floor(value / 0x1_0000_0000), offset);
   bytes.writeUInt32BE(value % 0x1_0000_0000, offset + 4);
+}
+
+export function isWithin(key: string, { from, to }: KeyRange): boolean {
+  return compareKeys(key, from) >= 0 && compareKeys(key, to) < 0;
+}
+
+/** The order of the keys' bytes. */
+export function compareKeys(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }

@@ -11,10 +11,12 @@ import { LeaseClock } from './lease-clock.ts';
 import { checkLmdbFile } from './lmdb-check.ts';
 import { LmdbFeed } from './lmdb-feed.ts';
 import {
+  compareKeys,
   decodeRecord,
   encodeNumber,
   encodeRecord,
   isDeleted,
+  isWithin,
   leasedKey,
   logKey,
   readNumber,
@@ -378,15 +380,6 @@ export class LmdbStore implements Store {
   #checkOpen(): void {
     if (this.#closed) throw new StoreError('closed', 'the store is closed');
   }
-}
-
-function isWithin(key: string, { from, to }: KeyRange): boolean {
-  return compareKeys(key, from) >= 0 && compareKeys(key, to) < 0;
-}
-
-/** The order of the keys' bytes. */
-function compareKeys(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 
 function noLease(lease: LeaseId): StoreError {
