@@ -70,9 +70,7 @@ export function hostChecks(): Check[] {
     checkCapabilities(),
     checkTunDriver(),
     checkTool('ip', 'iproute2', 'to configure devices and routes'),
-    checkTool('nsenter', 'util-linux', 'to run containers in their network namespace'),
-    checkTool('unshare', 'util-linux', 'to give containers mounts of their own'),
-    checkTool('mount', 'mount', 'to give containers mounts of their own'),
+    checkTool('nsenter', 'util-linux', 'to enter pods with weft exec', true),
     checkTool('nft', 'nftables', 'for pods to reach the outside world', true),
   ];
 }

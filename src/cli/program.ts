@@ -82,10 +82,10 @@ function addNetexec(program: Command): void {
     .addHelpText('after', '\nExamples:\n  weft netexec --http-port 80 --udp-port 8081')
     .action(async (options: { httpPort: number; udpPort?: number; address: string }) => {
       const { serveNetexec } = await import('../lab/netexec.ts');
-      const stop = (): void => {
-        void close().then(() => process.exit(0));
+      const stop = (exitCode: number): void => {
+        void close().then(() => process.exit(exitCode));
       };
       const close = await serveNetexec(options, stop);
-      process.once('SIGTERM', stop).once('SIGINT', stop);
+      process.once('SIGTERM', () => stop(0)).once('SIGINT', () => stop(0));
     });
 }

@@ -1,7 +1,9 @@
 /**
  * `weft netexec`: a small server for trying networks out, with the requests that agnhost's netexec of the Kubernetes
- * tests answers: GET /hostname, /clientip, /echo?msg=…&code=…, /healthz, /shutdown; UDP `hostname`, `clientip`,
- * `echo …`. Runs in a lab's pods, so it imports next to nothing and starts fast.
+ * tests answers: GET /hostname, /clientip, /echo?msg=…&code=…, /header?key=…, /redirect?location=…&code=…, /healthz,
+ * /dial?host=…&port=…&protocol=…&request=…&tries=…, /exit?code=…&wait=…, /shutdown; UDP `hostname`, `clientip`,
+ * `echo …`. Not /shell and /upload: a pod's file system is the host's. Runs in a lab's pods, so it imports next to
+ * nothing and starts fast.
  */
 import { createSocket } from 'node:dgram';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -18,8 +20,14 @@ export interface NetexecOptions {
 /** Connections that may wait to be accepted; the kernel caps it at net.core.somaxconn. */
 const BACKLOG = 4096;
 
+/** Of /exit. */
+const LONGEST_WAIT_MS = 3_600_000;
+
 /** Resolves when all ports listen, with a function that closes them and waits for requests in work. */
-export async function serveNetexec(options: NetexecOptions, onShutdown: () => void): Promise<() => Promise<void>> {
+export async function serveNetexec(
+  options: NetexecOptions,
+  onShutdown: (exitCode: number) => void,
+): Promise<() => Promise<void>> {
   const address = options.address ?? (await anyAddress());
   const closers: (() => Promise<void>)[] = [];
   if (options.httpPort !== undefined) {
@@ -76,7 +84,7 @@ function clientText(address = '', port = 0): string {
   return isIPv6(plain) ? `[${plain}]:${port}` : `${plain}:${port}`;
 }
 
-function answer(request: IncomingMessage, response: ServerResponse, onShutdown: () => void): void {
+function answer(request: IncomingMessage, response: ServerResponse, onShutdown: (exitCode: number) => void): void {
   const url = new URL(request.url ?? '/', 'http://netexec');
   const query = url.searchParams;
   response.setHeader('content-type', 'text/plain; charset=utf-8');
@@ -95,14 +103,43 @@ function answer(request: IncomingMessage, response: ServerResponse, onShutdown: 
     }
     case '/healthz':
       return void response.end('ok');
+    case '/header':
+      return void response.end(`${request.headers[(query.get('key') ?? '').toLowerCase()] ?? ''}`);
+    case '/redirect': {
+      const code = Number(query.get('code') ?? 302);
+      response.statusCode = code >= 300 && code <= 399 && Number.isInteger(code) ? code : 400;
+      const location = query.get('location') ?? '';
+      if (location && !/[^\x21-\x7e]/.test(location)) response.setHeader('location', location);
+      return void response.end();
+    }
+    case '/dial':
+      return void answerDial(query, response);
+    case '/exit': {
+      const wait = /^(\d+)(m?s)$/.exec(query.get('wait') ?? '0s');
+      const ms = wait ? Number(wait[1]) * (wait[2] === 's' ? 1000 : 1) : 0;
+      response.end('bye');
+      setTimeout(() => onShutdown(Number(query.get('code')) & 0xff), Math.min(ms, LONGEST_WAIT_MS));
+      break;
+    }
     case '/shutdown':
       response.end('bye');
-      onShutdown();
+      onShutdown(0);
       break;
     default:
       response.statusCode = 404;
       return void response.end(`no ${url.pathname} here`);
   }
+}
+
+async function answerDial(query: URLSearchParams, response: ServerResponse): Promise<void> {
+  const { dial, readDial } = await import('./programs/dial.ts');
+  const wanted = readDial(query);
+  if (!wanted) {
+    response.statusCode = 400;
+    return void response.end('say host and port, and protocol http or udp');
+  }
+  response.setHeader('content-type', 'application/json');
+  response.end(JSON.stringify(await dial(wanted)));
 }
 
 function reply(request: string, client: string): string {

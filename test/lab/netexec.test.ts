@@ -27,8 +27,8 @@ function fetchPath(port: number, path: string): Promise<{ status: number; text: 
 
 t.test('HTTP', async (t) => {
   const port = await freePort();
-  let shut = 0;
-  const close = await serveNetexec({ httpPort: port, address: '127.0.0.1' }, () => shut++);
+  const shut: number[] = [];
+  const close = await serveNetexec({ httpPort: port, address: '127.0.0.1' }, (code) => shut.push(code));
   t.teardown(close);
   t.same(await fetchPath(port, '/hostname'), { status: 200, text: hostname() });
   t.match((await fetchPath(port, '/clientip')).text, /^127\.0\.0\.1:\d+$/);
@@ -37,14 +37,33 @@ t.test('HTTP', async (t) => {
   t.equal((await fetchPath(port, '/echo?code=banana')).status, 400);
   t.same(await fetchPath(port, '/healthz'), { status: 200, text: 'ok' });
   t.equal((await fetchPath(port, '/nothing')).status, 404);
-  t.equal(shut, 0);
+  t.same(shut, []);
   t.equal((await fetchPath(port, '/shutdown')).text, 'bye');
-  t.equal(shut, 1);
+  t.same(shut, [0]);
+  t.equal((await fetchPath(port, '/exit?code=3&wait=1ms')).text, 'bye');
+  while (shut.length < 2) await new Promise((done) => setTimeout(done, 5));
+  t.same(shut, [0, 3]);
   const many = await Promise.all(Array.from({ length: 500 }, () => fetchPath(port, '/hostname')));
   t.ok(
     many.every(({ status }) => status === 200),
     '500 at once',
   );
+});
+
+t.test('headers, redirects, and looking at others', async (t) => {
+  const port = await freePort();
+  const udpPort = await freePort();
+  t.teardown(await serveNetexec({ httpPort: port, udpPort, address: '127.0.0.1' }, () => {}));
+  t.equal((await fetchPath(port, '/header?key=Connection')).text, 'close');
+  t.equal((await fetchPath(port, '/redirect?location=/hostname')).status, 302);
+  t.equal((await fetchPath(port, '/redirect?location=/hostname&code=200')).status, 400);
+  t.equal((await fetchPath(port, '/redirect?location=%0d%0aX:y')).status, 302, 'a location that is none is left out');
+  const dial = async (query: string) => JSON.parse((await fetchPath(port, `/dial?host=127.0.0.1&${query}`)).text);
+  t.same(await dial(`port=${port}&request=echo?msg=a&tries=2`), { responses: ['a', 'a'], errors: [] });
+  t.same(await dial(`port=${udpPort}&protocol=udp&request=echo%20b`), { responses: ['b'], errors: [] });
+  t.match(await dial(`port=${await freePort()}`), { responses: [], errors: [/ECONNREFUSED/] });
+  t.equal((await fetchPath(port, '/dial?host=127.0.0.1')).status, 400);
+  t.equal((await fetchPath(port, '/shell?cmd=id')).status, 404, "a pod's file system is the host's");
 });
 
 t.test('both families, each client by its own address', async (t) => {

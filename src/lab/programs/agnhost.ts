@@ -39,17 +39,20 @@ export async function agnhost(args: readonly string[]): Promise<number> {
 async function netexec(args: readonly string[]): Promise<number> {
   const { flags } = parseFlags(args, { 'http-port': 8080, 'udp-port': 8081, 'sctp-port': -1, 'delay-shutdown': 0 });
   const udp = flags['udp-port'];
-  let stop = (): void => {};
-  const told = Promise.race([untilTold(), new Promise<void>((done) => (stop = done))]);
-  const close = await serveNetexec({ httpPort: flags['http-port'], ...(udp > 0 ? { udpPort: udp } : {}) }, () =>
-    stop(),
+  let stop = (_exitCode: number): void => {};
+  const asked = new Promise<number>((done) => {
+    stop = done;
+  });
+  const told = Promise.race([untilTold().then(() => 0), asked]);
+  const close = await serveNetexec({ httpPort: flags['http-port'], ...(udp > 0 ? { udpPort: udp } : {}) }, (code) =>
+    stop(code),
   );
   console.log(`Started HTTP server on port ${flags['http-port']}`);
   if (udp > 0) console.log(`Started UDP server on port ${udp}`);
-  await told;
+  const exitCode = await told;
   await new Promise((done) => setTimeout(done, flags['delay-shutdown'] * 1000));
   await close();
-  return 0;
+  return exitCode;
 }
 
 async function serveHostname(args: readonly string[]): Promise<number> {
