@@ -10,6 +10,7 @@ import { repairClaims } from './claim-repair.ts';
 import { allControllers, type ControllerSettings } from './controllers/controller-list.ts';
 import { ControllerSet } from './controllers/controller-set.ts';
 import { CustomKinds } from './custom/custom-kinds.ts';
+import { ManifestApplier, type ManifestSettings } from './manifest-applier.ts';
 import type { NodeIdentity } from './node-client.ts';
 import { NodeParts } from './node-parts.ts';
 import { ObjectStore } from './object-store.ts';
@@ -40,6 +41,8 @@ export interface ApiServiceOptions {
   advertise?: string | undefined;
   /** What addresses and ports are given out of; those of most clusters by default. */
   ranges?: ClusterRanges;
+  /** Objects that stand in files. */
+  manifests?: ManifestSettings;
   log(message: string): void;
   /** How nodes know this server: undefined, and there are no logs and no commands. */
   nodes?: NodeIdentity | undefined;
@@ -50,10 +53,10 @@ export interface ApiServiceOptions {
 export class ApiService {
   readonly port: number;
   readonly objects: ObjectStore;
-  readonly table: ResourceTable;
   readonly #store: Store;
   readonly #cache: WatchCache;
   readonly #server: ApiServer;
+  readonly #applier: ManifestApplier | undefined;
   readonly #controllers: ControllerSet | undefined;
   readonly #ownService: OwnService | undefined;
   readonly #customKinds: CustomKinds;
@@ -62,7 +65,7 @@ export class ApiService {
   private constructor(parts: {
     port: number;
     objects: ObjectStore;
-    table: ResourceTable;
+    applier: ManifestApplier | undefined;
     store: Store;
     cache: WatchCache;
     server: ApiServer;
@@ -72,7 +75,7 @@ export class ApiService {
   }) {
     this.port = parts.port;
     this.objects = parts.objects;
-    this.table = parts.table;
+    this.#applier = parts.applier;
     this.#store = parts.store;
     this.#cache = parts.cache;
     this.#server = parts.server;
@@ -105,6 +108,10 @@ export class ApiService {
     const customKinds = new CustomKinds({ table, objects, cache, log });
     await customKinds.start();
     await repairClaims({ store, objects, resources: table, log });
+    const { manifests } = options;
+    const applier = manifests?.paths.length ? new ManifestApplier({ objects, table, log, ...manifests }) : undefined;
+    // Before anybody asks: nodes shall find what their manifests say of them.
+    await applier?.start();
     const nodeParts = new NodeParts({ objects, table, identity: options.nodes });
     const handler = new ResourceHandler({ table, objects, cache, nodeParts });
     const ready = () =>
@@ -125,12 +132,13 @@ export class ApiService {
       ? new OwnService({ objects, table, ranges, address, port, alone: settings.alone ?? false, log })
       : undefined;
     await ownService?.start();
-    return new ApiService({ port, objects, table, store, cache, server, controllers, customKinds, ownService });
+    return new ApiService({ port, objects, applier, store, cache, server, controllers, customKinds, ownService });
   }
 
   /** The store is the caller's to close. */
   async close(): Promise<void> {
     clearInterval(this.#compaction);
+    await this.#applier?.close();
     await this.#ownService?.stop();
     await this.#controllers?.stop();
     await this.#customKinds.stop();

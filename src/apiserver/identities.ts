@@ -7,9 +7,18 @@ import { X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
+import { ADMINISTRATORS, VIEWERS } from './access.ts';
 import type { Authority, Certified } from './authority.ts';
 import { writePrivate } from './private-file.ts';
+import type { User } from './request.ts';
 
+/** Who everybody is that holds the kubeconfigs in a server's folder. */
+export const ADMIN: User = { name: 'admin', groups: [ADMINISTRATORS] };
+export const VIEWER: User = { name: 'viewer', groups: [VIEWERS] };
+/** Nodes take the server's requests for those of an administrator. */
+export const SERVER: User = { name: 'weft:apiserver', groups: [ADMINISTRATORS] };
+
+const LOOPBACK = ['127.0.0.1', 'localhost'];
 /** One that ends sooner is issued anew. */
 const REMAINING_MS = 30 * 24 * 3600 * 1000;
 
@@ -37,14 +46,15 @@ export class Identities {
     return new Identities(folder, signer.certificate, signer);
   }
 
-  /** For a server under these names and addresses. */
-  server(names: readonly string[]): Promise<Certified> {
+  /** For a server under these names and addresses, and those of loopback. */
+  server(further: readonly string[]): Promise<Certified> {
+    const names = [...new Set([...further, ...LOOPBACK])];
     const covers = (certificate: X509Certificate) =>
       names.every((name) => (isIP(name) ? certificate.checkIP(name) : certificate.checkHost(name)) !== undefined);
     return this.#kept('server', covers, (authority) => authority.server(names));
   }
 
-  client(user: string, groups: readonly string[]): Promise<Certified> {
+  client({ name: user, groups }: User): Promise<Certified> {
     const subject = [...groups.map((group) => `O=${group}`), `CN=${user}`].join('\n');
     const isTheirs = (certificate: X509Certificate) => certificate.subject === subject;
     return this.#kept(user.replaceAll(/[^\w.-]/g, '_'), isTheirs, (authority) => authority.client(user, groups));

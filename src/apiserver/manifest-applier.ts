@@ -5,7 +5,6 @@
  * and deleted through the API, also across restarts, since what was applied is written down in a file.
  */
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import type { ManifestObject } from '../kube/manifest.ts';
 import { ManifestFolder } from '../kube/manifest-folder.ts';
 import { type NamedObject, objectTitle } from '../kube/objects.ts';
@@ -13,6 +12,7 @@ import { compareProblems, formatProblem, type Problem } from '../kube/problem.ts
 import { LAST_APPLIED, threeWayPatch } from '../kube/three-way-patch.ts';
 import { ApiError } from './api-error.ts';
 import type { ApiObject } from './api-object.ts';
+import { type AppliedObject, type ApplierState, readApplierState } from './applier-state.ts';
 import { manifestKinds, resourceOfKind } from './manifest-kinds.ts';
 import type { ObjectStore } from './object-store.ts';
 import { applyPatch, PATCH_TYPES } from './patch.ts';
@@ -29,29 +29,17 @@ const MOST_ANNOTATION_BYTES = 200_000;
 const RANKS: Readonly<Record<string, number>> = { Namespace: 0, CustomResourceDefinition: 0, Node: 1 };
 const LAST_RANK = 2;
 
-export interface ApplierParts {
-  objects: ObjectStore;
-  table: ResourceTable;
+export interface ManifestSettings {
   /** Files and folders; watched. */
   paths: readonly string[];
   /** Where to write down what was applied, and what is wrong. */
   stateFile: string;
+}
+
+export interface ApplierParts extends ManifestSettings {
+  objects: ObjectStore;
+  table: ResourceTable;
   log(message: string): void;
-}
-
-/** What the file holds. */
-export interface ApplierState {
-  applied: readonly AppliedObject[];
-  problems: readonly Problem[];
-}
-
-interface AppliedObject {
-  apiVersion: string;
-  kind: string;
-  namespace?: string;
-  name: string;
-  /** Of the manifest. */
-  digest: string;
 }
 
 export class ManifestApplier {
@@ -217,15 +205,6 @@ export class ManifestApplier {
     } catch (error) {
       this.#parts.log(`${this.#parts.stateFile}: ${messageOf(error)}`);
     }
-  }
-}
-
-/** Undefined where there is none, or none that can be read. */
-export function readApplierState(file: string): ApplierState | undefined {
-  try {
-    return JSON.parse(readFileSync(file, 'utf8')) as ApplierState;
-  } catch {
-    return undefined;
   }
 }
 

@@ -1,13 +1,12 @@
 /** What `weft apiserver` does: opens the store, makes certificates, writes kubeconfigs, serves until it is told to end. */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { ADMINISTRATORS, Authenticator, VIEWERS } from '../apiserver/access.ts';
+import { Authenticator } from '../apiserver/access.ts';
 import { ApiService } from '../apiserver/api-service.ts';
-import { Identities } from '../apiserver/identities.ts';
+import { applierStateFile } from '../apiserver/applier-state.ts';
+import { ADMIN, Identities, SERVER, VIEWER } from '../apiserver/identities.ts';
 import { kubeconfig } from '../apiserver/kubeconfig.ts';
-import { ManifestApplier } from '../apiserver/manifest-applier.ts';
 import { writePrivate } from '../apiserver/private-file.ts';
-import type { User } from '../apiserver/request.ts';
 import type { Store } from '../apiserver/store/store.ts';
 import { followTokens } from '../apiserver/token-file.ts';
 import { clusterRanges, completeSettings } from '../control/cluster-settings.ts';
@@ -17,10 +16,6 @@ import type { ApiServerOptions } from './apiserver-commands.ts';
 import { weftVersion } from './version.ts';
 
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
-const ADMIN: User = { name: 'admin', groups: [ADMINISTRATORS] };
-/** Nodes take the server's requests for those of an administrator. */
-const SERVER: User = { name: 'weft:apiserver', groups: [ADMINISTRATORS] };
-const VIEWER: User = { name: 'viewer', groups: [VIEWERS] };
 
 export async function apiServer(options: ApiServerOptions): Promise<void> {
   const { bind, plainHttp = false } = options;
@@ -37,8 +32,8 @@ export async function apiServer(options: ApiServerOptions): Promise<void> {
   mkdirSync(data, { recursive: true, mode: 0o700 });
   const store = await openStore(options, data);
   const identities = plainHttp ? undefined : await Identities.open(join(data, 'pki'));
-  const certified = await identities?.server([...new Set([bind, '127.0.0.1', 'localhost', ...options.name])]);
-  const own = await identities?.client(SERVER.name, SERVER.groups);
+  const certified = await identities?.server([bind, ...options.name]);
+  const own = await identities?.client(SERVER);
   const authenticator = new Authenticator([], plainHttp ? ADMIN : undefined);
   if (options.tokenFile) followTokens(options.tokenFile, (tokens) => authenticator.replaceTokens(tokens), log);
   const service = await ApiService.start({
@@ -46,6 +41,7 @@ export async function apiServer(options: ApiServerOptions): Promise<void> {
     host: bind,
     port: options.port,
     listenFd: options.listenFd,
+    manifests: { paths: options.manifests.map((path) => resolve(path)), stateFile: applierStateFile(data) },
     tls:
       identities && certified
         ? { key: certified.key, certificate: certified.certificate, clientCa: identities.authority }
@@ -66,20 +62,12 @@ export async function apiServer(options: ApiServerOptions): Promise<void> {
   const address = bind.includes(':') ? `[${bind}]` : bind;
   const server = `${plainHttp ? 'http' : 'https'}://${address}:${service.port}`;
   for (const user of [ADMIN, VIEWER]) {
-    const credentials = await identities?.client(user.name, user.groups);
+    const credentials = await identities?.client(user);
     const config = kubeconfig({ server, user: user.name, authority: identities?.authority, credentials });
     if (identities || user === ADMIN) writePrivate(join(data, `${user.name}.kubeconfig`), config);
   }
   console.log(`serving ${server}\nkubectl --kubeconfig ${join(data, 'admin.kubeconfig')} get all -A`);
-  const { objects, table } = service;
-  const stateFile = join(data, 'manifests.json');
-  const applier =
-    options.manifests.length > 0
-      ? new ManifestApplier({ objects, table, paths: options.manifests.map((path) => resolve(path)), stateFile, log })
-      : undefined;
-  void applier?.start();
   await new Promise((ended) => process.once('SIGTERM', ended).once('SIGINT', ended));
-  await applier?.close();
   await service.close();
   await store.close();
 }

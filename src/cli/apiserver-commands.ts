@@ -61,7 +61,11 @@ export function addApiServer(program: Command): void {
     )
     .option('--service-cidr <prefixes>', 'addresses of services, likewise (default: 10.96.0.0/16,fd00:10:96::/112)')
     .option('--cluster-dns <ips>', 'given to no service that does not ask (default: 10.96.0.10,fd00:10:96::a)')
-    .option('--service-node-port-range <ports>', 'node ports of services (default: 30000-32767)')
+    .addOption(
+      new Option('--service-node-port-range <ports>', 'node ports of services (default: 30000-32767)').env(
+        'WEFT_SERVICE_NODE_PORT_RANGE',
+      ),
+    )
     .option('--node-cidr-mask-size <bits>', "length of a node's part of the pods' addresses", integer(8, 30), 24)
     .option('--node-cidr-mask-size-ipv6 <bits>', 'likewise of its IPv6 addresses', integer(16, 126), 64)
     .option(
@@ -70,7 +74,11 @@ export function addApiServer(program: Command): void {
       integer(2, 3600),
       4,
     )
-    .option('--load-balancer-pool <ranges>', 'addresses for LoadBalancer services, as in 192.0.2.0/24')
+    .addOption(
+      new Option('--load-balancer-pool <ranges>', 'addresses for LoadBalancer services, as in 192.0.2.0/24').env(
+        'WEFT_LOAD_BALANCER_POOL',
+      ),
+    )
     .option(
       '--manifests <path...>',
       'files and folders whose objects are applied; watched, and deleted with their manifests',

@@ -1,5 +1,6 @@
 /** What `weft lab up`, `down`, `status`, `logs` and `list` do: the lab room's functions, and printing. */
 
+import { existsSync, readFileSync } from 'node:fs';
 import colors from 'picocolors';
 import { takeDown } from '../lab/down.ts';
 import { findPod } from '../lab/exec.ts';
@@ -20,6 +21,8 @@ interface UpOptions {
   manifests?: string[];
   timeout: number;
   keep?: boolean;
+  apiserver: boolean;
+  store: 'lmdb' | 'etcd';
 }
 
 export async function labUp(file: string | undefined, options: UpOptions): Promise<void> {
@@ -28,6 +31,7 @@ export async function labUp(file: string | undefined, options: UpOptions): Promi
     ...(options.name === undefined ? {} : { name: options.name }),
     ...(options.hosts === undefined ? {} : { hosts: options.hosts }),
     ...(options.manifests === undefined ? {} : { manifests: options.manifests }),
+    ...(options.apiserver ? { store: options.store } : {}),
     keep: options.keep ?? false,
     timeoutSeconds: options.timeout,
   };
@@ -36,10 +40,14 @@ export async function labUp(file: string | undefined, options: UpOptions): Promi
   const pod = status.hosts.flatMap((host) => host.status?.pods ?? []).find((each) => each.name.startsWith('client'));
   const named = lab.name === 'default' ? '' : ` --name ${lab.name}`;
   const hint = pod && request.manifests === undefined && file === undefined;
-  const wrong = problemLines(status.hosts);
+  const wrong = problemLines(status);
   for (const line of wrong.slice(0, MOST_PROBLEMS)) console.log(`${colors.yellow('!')} ${line}`);
   if (wrong.length > MOST_PROBLEMS) console.log(`… and ${wrong.length - MOST_PROBLEMS} more: weft lab status${named}`);
-  console.log(hint ? `\nTry: weft lab exec${named} ${pod.name} -- curl -s http://web/hostname` : '');
+  const tries = [
+    ...(hint ? [`weft lab exec${named} ${pod.name} -- curl -s http://web/hostname`] : []),
+    ...(status.apiServer ? [`kubectl --kubeconfig ${lab.kubeconfig} get pods -o wide`] : []),
+  ];
+  console.log(tries.length > 0 ? `\nTry: ${tries.join('\n     ')}` : '');
 }
 
 export async function labDown(options: { name?: string; all?: boolean }): Promise<void> {
@@ -60,6 +68,15 @@ function whichToTakeDown(name: string | undefined): LabDir {
   if (plain !== undefined || labs.length === 0) return plain ?? new LabDir('default');
   const names = labs.map((lab) => lab.name).join(', ');
   throw new LabError('WEFT_LAB_NAME', `several labs, say which by --name, or --all: ${names}`);
+}
+
+/** The whole of it, or where it is. */
+export function labKubeconfig(options: { name?: string; output: 'yaml' | 'path' }): void {
+  const lab = findLab(options.name);
+  if (!existsSync(lab.kubeconfig)) {
+    throw new LabError('WEFT_LAB_TARGET', `lab ${lab.name} has no API server: it was brought up with --no-apiserver`);
+  }
+  console.log(options.output === 'path' ? lab.kubeconfig : readFileSync(lab.kubeconfig, 'utf8').trimEnd());
 }
 
 export async function labStatus(options: { name?: string; output: 'table' | 'json' }): Promise<void> {

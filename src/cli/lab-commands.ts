@@ -36,6 +36,10 @@ function addUp(lab: Command): void {
     .option('--name <name>', 'name of the lab')
     .option('--hosts <count>', 'how many hosts, where the file names none', integer(1, MAX_HOSTS))
     .option('--manifests <path...>', 'Kubernetes manifests, files or folders; watched')
+    .addOption(
+      new Option('--store <kind>', 'where its API server keeps objects').choices(['lmdb', 'etcd']).default('lmdb'),
+    )
+    .option('--no-apiserver', 'no API server: agents read the manifests themselves')
     .option('--timeout <seconds>', 'give up after this long', integer(1, 3600), 60)
     .option('--keep', 'when it fails, leave it as it is for a look')
     .addHelpText(
@@ -44,10 +48,13 @@ function addUp(lab: Command): void {
 Without a file: three hosts (hosta, hostb, hostc) on 172.31.0.0/24, on each a pod web-N (a web server) and a pod
 client-N, and a service web over the servers.
 
+An API server applies the manifests, and applies them again when they change; kubectl drives it (weft lab kubeconfig).
+
 Examples:
   weft lab up
   weft lab up --hosts 5 --name five
   weft lab up --manifests my-app/
+  weft lab up --store etcd
   weft lab up examples/host-gw.yaml`,
     )
     .action(async (file: string | undefined, options) => (await import('./lab-actions.ts')).labUp(file, options));
@@ -84,6 +91,18 @@ function addLooking(lab: Command): void {
     .addOption(new Option('-o, --output <format>', 'how to print it').choices(['table', 'json']).default('table'))
     .addHelpText('after', '\nExamples:\n  weft lab status\n  weft lab status -o json')
     .action(async (options) => (await import('./lab-actions.ts')).labStatus(options));
+  lab
+    .command('kubeconfig')
+    .description("print the administrator's kubeconfig, for kubectl on this machine")
+    .option('--name <name>', 'which lab')
+    .addOption(
+      new Option('-o, --output <format>', 'its text, or where it is').choices(['yaml', 'path']).default('yaml'),
+    )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  export KUBECONFIG=$(weft lab kubeconfig -o path)\n  weft lab kubeconfig > ~/.kube/config',
+    )
+    .action(async (options) => (await import('./lab-actions.ts')).labKubeconfig(options));
   lab
     .command('logs')
     .description("print what a host's agent or a pod said")

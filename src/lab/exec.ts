@@ -3,7 +3,7 @@
  * Terminal and standard streams are passed on as they are; signals and the exit code pass through.
  */
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { requireTool } from '../agent/command.ts';
 import { ETC_HOSTS, NETNS_FOLDER, RESOLV_CONF } from '../agent/container-command.ts';
@@ -35,7 +35,13 @@ export function labEntry(lab: LabDir): Entry {
   return {
     file,
     args: ['-t', `${state.holder.pid}`, ...user, '-m', '-n', '-u', '-p', '--'],
-    env: { ...process.env, PATH: `${lab.bin}:${process.env.PATH ?? POD_PATH}`, WEFT_LAB: lab.name },
+    env: {
+      ...process.env,
+      PATH: `${lab.bin}:${process.env.PATH ?? POD_PATH}`,
+      WEFT_LAB: lab.name,
+      // For kubectl; pods have none.
+      ...(existsSync(lab.innerKubeconfig) ? { KUBECONFIG: lab.innerKubeconfig } : {}),
+    },
   };
 }
 

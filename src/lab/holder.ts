@@ -1,23 +1,28 @@
 /**
  * The process that is a lab: it lives in namespaces of its own (network, mounts, process numbers, and users where
- * there is no root), makes the hosts' namespaces in them, and keeps one agent per host alive. When it ends, the
+ * there is no root), makes the hosts' namespaces in them, and keeps one agent per host and the API server alive. When it ends, the
  * kernel ends everything in the lab with it.
  *
  *     weft lab up ──spawns──▶ unshare ──▶ sh (process 1, reaps) ──▶ holder ─┬▶ sleep: namespaces of hosta
  *                                                                          ├▶ weft agent --node hosta
- *                                                                          └▶ …
+ *                                                                          ├▶ …
+ *                                                                          └▶ weft apiserver (and etcd)
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, readlinkSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { runTool } from '../agent/command.ts';
 import { startTicks } from '../agent/process-table.ts';
-import { AgentKeeper } from './agent-keeper.ts';
 import { buildHost, buildUnderlay, readResolvConf } from './host-namespaces.ts';
+import { apiServerArguments, etcdCommand, OUTER_FD } from './lab-api-server.ts';
 import { type HostState, type LabDir, type LabState, makeDir, writeJson } from './lab-dir.ts';
 import { LabError } from './lab-error.ts';
 import { loadBalancerPool } from './load-balancer-pool.ts';
+import { ProcessKeeper, type ProcessKeeperOptions } from './process-keeper.ts';
 import type { Topology } from './topology.ts';
 import { weftCommand } from './weft-command.ts';
+
+const IDENTITIES_MS = 30_000;
 
 /** Builds the lab of a directory and keeps it until it is told to end; never returns before. */
 export async function runHolder(lab: LabDir): Promise<void> {
@@ -33,7 +38,12 @@ export async function runHolder(lab: LabDir): Promise<void> {
     const resolvConf = readResolvConf();
     await hideMachine();
     await buildUnderlay(topology);
-    const keepers = await startHosts(lab, topology, resolvConf, state);
+    const publish = (): void => writeJson(lab.stateFile, state);
+    const [servers, agents] = await Promise.all([
+      topology.api === undefined ? [] : startApiServer(lab, topology, state, publish),
+      startHosts(lab, topology, resolvConf, state, publish),
+    ]);
+    const keepers = [...agents, ...servers];
     state.phase = 'running';
     writeJson(lab.stateFile, state);
     await ended;
@@ -73,10 +83,10 @@ async function startHosts(
   topology: Topology,
   resolvConf: { path: string; text: string },
   state: LabState,
-): Promise<AgentKeeper[]> {
+  publish: () => void,
+): Promise<ProcessKeeper[]> {
   makeDir(lab.socketFallback);
-  const keepers: AgentKeeper[] = [];
-  const publish = (): void => writeJson(lab.stateFile, state);
+  const keepers: ProcessKeeper[] = [];
   const hosts = await Promise.all(
     topology.hosts.map(async (host) => {
       const init = await buildHost(lab, topology, host, resolvConf);
@@ -84,11 +94,12 @@ async function startHosts(
       return { host, init: init.pid ?? 0 };
     }),
   );
+  if (topology.api !== undefined) await identitiesIssued(lab);
   for (const { host, init } of hosts) {
     const entry: HostState = { init, starts: 0 };
     state.hosts[host.name] = entry;
-    const keeper = new AgentKeeper({
-      host: host.name,
+    const keeper = new ProcessKeeper({
+      name: `agent of ${host.name}`,
       init,
       command: [...weftCommand(), ...agentArguments(lab, topology, host.name)],
       env: hostEnvironment(lab, host.name),
@@ -107,8 +118,51 @@ async function startHosts(
   return keepers;
 }
 
+/** Resolves when they have been started, not when they serve: whoever asks waits for them. */
+async function startApiServer(
+  lab: LabDir,
+  topology: Topology,
+  state: LabState,
+  publish: () => void,
+): Promise<ProcessKeeper[]> {
+  const { env } = process;
+  const keep = (what: 'apiServer' | 'etcd', options: Omit<ProcessKeeperOptions, 'env' | 'onChange'>): ProcessKeeper => {
+    const onChange = (): void => {
+      const { starts, pid, lastEnd } = keeper;
+      state[what] = { starts, ...(pid === undefined ? {} : { pid }), ...(lastEnd === undefined ? {} : { lastEnd }) };
+      publish();
+    };
+    const keeper = new ProcessKeeper({ ...options, env, onChange });
+    keeper.start();
+    return keeper;
+  };
+  const etcd =
+    topology.api?.store === 'etcd' ? [keep('etcd', { name: 'etcd', command: etcdCommand(lab), log: lab.etcdLog })] : [];
+  await identitiesIssued(lab);
+  const command = [...weftCommand(), ...apiServerArguments(lab, topology, manifestPaths(lab, topology))];
+  const server = keep('apiServer', { name: 'API server', command, log: lab.apiServerLog, inheritedFd: OUTER_FD });
+  // Servers end after those who use them.
+  return [server, ...etcd];
+}
+
+/** By `weft lab up`, meanwhile; it says so by the last file that it writes. */
+async function identitiesIssued(lab: LabDir): Promise<void> {
+  const deadline = performance.now() + IDENTITIES_MS;
+  while (!existsSync(lab.kubeconfig)) {
+    if (performance.now() > deadline) throw new LabError('WEFT_LAB_FAILED', 'nobody issued the certificates');
+    await sleep(5);
+  }
+}
+
+function manifestPaths(lab: LabDir, topology: Topology): string[] {
+  return [lab.manifests, ...topology.manifests].filter((path) => existsSync(path));
+}
+
 function agentArguments(lab: LabDir, topology: Topology, host: string): string[] {
-  const paths = [lab.manifests, ...topology.manifests].filter((path) => existsSync(path));
+  const objects =
+    topology.api === undefined
+      ? manifestPaths(lab, topology).flatMap((path) => ['--manifests', path])
+      : ['--kubeconfig', lab.nodeKubeconfig(host)];
   // What the environment says goes to the agents as it is.
   const pool = process.env.WEFT_LOAD_BALANCER_POOL === undefined ? loadBalancerPool(topology.underlay) : '';
   return [
@@ -119,7 +173,7 @@ function agentArguments(lab: LabDir, topology: Topology, host: string): string[]
     ...['--state-dir', lab.agentStateDir(host)],
     ...['--socket', lab.agentSocket(host)],
     ...(pool === '' ? [] : ['--load-balancer-pool', pool]),
-    ...paths.flatMap((path) => ['--manifests', path]),
+    ...objects,
     ...Object.entries(topology.agent).map(([name, value]) => (value === 'true' ? `--${name}` : `--${name}=${value}`)),
   ];
 }

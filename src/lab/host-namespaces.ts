@@ -65,7 +65,8 @@ export async function buildHost(
   if (!existsSync(own)) writeFileSync(own, resolvConf.text);
   const args = ['--net', '--mount', '--uts', '--propagation', 'private', 'sh', '-c', HOST_SCRIPT];
   const child = spawn('unshare', [...args, 'weft-host', host.name, own, resolvConf.path], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    // Not the holder's number 3: what runs in a host has no business with the API server's socket.
+    stdio: ['ignore', 'pipe', 'inherit', 'ignore'],
   });
   await readyLine(child, host.name);
   await joinUnderlay(topology, host, child.pid ?? 0);

@@ -23,6 +23,8 @@ export interface LabState {
   phase: 'building' | 'running' | 'failed';
   error?: string;
   hosts: Record<string, HostState>;
+  apiServer?: KeptState;
+  etcd?: KeptState;
 }
 
 export interface HostState {
@@ -32,6 +34,14 @@ export interface HostState {
   agent?: number;
   starts: number;
   /** How the agent's last life ended: `exit code 1`, `SIGKILL`. */
+  lastEnd?: string;
+}
+
+/** A process of the lab itself. */
+export interface KeptState {
+  /** Absent between two lives. */
+  pid?: number;
+  starts: number;
   lastEnd?: string;
 }
 
@@ -68,6 +78,30 @@ export class LabDir {
   /** Manifests that the lab itself wrote; its hosts watch this folder. */
   get manifests(): string {
     return join(this.path, 'manifests');
+  }
+  /** The API server's certificates, and its objects unless they are in etcd. */
+  get apiServerDir(): string {
+    return join(this.path, 'apiserver');
+  }
+  get apiServerLog(): string {
+    return join(this.path, 'apiserver.log');
+  }
+  get etcdDir(): string {
+    return join(this.path, 'etcd');
+  }
+  get etcdLog(): string {
+    return join(this.path, 'etcd.log');
+  }
+  /** The administrator's, for whoever is outside of the lab; absent where it has no API server. */
+  get kubeconfig(): string {
+    return join(this.path, 'kubeconfig');
+  }
+  /** The same from within. */
+  get innerKubeconfig(): string {
+    return join(this.path, 'kubeconfig.inside');
+  }
+  nodeKubeconfig(host: string): string {
+    return join(this.host(host), 'kubeconfig');
   }
   /** First on the PATH of hosts and pods: holds `weft`. */
   get bin(): string {

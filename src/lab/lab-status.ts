@@ -1,8 +1,11 @@
 /** How a lab is: what its holder wrote down, and what each of its agents says of itself over its socket. */
 import { agentStatus } from '../agent/client.ts';
 import type { AgentStatus } from '../agent/status.ts';
-import type { LabDir } from './lab-dir.ts';
-import type { Topology } from './topology.ts';
+import { applierStateFile, readApplierState } from '../apiserver/applier-state.ts';
+import type { Problem } from '../kube/problem.ts';
+import { outerUrl } from './lab-api-server.ts';
+import type { KeptState, LabDir } from './lab-dir.ts';
+import type { LabApi, Topology } from './topology.ts';
 
 export interface HostStatus {
   name: string;
@@ -19,6 +22,17 @@ export interface HostStatus {
   status: AgentStatus | undefined;
 }
 
+export interface LabApiStatus {
+  /** From outside of the lab. */
+  url: string;
+  /** Its process, by its number inside the lab; absent between two lives. */
+  pid?: number;
+  starts: number;
+  lastEnd?: string;
+  /** With the manifests that it applies. */
+  problems: readonly Problem[];
+}
+
 export interface LabStatus {
   name: string;
   directory: string;
@@ -26,6 +40,8 @@ export interface LabStatus {
   rootless: boolean;
   topology: Topology | undefined;
   hosts: HostStatus[];
+  /** Absent where agents read the manifests themselves. */
+  apiServer?: LabApiStatus;
 }
 
 /** Asks all agents at once; one that does not answer has no status. */
@@ -51,5 +67,11 @@ export async function readLab(lab: LabDir): Promise<LabStatus> {
     rootless: holder?.rootless ?? false,
     topology,
     hosts: await Promise.all(hosts),
+    ...(topology?.api ? { apiServer: apiServerStatus(lab, topology.api, state?.apiServer) } : {}),
   };
+}
+
+function apiServerStatus(lab: LabDir, { outerPort }: LabApi, kept: KeptState = { starts: 0 }): LabApiStatus {
+  const problems = readApplierState(applierStateFile(lab.apiServerDir))?.problems ?? [];
+  return { url: outerUrl(outerPort), ...kept, problems };
 }

@@ -5,7 +5,7 @@ import type { Check } from '../agent/status.ts';
 import { LabError } from './lab-error.ts';
 
 /** Throws a LabError that names what is missing. Returns whether a user namespace is needed. */
-export function checkMachine(): { rootless: boolean } {
+export function checkMachine(withEtcd = false): { rootless: boolean } {
   const rootless = process.geteuid?.() !== 0;
   require([
     checkTool('ip', 'iproute2', 'to make devices and routes'),
@@ -13,6 +13,7 @@ export function checkMachine(): { rootless: boolean } {
     checkTool('nsenter', 'util-linux', 'to enter namespaces'),
     checkTool('mount', 'mount', 'to give hosts a /run of their own'),
     checkTunDriver(),
+    ...(withEtcd ? [checkTool('etcd', 'etcd-server', 'to keep objects in')] : []),
   ]);
   require([checkNamespaces(rootless)]);
   return { rootless };

@@ -15,8 +15,17 @@ export interface Topology {
   vni: number;
   /** Absolute paths of the manifests somebody gave; empty: the lab's own example pods. */
   manifests: readonly string[];
+  /** Absent: agents read the manifests themselves. */
+  api?: LabApi;
   /** Options of every agent beside those that follow from the rest; `true` for those without a value. */
   agent: Readonly<Record<string, string>>;
+}
+
+/** The API server of a lab, which agents follow and which applies the manifests. */
+export interface LabApi {
+  store: 'lmdb' | 'etcd';
+  /** Where it is reached from outside, on loopback. */
+  outerPort: number;
 }
 
 export interface LabHost {

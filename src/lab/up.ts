@@ -7,14 +7,16 @@ import { spawn } from 'node:child_process';
 import { chmodSync, closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { hasIpv6 } from '../agent/host-ipv6.ts';
-import { FolderSource } from '../kube/folder-source.ts';
-import type { ObjectSet } from '../kube/objects.ts';
+import { type ManifestKinds, type ManifestObject, NETWORK_KINDS } from '../kube/manifest.ts';
+import { ManifestFolder } from '../kube/manifest-folder.ts';
+import { type NamedObject, type Node, objectKey, objectTitle, type Pod } from '../kube/objects.ts';
 import { formatProblem, type Problem } from '../kube/problem.ts';
 import { defaultPods, nodeManifests } from './default-pods.ts';
 import { takeDown } from './down.ts';
 import { LabDir, labsDir, makeDir, writeJson } from './lab-dir.ts';
 import { LabError } from './lab-error.ts';
 import { type LabFile, parseLabFile } from './lab-file.ts';
+import { type ListeningSocket, listenOnLoopback } from './listening-socket.ts';
 import { checkMachine } from './preflight.ts';
 import { resolveTopology, type Topology, type TopologyOverrides } from './topology.ts';
 import { waitUntilUp } from './wait-until-up.ts';
@@ -23,6 +25,8 @@ import { weftCommand, weftScript } from './weft-command.ts';
 export interface UpRequest extends TopologyOverrides {
   /** Path of a lab file. */
   file?: string;
+  /** Where an API server keeps the objects; none: agents read the manifests themselves. */
+  store?: 'lmdb' | 'etcd';
   /** Leave what failed to come up, for a look. */
   keep?: boolean;
   timeoutSeconds?: number;
@@ -32,23 +36,47 @@ export interface UpRequest extends TopologyOverrides {
 export type Report = (step: string) => void;
 
 export async function bringUp(request: UpRequest, report: Report): Promise<LabDir> {
-  const { topology, pods } = await plan(request);
-  const { rootless } = checkMachine();
+  const planned = await plan(request);
+  const { rootless } = checkMachine(request.store === 'etcd');
+  const door = request.store === undefined ? undefined : await listenOnLoopback();
+  const topology: Topology =
+    door && request.store
+      ? { ...planned.topology, api: { store: request.store, outerPort: door.port } }
+      : planned.topology;
   const lab = new LabDir(topology.name);
-  await claim(lab, topology);
+  await claim(lab, topology, planned.objects);
   try {
-    const holder = startHolder(lab, rootless);
+    const holder = startHolder(lab, rootless, door);
     report(`lab ${lab.name}: ${topology.hosts.length} hosts on ${topology.underlay.cidr}, ${topology.backend}`);
-    await waitUntilUp(lab, topology, pods, holder, report, (request.timeoutSeconds ?? 60) * 1000);
+    if (topology.api) await (await import('./lab-identities.ts')).issueIdentities(lab, topology);
+    await waitUntilUp(lab, { ...planned, topology }, holder, report, (request.timeoutSeconds ?? 60) * 1000);
     return lab;
   } catch (error) {
     if (!request.keep) await takeDown(lab);
     throw error;
+  } finally {
+    door?.close();
   }
 }
 
-/** Reads everything and decides everything; makes nothing. `pods` are the keys of those that are to run. */
-export async function plan(request: UpRequest): Promise<{ topology: Topology; pods: string[] }> {
+/** What a lab is to be, and what is to run in it before it counts as up. */
+export interface Plan {
+  topology: Topology;
+  /** Keys of pods. */
+  pods: readonly string[];
+  /** Objects that make pods. */
+  workloads: readonly NamedObject[];
+  /** What the manifests hold, by title. */
+  objects: Objects;
+}
+
+type Objects = ReadonlyMap<string, ManifestObject<NamedObject>>;
+
+/** Kinds that make pods. */
+const WORKLOADS: ReadonlySet<string> = new Set(['Deployment', 'ReplicaSet', 'StatefulSet']);
+
+/** Reads everything and decides everything; makes nothing. */
+export async function plan(request: UpRequest): Promise<Plan> {
   const lab = request.file === undefined ? {} : readLabFile(request.file);
   const { topology, problems } = resolveTopology(lab, { ...request, ipv6: hasIpv6() }, request.file);
   const missing = topology.manifests.filter((path) => !existsSync(path));
@@ -60,13 +88,16 @@ export async function plan(request: UpRequest): Promise<{ topology: Topology; po
     });
   }
   refuse(problems);
-  const objects = await readManifests(topology.manifests);
+  const objects = await readManifests(topology.manifests, request.store !== undefined);
+  const isScheduled = request.store !== undefined;
   return {
     topology: { ...topology, hosts: withNodes(topology, objects) },
     pods:
       topology.manifests.length === 0
         ? topology.hosts.flatMap((_, i) => [`default/web-${i}`, `default/client-${i}`])
-        : podsToRun(topology, objects),
+        : podsToRun(topology, objects, isScheduled),
+    workloads: [...objects.values()].flatMap(({ object }) => (WORKLOADS.has(object.kind) ? [object] : [])),
+    objects,
   };
 }
 
@@ -87,21 +118,28 @@ function refuse(problems: readonly Problem[]): void {
   if (first !== undefined) throw new LabError('WEFT_LAB_FILE', first, more);
 }
 
-async function readManifests(paths: readonly string[]): Promise<ObjectSet> {
-  const source = new FolderSource([...paths]);
+/** Of every kind that the lab's API server knows, or of those that the network reads. */
+async function readManifests(paths: readonly string[], ofApi: boolean): Promise<Objects> {
+  const folder = new ManifestFolder<NamedObject>(paths, ofApi ? await apiKinds() : NETWORK_KINDS);
   try {
-    await source.start();
-    refuse(source.problems());
-    return source.current();
+    await folder.start();
+    refuse(folder.problems());
+    return folder.current();
   } finally {
-    await source.close();
+    await folder.close();
   }
 }
 
+async function apiKinds(): Promise<ManifestKinds<NamedObject>> {
+  const { manifestKinds } = await import('../apiserver/manifest-kinds.ts');
+  const { ResourceTable } = await import('../apiserver/resource-table.ts');
+  return manifestKinds(new ResourceTable());
+}
+
 /** A Node object says more of its host than we would make up. */
-function withNodes(topology: Topology, objects: ObjectSet): Topology['hosts'] {
+function withNodes(topology: Topology, objects: Objects): Topology['hosts'] {
   return topology.hosts.map((host) => {
-    const node = objects.nodes.get(host.name);
+    const node = objects.get(`Node ${host.name}`)?.object as Node | undefined;
     if (node === undefined) return host;
     const written = (node.status?.addresses ?? []).flatMap((each) => (each.type === 'InternalIP' ? each.address : []));
     const ranges = [...(node.spec?.podCIDR ? [node.spec.podCIDR] : []), ...(node.spec?.podCIDRs ?? [])];
@@ -120,17 +158,19 @@ function withNodes(topology: Topology, objects: ObjectSet): Topology['hosts'] {
   });
 }
 
-function podsToRun(topology: Topology, objects: ObjectSet): string[] {
+/** `isScheduled`: a pod that names no host is given one. */
+function podsToRun(topology: Topology, objects: Objects, isScheduled: boolean): string[] {
   const hosts = new Set(topology.hosts.map((host) => host.name));
   const pods: string[] = [];
-  for (const [key, pod] of objects.pods) {
-    const node = pod.spec.nodeName;
-    if (node !== undefined && hosts.has(node)) pods.push(key);
-    else if (node !== undefined && objects.nodes.has(node)) continue;
+  for (const { object, place } of objects.values()) {
+    if (object.kind !== 'Pod') continue;
+    const node = (object as Pod).spec.nodeName;
+    if (node === undefined ? isScheduled : hosts.has(node)) pods.push(objectKey(object));
+    else if (node !== undefined && objects.has(`Node ${node}`)) continue;
     else {
-      const place = objects.places?.get(`Pod ${key}`) ?? `Pod ${key}`;
       const names = [...hosts].join(', ');
-      const message = `Pod ${key}: spec.nodeName: ${node ?? '(none)'} is no host of the lab (there is: ${names})`;
+      const title = objectTitle(object);
+      const message = `${title}: spec.nodeName: ${node ?? '(none)'} is no host of the lab (there is: ${names})`;
       throw new LabError('WEFT_LAB_FILE', formatProblem({ place, message, severity: 'error' }));
     }
   }
@@ -138,17 +178,16 @@ function podsToRun(topology: Topology, objects: ObjectSet): string[] {
 }
 
 /** Makes the lab's directory whole in one step, so that of two who want the name one gets it. */
-async function claim(lab: LabDir, topology: Topology): Promise<void> {
+async function claim(lab: LabDir, topology: Topology, objects: Objects): Promise<void> {
   if (lab.holder() !== undefined) {
     throw new LabError('WEFT_LAB_EXISTS', `lab ${lab.name} is up already: weft lab down --name ${lab.name}`);
   }
-  const objects = await readManifests(topology.manifests);
   const draft = new LabDir(`.${lab.name}.${process.pid}`);
   makeDir(labsDir());
   draft.remove();
   for (const path of [draft.path, draft.manifests, draft.bin]) makeDir(path);
   writeJson(draft.topologyFile, topology);
-  const nodes = topology.hosts.filter((host) => !objects.nodes.has(host.name));
+  const nodes = topology.hosts.filter((host) => !objects.has(`Node ${host.name}`));
   if (nodes.length > 0) writeFileSync(join(draft.manifests, 'nodes.yaml'), nodeManifests(nodes));
   if (topology.manifests.length === 0) {
     writeFileSync(join(draft.manifests, 'web.yaml'), defaultPods(topology.hosts));
@@ -173,7 +212,8 @@ async function claim(lab: LabDir, topology: Topology): Promise<void> {
 /** `sh` is process 1: it reaps whatever loses its parent, and ends when the holder does. */
 const FIRST_PROCESS = '"$@" & wait $!';
 
-function startHolder(lab: LabDir, rootless: boolean): ReturnType<typeof spawn> {
+/** `door` becomes its number 3. */
+function startHolder(lab: LabDir, rootless: boolean, door: ListeningSocket | undefined): ReturnType<typeof spawn> {
   const log = openSync(lab.holderLog, 'a', 0o600);
   const user = rootless ? ['--user', '--map-root-user'] : [];
   const child = spawn(
@@ -183,7 +223,7 @@ function startHolder(lab: LabDir, rootless: boolean): ReturnType<typeof spawn> {
       ...['sh', '-c', FIRST_PROCESS, 'weft-lab', ...weftCommand(), 'lab-holder', '--dir', lab.path],
     ],
     {
-      stdio: ['ignore', log, log],
+      stdio: ['ignore', log, log, ...(door ? [door.fd] : [])],
       detached: true,
       cwd: dirname(lab.path),
       env: { ...process.env, WEFT_ROOTLESS: rootless ? '1' : '0' },

@@ -1,5 +1,5 @@
 /**
- * Waits for a lab that was started: its holder, then its agents, then its pods. Gives up as soon as something is known
+ * Waits for a lab that was started: its holder, then its agents, then what its manifests say. Gives up as soon as something is known
  * to have failed, and then names it, with the end of its log.
  */
 import type { ChildProcess } from 'node:child_process';
@@ -7,11 +7,14 @@ import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { podDirectory } from '../agent/pod-plan.ts';
 import type { AgentStatus, PodStatus } from '../agent/status.ts';
+import { applierStateFile, readApplierState } from '../apiserver/applier-state.ts';
+import type { NamedObject } from '../kube/objects.ts';
 import type { LabDir } from './lab-dir.ts';
 import { LabError } from './lab-error.ts';
 import { readLab } from './lab-status.ts';
 import { containerFolders, containerLog, tail } from './logs.ts';
 import type { Topology } from './topology.ts';
+import { unreadyWorkloads } from './workload-readiness.ts';
 
 const POLL_MS = 40;
 const STEADY_MS = 300;
@@ -19,10 +22,18 @@ const STEADY_MS = 300;
 const HOPELESS_STARTS = 3;
 const TAIL_LINES = 15;
 
+/** What a lab is, and what is to run in it. */
+export interface Wanted {
+  topology: Topology;
+  /** Keys of pods. */
+  pods: readonly string[];
+  /** Objects that make pods. */
+  workloads: readonly NamedObject[];
+}
+
 export async function waitUntilUp(
   lab: LabDir,
-  topology: Topology,
-  pods: readonly string[],
+  { topology, pods, workloads }: Wanted,
   holder: ChildProcess,
   report: (step: string) => void,
   timeoutMs: number,
@@ -44,16 +55,19 @@ export async function waitUntilUp(
     if (unready === undefined) {
       if (!agentsReady) report(`${agents.length} agents ready after ${seconds()}`);
       agentsReady = true;
-      const waiting = await podsToWaitFor(
-        lab,
-        pods,
-        agents.flatMap((agent) => agent?.status ?? []),
-      );
+      const running = agents.flatMap((agent) => agent?.status ?? []);
+      const waiting = (await podsToWaitFor(lab, pods, running)).map((pod) => `pod ${pod}`);
+      if (waiting.length === 0 && topology.api) {
+        if (readApplierState(applierStateFile(lab.apiServerDir))) {
+          waiting.push(...(await unreadyWorkloads(lab.kubeconfig, workloads)));
+        } else waiting.push('the manifests to be applied');
+      }
       if (waiting.length === 0 && steady) {
-        report(`${pods.length} pods run after ${seconds()}`);
+        const count = workloads.length > 0 ? running.reduce((sum, { pods }) => sum + pods.length, 0) : pods.length;
+        report(`${count} pods run after ${seconds()}`);
         return;
       }
-      if (waiting.length > 0) waitsFor = `pod ${waiting[0]}`;
+      if (waiting.length > 0) waitsFor = waiting[0] ?? '';
       else {
         // What starts and falls over at once shall not pass for running.
         steady = true;

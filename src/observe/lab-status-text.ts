@@ -2,7 +2,7 @@
 import colors from 'picocolors';
 import type { ServiceStatus } from '../agent/status.ts';
 import { formatProblem } from '../kube/problem.ts';
-import type { HostStatus, LabStatus } from '../lab/lab-status.ts';
+import type { HostStatus, LabApiStatus, LabStatus } from '../lab/lab-status.ts';
 import { table } from './table.ts';
 
 export function labStatusText(lab: LabStatus): string {
@@ -12,12 +12,13 @@ export function labStatusText(lab: LabStatus): string {
     ? `, ${topology.backend} over ${topology.underlay.cidr} (mtu ${topology.underlay.mtu})`
     : '';
   const parts = [`lab ${colors.bold(lab.name)}: ${lab.up ? colors.green('up') : colors.red('down')}${underlay}${kind}`];
+  if (lab.apiServer) parts.push(apiServerLine(lab.apiServer));
   parts.push(hostTable(lab.hosts), podTable(lab.hosts));
   const services = lab.hosts.find((host) => host.status)?.status?.services ?? [];
   if (services.length > 0) {
     parts.push(table(['SERVICE', 'ADDRESS', 'PORT', 'ENDPOINTS'], services.flatMap(serviceRows)));
   }
-  const problems = problemLines(lab.hosts);
+  const problems = problemLines(lab);
   if (problems.length > 0) parts.push([colors.yellow('PROBLEMS'), ...problems].join('\n'));
   return parts.join('\n\n');
 }
@@ -64,8 +65,14 @@ function serviceRows(service: ServiceStatus): string[][] {
   ]);
 }
 
+function apiServerLine({ url, pid, starts, lastEnd }: LabApiStatus): string {
+  const state = pid === undefined ? colors.red(lastEnd ?? 'not started') : colors.green('runs');
+  return `API server ${url}: ${state}${starts > 1 ? `, started ${starts} times` : ''}`;
+}
+
 /** Each problem once, however many hosts see it. */
-export function problemLines(hosts: readonly HostStatus[]): string[] {
+export function problemLines({ hosts, apiServer }: Pick<LabStatus, 'hosts' | 'apiServer'>): string[] {
+  const ofManifests = (apiServer?.problems ?? []).map(formatProblem);
   const seen = new Map<string, string[]>();
   for (const { name, status } of hosts) {
     const own = (status?.problems ?? []).map(formatProblem);
@@ -74,5 +81,8 @@ export function problemLines(hosts: readonly HostStatus[]): string[] {
     );
     for (const line of [...own, ...peers]) seen.set(line, [...(seen.get(line) ?? []), name]);
   }
-  return [...seen].map(([line, names]) => (names.length === hosts.length ? line : `${line} (${names.join(', ')})`));
+  const ofHosts = [...seen].map(([line, names]) =>
+    names.length === hosts.length ? line : `${line} (${names.join(', ')})`,
+  );
+  return [...new Set([...ofManifests, ...ofHosts])];
 }

@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import { parse } from 'yaml';
 import { Authority } from '../../src/apiserver/authority.ts';
-import { Identities } from '../../src/apiserver/identities.ts';
+import { ADMIN, Identities } from '../../src/apiserver/identities.ts';
 import { listenOnLoopback } from '../../src/lab/listening-socket.ts';
 import { configMap } from './test-server.ts';
 
@@ -155,11 +155,15 @@ t.test('certificates are kept until they no longer do', async (t) => {
   t.same(await (await open()).server(['a.example']), first, 'fewer names are covered');
   const more = await (await open()).server(['127.0.0.1', 'b.example']);
   t.match(new X509Certificate(more.certificate).subjectAltName, /b\.example/);
-  const admin = await (await open()).client('admin', ['system:masters']);
-  t.same(await (await open()).client('admin', ['system:masters']), admin);
-  t.not((await (await open()).client('admin', ['others'])).certificate, admin.certificate, 'of another group');
+  const admin = await (await open()).client(ADMIN);
+  t.same(await (await open()).client(ADMIN), admin);
+  t.not(
+    (await (await open()).client({ name: 'admin', groups: ['others'] })).certificate,
+    admin.certificate,
+    'of another group',
+  );
   writeFileSync(join(folder, 'admin.pem'), 'nonsense');
-  t.match((await (await open()).client('admin', ['others'])).certificate, /BEGIN CERTIFICATE/);
+  t.match((await (await open()).client({ name: 'admin', groups: ['others'] })).certificate, /BEGIN CERTIFICATE/);
   rmSync(join(folder, 'ca.key'));
   const others = await (await open()).server(['127.0.0.1', 'b.example']);
   t.not(others.certificate, more.certificate, 'of an authority that is another');

@@ -1,13 +1,14 @@
 /**
- * Keeps one host's agent alive: starts it inside the host's namespaces, writes what it says to the host's log, and
- * starts it again when it ends, at once the first time and ever more slowly while it keeps dying young.
+ * Keeps one process of a lab alive, an agent or the API server: starts it in the namespaces where it belongs, writes
+ * what it says to its log, and starts it again when it ends, at once the first time and ever more slowly while it keeps
+ * dying young.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
 
 const FIRST_WAIT_MS = 50;
 const LAST_WAIT_MS = 5000;
-/** An agent that lived this long died of something new. */
+/** One that lived this long died of something new. */
 const OLD_AGE_MS = 5000;
 
 /** How long to wait before the next start, after `young` lives in a row that ended early. */
@@ -15,19 +16,22 @@ export function restartWaitMs(young: number): number {
   return Math.min(FIRST_WAIT_MS * 2 ** Math.max(0, young - 1), LAST_WAIT_MS);
 }
 
-export interface AgentKeeperOptions {
-  host: string;
-  /** Process that holds the host's namespaces. */
-  init: number;
-  /** Program and arguments of the agent. */
+export interface ProcessKeeperOptions {
+  /** As the log names it: `agent of hosta`. */
+  name: string;
+  /** Process whose namespaces it belongs to; undefined: those of the lab itself. */
+  init?: number;
+  /** Program and arguments. */
   command: readonly string[];
+  /** Of ours, which it has as number 3. */
+  inheritedFd?: number;
   env: NodeJS.ProcessEnv;
   log: string;
   /** Called after every start and every end. */
   onChange: () => void;
 }
 
-export class AgentKeeper {
+export class ProcessKeeper {
   starts = 0;
   pid: number | undefined;
   lastEnd: string | undefined;
@@ -35,19 +39,21 @@ export class AgentKeeper {
   private stopped = false;
   private timer: NodeJS.Timeout | undefined;
   private child: ChildProcess | undefined;
-  private readonly options: AgentKeeperOptions;
+  private readonly options: ProcessKeeperOptions;
 
-  constructor(options: AgentKeeperOptions) {
+  constructor(options: ProcessKeeperOptions) {
     this.options = options;
   }
 
   start(): void {
     if (this.stopped) return;
-    const { init, command, env, log } = this.options;
+    const { init, command, env, log, inheritedFd } = this.options;
     const output = openSync(log, 'a', 0o600);
-    // No -p: the process already is in the lab's process namespace, and without a fork the child is the agent itself.
-    const child = spawn('nsenter', ['-t', `${init}`, '-m', '-n', '-u', '--', ...command], {
-      stdio: ['ignore', output, output],
+    // No -p: the process already is in the lab's process namespace, and without a fork the child is our process itself.
+    const entry = init === undefined ? [] : ['nsenter', '-t', `${init}`, '-m', '-n', '-u', '--'];
+    const [file = '', ...args] = [...entry, ...command];
+    const child = spawn(file, args, {
+      stdio: ['ignore', output, output, inheritedFd ?? 'ignore'],
       env,
       cwd: '/',
     });
@@ -66,7 +72,7 @@ export class AgentKeeper {
       this.young = performance.now() - began >= OLD_AGE_MS ? 1 : this.young + 1;
       if (this.stopped) return;
       const wait = restartWaitMs(this.young);
-      this.note(`agent of ${this.options.host} ended (${how}); started again in ${wait} ms`);
+      this.note(`${this.options.name} ended (${how}); started again in ${wait} ms`);
       this.timer = setTimeout(() => this.start(), wait);
       this.options.onChange();
     };
@@ -75,7 +81,7 @@ export class AgentKeeper {
     this.options.onChange();
   }
 
-  /** Ends the agent for good; resolves when it is gone, after `graceMs` by force. */
+  /** Ends it for good; resolves when it is gone, after `graceMs` by force. */
   async stop(graceMs: number): Promise<void> {
     this.stopped = true;
     clearTimeout(this.timer);
