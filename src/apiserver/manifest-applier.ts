@@ -5,11 +5,12 @@
  * and deleted through the API, also across restarts, since what was applied is written down in a file.
  */
 import { createHash } from 'node:crypto';
+import { lastApplied, withLastApplied } from '../kube/last-applied.ts';
 import type { ManifestObject } from '../kube/manifest.ts';
 import { ManifestFolder } from '../kube/manifest-folder.ts';
 import { type NamedObject, objectTitle } from '../kube/objects.ts';
 import { compareProblems, formatProblem, type Problem } from '../kube/problem.ts';
-import { LAST_APPLIED, threeWayPatch } from '../kube/three-way-patch.ts';
+import { threeWayPatch } from '../kube/three-way-patch.ts';
 import { ApiError } from './api-error.ts';
 import type { ApiObject } from './api-object.ts';
 import { type AppliedObject, type ApplierState, readApplierState } from './applier-state.ts';
@@ -23,8 +24,6 @@ import type { ResourceTable } from './resource-table.ts';
 /** What could not be applied is tried again: what it stood in the way of may go, the store may come back. */
 const RETRY_MS = 1000;
 const AT_ONCE = 16;
-/** An annotation has to leave room for others (256 KiB in all); without one nothing is ever taken out of the object. */
-const MOST_ANNOTATION_BYTES = 200_000;
 /** What others need comes first. */
 const RANKS: Readonly<Record<string, number>> = { Namespace: 0, CustomResourceDefinition: 0, Node: 1 };
 const LAST_RANK = 2;
@@ -144,10 +143,11 @@ export class ManifestApplier {
   async #apply(resource: Resource, wanted: ApiObject): Promise<void> {
     const { objects } = this.#parts;
     if (!resource.namespaced) delete wanted.metadata.namespace;
-    const { status, ...main } = wanted;
+    const { status, ...plain } = wanted;
+    // As kubectl has it, so that `kubectl apply` of the same file goes on from here, and we from there.
+    const main = withLastApplied<ApiObject>(plain);
     const { name, namespace } = main.metadata;
     const place = { resource, namespace, name };
-    note(main);
     try {
       await objects.update(place, (current) => merged(resource, current, main));
     } catch (error) {
@@ -214,23 +214,6 @@ function merged(resource: Resource, current: ApiObject, wanted: ApiObject): ApiO
   }
   const patch = threeWayPatch(lastApplied(current), { ...wanted }, { ...current }, resource.mergeKeys);
   return applyPatch(PATCH_TYPES.strategic, current, patch, resource) as ApiObject;
-}
-
-/** As kubectl has it, so that `kubectl apply` of the same file goes on from here, and we from there. */
-function note(wanted: ApiObject): void {
-  const { [LAST_APPLIED]: _, ...annotations } = wanted.metadata.annotations ?? {};
-  const plain = { ...wanted, metadata: { ...wanted.metadata, annotations } };
-  const text = `${JSON.stringify(plain)}\n`;
-  wanted.metadata.annotations =
-    text.length > MOST_ANNOTATION_BYTES ? annotations : { ...annotations, [LAST_APPLIED]: text };
-}
-
-function lastApplied({ metadata }: ApiObject): Record<string, unknown> {
-  try {
-    return JSON.parse(metadata.annotations?.[LAST_APPLIED] ?? '{}') as Record<string, unknown>;
-  } catch {
-    return {};
-  }
 }
 
 function identityOf({ apiVersion, kind, namespace = '', name }: Omit<AppliedObject, 'digest'>): string {

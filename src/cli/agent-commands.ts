@@ -1,5 +1,7 @@
 /** The words of `weft agent`, `status`, `exec`, `ping` and `doctor`; what they do is imported when called. */
 import { type Command, Option } from 'commander';
+import { withCluster } from './cluster-commands.ts';
+import type { ExecOptions } from './exec.ts';
 import { integer, port } from './numbers.ts';
 
 export function addAgentCommands(program: Command): void {
@@ -11,18 +13,30 @@ export function addAgentCommands(program: Command): void {
     .addOption(new Option('-o, --output <format>', 'how to print it').choices(['table', 'json']).default('table'))
     .addHelpText('after', '\nExamples:\n  weft status\n  weft status -o json --socket /run/weft/hosta/agent.sock')
     .action(async (options) => (await import('./agent-actions.ts')).status(options));
-  program
-    .command('exec')
-    .description('run a command in a pod of this host; a shell where none is given')
-    .argument('<target>', 'POD or namespace/POD')
-    .argument('[command...]', 'the command, after --')
-    .addOption(socketOption())
+  withCluster(
+    program
+      .command('exec')
+      .description('run a command in a pod, of this host or of a cluster; a shell where none is given')
+      .argument('<target>', 'POD or namespace/POD')
+      .argument('[command...]', 'the command, after --')
+      .addOption(socketOption()),
+  )
+    .option('-c, --container <name>', 'which, where the pod has several')
+    .option('-i, --stdin', 'the command reads our standard input: it always does')
+    .option('-t, --tty', 'the command has a terminal: it has one where we have one')
     .passThroughOptions()
     .addHelpText(
       'after',
-      "\nExits with the command's exit code.\n\nExamples:\n  weft exec client-0 -- curl -s http://web/hostname\n  weft exec default/web-0",
+      `
+Asks the agent of this host where one runs, else the API server.
+Exits with the command's exit code.
+
+Examples:
+  weft exec client-0 -- curl -s http://web/hostname
+  weft exec default/web-0
+  weft exec web-0 --lab default -- hostname`,
     )
-    .action(async (target: string, command: string[], options: { socket?: string }) => {
+    .action(async (target: string, command: string[], options: ExecOptions) => {
       process.exitCode = await (await import('./exec.ts')).exec(target, command, options);
     });
   program

@@ -1,6 +1,6 @@
 /** What `weft lab up`, `down`, `status`, `logs` and `list` do: the lab room's functions, and printing. */
 
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import colors from 'picocolors';
 import { takeDown } from '../lab/down.ts';
 import { findPod } from '../lab/exec.ts';
@@ -11,6 +11,7 @@ import { containerFolders, containerLog, follow, tail } from '../lab/logs.ts';
 import { bringUp } from '../lab/up.ts';
 import { labStatusText, problemLines } from '../observe/lab-status-text.ts';
 import { table } from '../observe/table.ts';
+import { kubeconfigOf } from './cluster.ts';
 
 /** What a lab that is up says of its manifests at once; the rest is a command away. */
 const MOST_PROBLEMS = 5;
@@ -72,11 +73,8 @@ function whichToTakeDown(name: string | undefined): LabDir {
 
 /** The whole of it, or where it is. */
 export function labKubeconfig(options: { name?: string; output: 'yaml' | 'path' }): void {
-  const lab = findLab(options.name);
-  if (!existsSync(lab.kubeconfig)) {
-    throw new LabError('WEFT_LAB_TARGET', `lab ${lab.name} has no API server: it was brought up with --no-apiserver`);
-  }
-  console.log(options.output === 'path' ? lab.kubeconfig : readFileSync(lab.kubeconfig, 'utf8').trimEnd());
+  const path = kubeconfigOf(findLab(options.name));
+  console.log(options.output === 'path' ? path : readFileSync(path, 'utf8').trimEnd());
 }
 
 export async function labStatus(options: { name?: string; output: 'table' | 'json' }): Promise<void> {

@@ -6,6 +6,7 @@ import { Command, Option } from 'commander';
 import { addAgentCommands } from './agent-commands.ts';
 import { addApiServer, addKubeconfig } from './apiserver-commands.ts';
 import { addBench } from './bench-command.ts';
+import { addClusterCommands } from './cluster-commands.ts';
 import { addDnsCommands } from './dns-commands.ts';
 import { addLabCommands } from './lab-commands.ts';
 import { port } from './numbers.ts';
@@ -29,6 +30,7 @@ export function buildProgram(): Command {
   addAgentCommands(program);
   addApiServer(program);
   addKubeconfig(program);
+  addClusterCommands(program);
   addDnsCommands(program);
   addServicesCommand(program);
   addDemo(program);

@@ -182,7 +182,7 @@ export class ApiClient {
         accept,
         ...(compressed ? { 'accept-encoding': 'gzip' } : {}),
         'user-agent': 'weft',
-        ...this.#authorization(),
+        ...this.authorization(),
         ...(bytes ? { 'content-type': contentType, 'content-length': bytes.length } : {}),
       },
       ...(signal ? { signal } : {}),
@@ -209,7 +209,8 @@ export class ApiClient {
     socket.once('close', () => this.#open.delete(socket));
   }
 
-  #authorization(): { authorization?: string } {
+  /** The header that says who we are, where no certificate does. */
+  authorization(): { authorization?: string } {
     const { token, tokenFile } = this.access;
     if (tokenFile && performance.now() - this.#tokenReadAt > TOKEN_MS) {
       try {

@@ -18,6 +18,8 @@ export interface ManifestObject<T extends NamedObject = KubeObject> {
 export interface ManifestKinds<T extends NamedObject> {
   isKnown(apiVersion: string, kind: string): boolean;
   isNamespaced(apiVersion: string, kind: string): boolean;
+  /** Where an object stands that names no namespace; `default` where nothing is said. */
+  namespace?: string;
   /** What is wrong with a value of a known kind, or the object that it is. */
   read(value: Record<string, unknown>): Violation[] | T;
 }
@@ -148,7 +150,8 @@ function readObject(r: Reading, document: Document, value: JsonObject, path: Fie
   if (isJsonObject(metadata)) {
     const namespaced = r.kinds.isNamespaced(String(value.apiVersion), kind);
     if (!namespaced) delete metadata.namespace;
-    else if (metadata.namespace === undefined || metadata.namespace === '') metadata.namespace = 'default';
+    else if (metadata.namespace === undefined || metadata.namespace === '')
+      metadata.namespace = r.kinds.namespace ?? 'default';
   }
   const read = r.kinds.read(value);
   if (Array.isArray(read)) {

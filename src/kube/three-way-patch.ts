@@ -7,9 +7,6 @@ import { isDeepStrictEqual } from 'node:util';
 
 type Json = Record<string, unknown>;
 
-/** Where what was applied last is kept in the object, by kubectl as by us. */
-export const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
-
 /** Names of things in lists, by the list's path without indices: `spec.ports` to `port`; '' for lists of plain values. */
 export type MergeKeys = Readonly<Record<string, string>>;
 
