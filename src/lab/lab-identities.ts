@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { NODE_PREFIX } from '../apiserver/access.ts';
-import { ADMIN, Identities } from '../apiserver/identities.ts';
+import { ADMIN, Identities, SERVER } from '../apiserver/identities.ts';
 import { kubeconfig } from '../apiserver/kubeconfig.ts';
 import { writePrivate } from '../apiserver/private-file.ts';
 import { innerUrl, outerUrl, serverAddress, serverNames } from './lab-api-server.ts';
@@ -26,6 +26,7 @@ export async function issueIdentities(lab: LabDir, topology: Topology): Promise<
   const credentials = await identities.client(ADMIN);
   const admin = { user: ADMIN.name, authority, credentials };
   writePrivate(lab.innerKubeconfig, kubeconfig({ ...admin, server: inner }));
+  await identities.client(SERVER);
   // Last: whoever waits for this file finds all the others.
   writePrivate(lab.kubeconfig, kubeconfig({ ...admin, server: outerUrl(topology.api?.outerPort ?? 0) }));
 }
