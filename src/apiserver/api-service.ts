@@ -16,9 +16,13 @@ import { NodeParts } from './node-parts.ts';
 import { ObjectStore } from './object-store.ts';
 import { OwnService, reachableAddress } from './own-service.ts';
 import type { User } from './request.ts';
+import { type LimitSettings, RequestLimits } from './request-limits.ts';
+import { RequestRouter } from './request-router.ts';
 import { ResourceHandler } from './resource-handler.ts';
 import { ResourceTable } from './resource-table.ts';
 import { ApiServer, type ServerTls } from './server.ts';
+import { ServerMetrics } from './server-metrics.ts';
+import { MeasuredStore } from './store/measured-store.ts';
 import type { Store } from './store/store.ts';
 import { WatchCache } from './watch-cache.ts';
 
@@ -46,6 +50,8 @@ export interface ApiServiceOptions {
   log(message: string): void;
   /** How nodes know this server: undefined, and there are no logs and no commands. */
   nodes?: NodeIdentity | undefined;
+  /** Of what clients ask at a time. */
+  limits?: LimitSettings;
   /** What makes objects so; false: nobody, they are only kept. */
   controllers?: ControllerSettings | false;
 }
@@ -60,6 +66,7 @@ export class ApiService {
   readonly #controllers: ControllerSet | undefined;
   readonly #ownService: OwnService | undefined;
   readonly #customKinds: CustomKinds;
+  readonly #metrics: ServerMetrics;
   readonly #compaction: NodeJS.Timeout;
 
   private constructor(parts: {
@@ -72,6 +79,7 @@ export class ApiService {
     controllers: ControllerSet | undefined;
     ownService: OwnService | undefined;
     customKinds: CustomKinds;
+    metrics: ServerMetrics;
   }) {
     this.port = parts.port;
     this.objects = parts.objects;
@@ -82,6 +90,7 @@ export class ApiService {
     this.#controllers = parts.controllers;
     this.#ownService = parts.ownService;
     this.#customKinds = parts.customKinds;
+    this.#metrics = parts.metrics;
     let earlier: number | undefined;
     this.#compaction = setInterval(async () => {
       try {
@@ -95,10 +104,13 @@ export class ApiService {
   }
 
   static async start(options: ApiServiceOptions): Promise<ApiService> {
-    const { store, tls, authenticate, version, log, controllers: settings = {} } = options;
+    const { tls, authenticate, version, log, controllers: settings = {} } = options;
     const ranges = options.ranges ?? clusterRanges(completeSettings({}));
     const factories = settings ? allControllers(settings, ranges) : [];
     const table = new ResourceTable();
+    const metrics = new ServerMetrics(table);
+    const store = new MeasuredStore(options.store, (result, seconds) => metrics.committed(result, seconds));
+    const limits = new RequestLimits(options.limits);
     const services = table.find('', 'v1', 'services');
     if (services) table.add({ ...services, allocation: serviceAllocation(ranges) });
     const objects = new ObjectStore(store, table);
@@ -119,7 +131,9 @@ export class ApiService {
         () => true,
         () => false,
       );
-    const server = new ApiServer({ tls, authenticate, authorize, version, table, handler, ready, log });
+    const text = () => metrics.text({ cache, limits });
+    const router = new RequestRouter({ authorize, version, table, handler, ready, metrics: text, log });
+    const server = new ApiServer({ tls, authenticate, router, limits, metrics, log });
     const port = await server.listen(options.host, options.port);
     if (options.listenFd !== undefined) await server.listenTo(options.listenFd);
     const controllers = settings
@@ -132,7 +146,8 @@ export class ApiService {
       ? new OwnService({ objects, table, ranges, address, port, alone: settings.alone ?? false, log })
       : undefined;
     await ownService?.start();
-    return new ApiService({ port, objects, applier, store, cache, server, controllers, customKinds, ownService });
+    const parts = { port, objects, applier, store, cache, server, controllers, customKinds, ownService, metrics };
+    return new ApiService(parts);
   }
 
   /** The store is the caller's to close. */
@@ -144,6 +159,7 @@ export class ApiService {
     await this.#customKinds.stop();
     this.#cache.close();
     await this.#server.close();
+    this.#metrics.close();
   }
 }
 

@@ -14,6 +14,7 @@ import { readContinue, writeContinue } from './continue-token.ts';
 import { type DeleteOptions, dying, isHeld } from './deletion.ts';
 import { metadataViolations } from './metadata-rules.ts';
 import { alreadyExists, checkPreconditions, conflict, invalid, notFound, type ObjectPlace } from './object-errors.ts';
+import { checkObjectMeta } from './object-meta.ts';
 import { apiVersionOf, asVersion, type Resource, resourceName, storeKey, storePrefix } from './resource.ts';
 import type { ResourceTable } from './resource-table.ts';
 import { type Condition, prefixRange, type Store, type StoredValue, StoreError, type Write } from './store/store.ts';
@@ -209,6 +210,7 @@ export class ObjectStore {
   #identified(resource: Resource, namespace: string | undefined, written: ApiObject): ApiObject {
     // Of a custom kind a null may be meant.
     const body = resource.custom ? written : withoutNulls(written);
+    checkObjectMeta(body, resource.custom !== undefined);
     const apiVersion = apiVersionOf(resource);
     const { kind } = resource;
     if (body.kind !== kind || body.apiVersion !== apiVersion) {

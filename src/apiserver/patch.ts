@@ -15,6 +15,8 @@ export const PATCH_TYPES = {
 type Json = Record<string, unknown>;
 
 const MOST_OPERATIONS = 10_000;
+/** Bytes of JSON, as Kubernetes has it. */
+const MOST_COPIED = 3 * 1024 * 1024;
 const DEEPEST = 100;
 
 /** A patched copy. Throws ApiError: UnsupportedMediaType, BadRequest or Invalid. */
@@ -48,11 +50,28 @@ function patchByOperations(target: Json, patch: unknown): unknown {
     throw new ApiError('BadRequest', `a JSON patch is a list of at most ${MOST_OPERATIONS} operations`);
   }
   try {
-    return jsonPatch.applyPatch(structuredClone(target), patch as Operation[], true, true, true).newDocument;
+    return appliedInTurn(structuredClone(target), patch as Operation[]);
   } catch (error) {
+    if (error instanceof ApiError) throw error;
     const [first = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
     throw new ApiError('Invalid', `the server rejected our request due to an error in our request: ${first}`);
   }
+}
+
+/** One by one, since what a copy takes is known only when its turn has come: copies of copies grow without end. */
+function appliedInTurn(target: unknown, operations: readonly Operation[]): unknown {
+  let document = target;
+  let copied = 0;
+  for (const [i, operation] of operations.entries()) {
+    if (operation?.op === 'copy' && typeof operation.from === 'string') {
+      copied += JSON.stringify(jsonPatch.getValueByPointer(document, operation.from) ?? null).length;
+      if (copied > MOST_COPIED) {
+        throw new ApiError('RequestEntityTooLarge', `the patch copies more than ${MOST_COPIED} bytes`);
+      }
+    }
+    document = jsonPatch.applyOperation(document, operation, true, true, true, i).newDocument;
+  }
+  return document;
 }
 
 /** RFC 7396: null takes away, an object is merged, everything else replaces. */
@@ -79,13 +98,15 @@ function strategicMerge(target: Json, patch: Json, path: string, keys: MergeKeys
   if (patch.$patch === 'delete') return {};
   const retained = patch.$retainKeys;
   if (Array.isArray(retained)) {
-    for (const key of Object.keys(target)) if (!retained.includes(key)) delete target[key];
+    const kept = new Set(retained);
+    for (const key of Object.keys(target)) if (!kept.has(key)) delete target[key];
   }
   for (const [key, value] of Object.entries(patch)) {
     if (key.startsWith('$deleteFromPrimitiveList/')) {
       const field = key.slice(key.indexOf('/') + 1);
       const list = own(target, field);
-      if (Array.isArray(list) && Array.isArray(value)) target[field] = list.filter((item) => !value.includes(item));
+      const gone = new Set(Array.isArray(value) ? value : []);
+      if (Array.isArray(list)) target[field] = list.filter((item) => !gone.has(item));
     }
     if (key.startsWith('$')) continue;
     const at = path === '' ? key : `${path}.${key}`;
@@ -123,23 +144,30 @@ function mergeList(
   if (patch.some((item) => isObject(item) && item.$patch === 'replace')) {
     return patch.filter((item) => !(isObject(item) && item.$patch === 'replace'));
   }
-  const out = [...before];
+  const out: unknown[] = [...before];
+  const places = new Map<unknown, number>();
+  for (const [i, one] of before.entries()) {
+    const name = isObject(one) ? own(one, mergeKey) : undefined;
+    if (name !== undefined && !places.has(name)) places.set(name, i);
+  }
   for (const item of patch) {
     if (!isObject(item)) throw new ApiError('BadRequest', `${path}: is a list of objects, not of ${typeof item}`);
     const name = own(item, mergeKey);
     if (name === undefined) {
       throw new ApiError('BadRequest', `${path}: map does not contain declared merge key: ${mergeKey}`);
     }
-    const i = out.findIndex((one) => isObject(one) && own(one, mergeKey) === name);
+    const i = places.get(name);
     if (item.$patch === 'delete') {
-      if (i >= 0) out.splice(i, 1);
-    } else if (i >= 0) {
+      if (i !== undefined) out[i] = undefined;
+      places.delete(name);
+    } else if (i !== undefined) {
       out[i] = strategicMerge(out[i] as Json, item, path, keys, depth + 1);
     } else {
-      out.push(strategicMerge({}, item, path, keys, depth + 1));
+      places.set(name, out.push(strategicMerge({}, item, path, keys, depth + 1)) - 1);
     }
   }
-  return inOrder(out, order, mergeKey);
+  const left = out.filter((item) => item !== undefined);
+  return inOrder(left, order, mergeKey);
 }
 
 /** What the order names in its order, each of the others behind the one that it stood behind. */

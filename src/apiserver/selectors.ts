@@ -40,9 +40,13 @@ function requirement(text: string): Matcher {
   return ({ metadata }) => selects(selector, metadata.labels ?? {});
 }
 
+function tooLong(): ApiError {
+  return new ApiError('BadRequest', `a selector has at most ${LONGEST} characters`);
+}
+
 /** At commas that stand in no parentheses. */
 function splitTop(text: string): string[] {
-  if (text.length > LONGEST) throw new ApiError('BadRequest', `a selector has at most ${LONGEST} characters`);
+  if (text.length > LONGEST) throw tooLong();
   const parts: string[] = [];
   let depth = 0;
   let start = 0;
@@ -65,6 +69,7 @@ const COMMON_FIELDS: readonly (readonly string[])[] = [
 /** `spec.nodeName=a,status.phase!=Failed`. Throws ApiError BadRequest for a field that this kind cannot be selected by. */
 export function fieldMatcher(text: string, resource: Resource): Matcher {
   if (text.trim() === '') return EVERYTHING;
+  if (text.length > LONGEST) throw tooLong();
   const allowed = [...COMMON_FIELDS, ...(resource.fieldSelectors ?? [])];
   const matchers = text.split(',').map((part): Matcher => {
     const [, name = '', operator, value = ''] = /^\s*([\w.]+)\s*(==|=|!=)\s*(.*?)\s*$/.exec(part) ?? [];

@@ -2,8 +2,8 @@
  * The API server's outside: HTTP requests in, answers out. Every error ends as a Status; nothing that a client sends
  * ends the process. Requests, bodies, headers and watches are bounded.
  *
- *   request ─▶ who is it? ─▶ may it? ─▶ discovery │ openapi │ health │ ResourceHandler ─▶ ObjectStore ─▶ Store
- *                                                                          └─ watch ◀─ WatchCache ◀───────┘
+ *   request ─▶ who is it? ─▶ limits ─▶ RequestRouter ─▶ ResourceHandler ─▶ ObjectStore ─▶ Store
+ *                                                            └─ watch ◀─ WatchCache ◀───────┘
  */
 import { createServer as createHttpServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
@@ -16,25 +16,23 @@ import {
 import { pipeline, type Readable } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { ApiError } from './api-error.ts';
-import { parseResourcePath } from './api-path.ts';
-import { discovery } from './discovery.ts';
 import { JoinedConnections } from './joined-connections.ts';
-import { OPENAPI_V2_BYTES, OPENAPI_V2_TYPE, openApiDocument, openApiIndex } from './openapi.ts';
-import type { ApiAnswer, ApiRequest, BlockAnswer, LineStream, PlainAnswer, Upgraded, User } from './request.ts';
-import type { ResourceHandler } from './resource-handler.ts';
-import type { ResourceTable } from './resource-table.ts';
-import { StoreError } from './store/store.ts';
+import type { ApiRequest, BlockAnswer, LineStream, PlainAnswer, Upgraded, User } from './request.ts';
+import type { Admission, RequestLimits } from './request-limits.ts';
+import type { RequestRouter } from './request-router.ts';
+import type { ServerMetrics } from './server-metrics.ts';
 
 /** As etcd's limit of a request allows, with room for what JSON adds to it. */
 const MOST_BODY_BYTES = 3 * 1024 * 1024;
 const MOST_HEADER_BYTES = 64 * 1024;
 const MOST_CONNECTIONS = 10_000;
-const MOST_WATCHES = 20_000;
 /** Logs that are read, and commands. */
 const MOST_STREAMS = 1000;
 const HEADERS_MS = 10_000;
 const BODY_MS = 60_000;
 const KEEP_ALIVE_MS = 90_000;
+/** How often slow headers and bodies are looked for. */
+const CHECK_MS = 5000;
 const JSON_HEADERS = { 'content-type': 'application/json', 'cache-control': 'no-cache, private' };
 
 export interface ServerTls {
@@ -49,13 +47,9 @@ export interface ServerOptions {
   tls: ServerTls | undefined;
   /** Who sends a request. Throws ApiError Unauthorized. */
   authenticate(request: IncomingMessage, socket: TLSSocket | undefined): User;
-  /** Throws ApiError Forbidden. */
-  authorize(user: User, request: ApiRequest): void;
-  version: string;
-  table: ResourceTable;
-  handler: ResourceHandler;
-  /** Whether the store answers. */
-  ready(): Promise<boolean>;
+  router: RequestRouter;
+  limits: RequestLimits;
+  metrics: ServerMetrics;
   log(message: string): void;
 }
 
@@ -64,7 +58,6 @@ export class ApiServer {
   readonly #server: Server;
   readonly #doors: SocketServer[] = [];
   readonly #joined = new JoinedConnections(MOST_STREAMS);
-  #watches = 0;
   #streams = 0;
 
   constructor(options: ServerOptions) {
@@ -75,6 +68,7 @@ export class ApiServer {
       headersTimeout: HEADERS_MS,
       requestTimeout: BODY_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
+      connectionsCheckingInterval: CHECK_MS,
     };
     const onRequest = (request: IncomingMessage, response: ServerResponse) => void this.#serve(request, response);
     this.#server = tls
@@ -150,14 +144,18 @@ export class ApiServer {
   /** `head`: what came behind a request to change protocols. */
   async #serve(message: IncomingMessage, response: ServerResponse, head?: Buffer): Promise<void> {
     response.on('error', () => {});
+    const { router, limits, metrics } = this.#options;
+    const begun = performance.now();
     try {
       const url = parseUrl(message.url);
-      const health = await this.#health(url.pathname);
+      const health = await router.health(url.pathname, url.searchParams.has('verbose'));
       if (health) {
         send(response, health);
         return;
       }
-      const socket = this.#options.tls ? (message.socket as TLSSocket) : undefined;
+      const user = this.#options.authenticate(message, this.#options.tls ? (message.socket as TLSSocket) : undefined);
+      const admitted = limits.admit(user.name);
+      response.once('close', () => admitted.done());
       const request: ApiRequest = {
         method: message.method ?? 'GET',
         path: url.pathname,
@@ -165,60 +163,39 @@ export class ApiServer {
         accept: message.headers.accept,
         gzip: /\bgzip\b/.test(`${message.headers['accept-encoding'] ?? ''}`),
         contentType: message.headers['content-type'] ?? '',
-        user: this.#options.authenticate(message, socket),
+        user,
         ...(head ? { upgrade: upgradeHeaders(message) } : {}),
-        body: () => readBody(message),
+        body: () => readBody(message, admitted),
       };
-      this.#options.authorize(request.user, request);
-      const answer = await this.#answer(request);
-      if ('lines' in answer) this.#stream(message, response, answer.lines);
+      const answer = await router.answer(request);
+      // What goes on for long is bounded in other ways.
+      if ('lines' in answer || 'stream' in answer || 'upgraded' in answer) admitted.done();
+      if ('lines' in answer) this.#stream(response, answer.lines, user);
       else if ('blocks' in answer) await sendBlocks(response, answer);
       else if ('stream' in answer) this.#pass(answer, response);
       else if ('upgraded' in answer) this.#join(response, head ?? Buffer.alloc(0), answer.upgraded);
       else send(response, answer);
     } catch (error) {
-      const known = this.#asApiError(error, message);
+      const known = router.asApiError(error, { method: message.method ?? '', path: message.url ?? '' });
       if (response.headersSent) response.destroy();
       else send(response, { code: known.code, json: known.status() });
+    } finally {
+      metrics.answered(message.method ?? '', message.url ?? '', response.statusCode, performance.now() - begun);
     }
   }
 
-  async #answer(request: ApiRequest): Promise<ApiAnswer> {
-    const { table, handler, version } = this.#options;
-    const { path } = request;
-    if (path === '/version') return { code: 200, json: versionOf(version) };
-    if (path === '/openapi/v2') return { code: 200, bytes: OPENAPI_V2_BYTES, contentType: OPENAPI_V2_TYPE };
-    if (path === '/openapi/v3') return { code: 200, json: openApiIndex(table) };
-    const document = path.startsWith('/openapi/v3/')
-      ? openApiDocument(table, path.slice('/openapi/v3/'.length))
-      : undefined;
-    const found = document ?? discovery(table, path);
-    if (found) return { code: 200, json: found };
-    const resource = parseResourcePath(path);
-    if (resource) return handler.handle(request, resource);
-    throw new ApiError('NotFound', 'the server could not find the requested resource');
-  }
-
-  async #health(path: string): Promise<PlainAnswer | undefined> {
-    if (path === '/livez' || path === '/healthz') return { code: 200, text: 'ok' };
-    if (path !== '/readyz') return undefined;
-    return (await this.#options.ready()) ? { code: 200, text: 'ok' } : { code: 503, text: 'the store does not answer' };
-  }
-
-  #stream(message: IncomingMessage, response: ServerResponse, lines: LineStream): void {
-    if (this.#watches >= MOST_WATCHES) {
-      throw new ApiError('TooManyRequests', `more than ${MOST_WATCHES} watches`, { retryAfterSeconds: 1 });
-    }
+  #stream(response: ServerResponse, lines: LineStream, user: User): void {
+    // The client may have gone while its list was made.
+    if (response.destroyed || response.closed) return;
+    const end = this.#options.limits.watch(user.name);
+    response.once('close', () => {
+      end();
+      lines.close();
+    });
     lines.start({ write: (bytes) => response.write(bytes), end: () => void response.end() });
     response.writeHead(200, JSON_HEADERS);
     response.flushHeaders();
-    this.#watches++;
     response.on('drain', () => lines.drained());
-    response.once('close', () => {
-      this.#watches--;
-      lines.close();
-    });
-    if (message.destroyed) response.destroy();
   }
 
   /** Ends with either side. */
@@ -248,21 +225,6 @@ export class ApiServer {
     for (const each of [socket, upgraded.socket as Socket]) each.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS);
     this.#joined.join(socket, head, upgraded);
   }
-
-  #asApiError(error: unknown, message: IncomingMessage): ApiError {
-    if (error instanceof ApiError) return error;
-    if (error instanceof StoreError) {
-      if (error.code === 'compacted')
-        return new ApiError('Expired', `the list is too old to go on with: ${error.message}`);
-      return new ApiError('ServiceUnavailable', `the store does not answer: ${error.message}`, {
-        retryAfterSeconds: 1,
-      });
-    }
-    this.#options.log(
-      `${message.method} ${message.url}: ${error instanceof Error ? (error.stack ?? error.message) : error}`,
-    );
-    return new ApiError('InternalError', 'an error of the server; its log says more');
-  }
 }
 
 function upgradeHeaders({ headers }: IncomingMessage): Record<string, string | string[]> {
@@ -282,17 +244,22 @@ function parseUrl(text = '/'): URL {
   }
 }
 
-function readBody(message: IncomingMessage): Promise<Buffer> {
+function readBody(message: IncomingMessage, admitted: Admission): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let bytes = 0;
     message.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
-      if (bytes <= MOST_BODY_BYTES) chunks.push(chunk);
-      else {
+      try {
+        if (bytes > MOST_BODY_BYTES) {
+          throw new ApiError('RequestEntityTooLarge', `the body is longer than ${MOST_BODY_BYTES} bytes`);
+        }
+        admitted.body(chunk.length);
+        chunks.push(chunk);
+      } catch (error) {
         message.removeAllListeners('data');
         message.resume();
-        reject(new ApiError('RequestEntityTooLarge', `the body is longer than ${MOST_BODY_BYTES} bytes`));
+        reject(error);
       }
     });
     message.once('end', () => resolve(Buffer.concat(chunks)));
@@ -355,19 +322,4 @@ function warningsOf(answer: PlainAnswer): Record<string, string[]> {
 function retryAfter(answer: object): number | undefined {
   const { json } = answer as { json?: { details?: { retryAfterSeconds?: number } } };
   return json?.details?.retryAfterSeconds;
-}
-
-/** The Kubernetes whose API this is, with our own version behind a plus. */
-function versionOf(own: string): Record<string, string> {
-  return {
-    major: '1',
-    minor: '30',
-    gitVersion: `v1.30.0+weft-${own}`,
-    gitCommit: '',
-    gitTreeState: 'clean',
-    buildDate: '1970-01-01T00:00:00Z',
-    goVersion: process.version,
-    compiler: 'v8',
-    platform: `${process.platform}/${process.arch}`,
-  };
 }

@@ -51,6 +51,7 @@ export async function apiServer(options: ApiServerOptions): Promise<void> {
     log,
     ranges,
     nodes: identities && own && { ...own, authority: identities.authority },
+    limits: { requestsPerSecond: options.maxRequestsPerSecond },
     advertise: options.advertiseAddress,
     controllers: {
       alone: options.store === 'lmdb',

@@ -34,6 +34,7 @@ export interface ApiServerOptions {
   manifests: string[];
   listenFd?: number;
   tokenFile?: string;
+  maxRequestsPerSecond: number;
   plainHttp?: boolean;
 }
 
@@ -92,6 +93,12 @@ export function addApiServer(program: Command): void {
     .option(
       '--token-file <path>',
       'bearer tokens, a line each: token,user,uid,"group1,group2"; read again when it changes',
+    )
+    .option(
+      '--max-requests-per-second <count>',
+      'of one user; more are told to come again',
+      integer(1, 1_000_000),
+      2000,
     )
     .option('--plain-http', 'no TLS and no questions who asks: on loopback alone')
     .addHelpText(

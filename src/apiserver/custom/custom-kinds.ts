@@ -2,6 +2,7 @@
  * Custom kinds come and go with their definitions. Every API server follows these by its watch cache, so that each
  * serves the same kinds; all may write the conditions that say so, which come out the same.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { ApiError } from '../api-error.ts';
 import { type ApiObject, timestamp } from '../api-object.ts';
 import { SYSTEM_CLOCK } from '../controllers/clock.ts';
@@ -65,7 +66,8 @@ export class CustomKinds {
   #follow(before: ApiObject | undefined, after: ApiObject | undefined): void {
     const { name } = (after ?? before)?.metadata ?? { name: '' };
     if (after) {
-      this.#serve(after);
+      // Who follows a kind begins anew with each new entry of the table.
+      if (!before || !this.#served.has(name) || !isSame(before, after)) this.#serve(after);
       this.#queue.add(name);
     } else {
       this.#unserve(name);
@@ -151,6 +153,12 @@ export class CustomKinds {
       if (!(error instanceof ApiError) || error.reason !== 'NotFound') throw error;
     }
   }
+}
+
+/** As far as what is served of it goes. */
+function isSame(before: ApiObject, after: ApiObject): boolean {
+  const going = (definition: ApiObject) => definition.metadata.deletionTimestamp !== undefined;
+  return going(before) === going(after) && isDeepStrictEqual(before.spec, after.spec);
 }
 
 /** `conflict`: a name that another has. */

@@ -64,6 +64,7 @@ function definitionRules(definition: ApiObject, old: ApiObject | undefined): Vio
   if (definition.metadata.name !== `${spec.names.plural}.${spec.group}`) {
     out.push({ path: ['metadata', 'name'], message: 'must be spec.names.plural+"."+spec.group' });
   }
+  if (!spec.group.includes('.')) say(['group'], 'must be a domain with at least one dot');
   if (!/^[A-Za-z][A-Za-z0-9]{0,62}$/.test(spec.names.kind)) say(['names', 'kind'], 'must be letters and digits');
   if (fieldAt(definition, ['spec', 'preserveUnknownFields']) === true) {
     say(['preserveUnknownFields'], 'must be false: use x-kubernetes-preserve-unknown-fields in the schema');
@@ -181,9 +182,10 @@ export const DEFINITIONS: Resource = {
       spec.names = { singular: kind.toLowerCase(), listKind: `${kind}List`, ...spec.names };
     }
     o.spec = spec;
-    const { deletionTimestamp, finalizers = [] } = o.metadata;
-    if (deletionTimestamp === undefined && !finalizers.includes(CLEANUP_FINALIZER)) {
-      o.metadata.finalizers = [...finalizers, CLEANUP_FINALIZER];
+    const { deletionTimestamp, finalizers } = o.metadata;
+    const held = Array.isArray(finalizers) ? finalizers : [];
+    if (deletionTimestamp === undefined && !held.includes(CLEANUP_FINALIZER)) {
+      o.metadata.finalizers = [...held, CLEANUP_FINALIZER];
     }
   },
   rules: definitionRules,
