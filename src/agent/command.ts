@@ -11,6 +11,7 @@ const TOOL_PACKAGES: Record<string, string> = {
   ip: 'iproute2',
   nft: 'nftables',
   nsenter: 'util-linux',
+  setsid: 'util-linux',
   unshare: 'util-linux',
   mount: 'mount',
   sh: 'dash',

@@ -11,10 +11,12 @@ import type { Dataplane } from '../dataplane/handle.ts';
 import { PORT_LIMIT } from '../tables/ports.ts';
 import { parseAddress4 } from '../wire/address.ts';
 import { AgentError, describeError } from './agent-error.ts';
+import type { StartCommand } from './container-command.ts';
 import { type LogOptions, readLog } from './container-log-reader.ts';
 import type { Timers } from './container-probes.ts';
 import type { Log } from './log.ts';
 import { LocalPod, type PodEnvironment, type PodEvent, removeLeftPod } from './pod.ts';
+import type { ContainerPlace } from './pod-access.ts';
 import { isNetns, netnsPath, removePodNetwork } from './pod-network.ts';
 import { netnsName, type PodPlan } from './pod-plan.ts';
 import { logName, POD_STATE_FILE, type PodState, readPodStates } from './pod-state.ts';
@@ -301,6 +303,15 @@ export class LocalPods {
       return [key, { uid: pod.plan.uid, status: pod.kubeStatus(), hasEnded: pod.plan.ending && pod.isEnded }];
     });
     return new Map([...leaving, ...staying]);
+  }
+
+  /** How a command is run beside a container's. Throws AgentError where that does not run. */
+  beside({ namespace, pod: name, container }: ContainerPlace, argv: readonly string[]): StartCommand {
+    const pod = this.#pods.get(`${namespace}/${name}`);
+    if (!pod) throw new AgentError('no-pod', `no pod ${namespace}/${name} runs here`);
+    const start = pod.beside(container, argv);
+    if (start) return start;
+    throw new AgentError('container-not-running', `container "${container}" in pod "${name}" is not running`);
   }
 
   /** What a container said. Throws AgentError where there is no such container, or no such run of it. */

@@ -1,6 +1,6 @@
 /** Requests to the node server, read: kubelet's paths and their queries. Whatever they hold, it ends as a NodeError. */
+import type { ContainerLogRequest } from './local-pods.ts';
 import { NodeError } from './node-error.ts';
-import type { LogRequest } from './pod-access.ts';
 import type { RemoteOptions } from './streams/remote-streams.ts';
 
 export interface NodePath {
@@ -29,22 +29,19 @@ export function nodePath(text = '/'): NodePath {
   throw new NodeError(404, 'nothing is served here');
 }
 
-export function logRequestOf({ namespace, pod, container, query }: NodePath): LogRequest {
+export function logRequestOf({ namespace, pod, container, query }: NodePath, nowMs = Date.now()): ContainerLogRequest {
   const [tailLines, sinceSeconds, limitBytes] = ['tailLines', 'sinceSeconds', 'limitBytes'].map((name) =>
     countOf(query, name),
   );
-  const sinceTime = timeOf(query, 'sinceTime');
+  const since = sinceSeconds === undefined ? timeOf(query, 'sinceTime') : timeBefore(nowMs, sinceSeconds);
   return {
-    namespace,
-    pod,
-    container,
+    ...{ namespace, pod, container },
     previous: isTrue(query, 'previous'),
     follow: isTrue(query, 'follow'),
     timestamps: isTrue(query, 'timestamps'),
     ...(tailLines === undefined ? {} : { tailLines }),
-    ...(sinceSeconds === undefined ? {} : { sinceSeconds }),
     ...(limitBytes === undefined ? {} : { limitBytes }),
-    ...(sinceTime === undefined ? {} : { sinceTime }),
+    ...(since === undefined ? {} : { since }),
   };
 }
 
@@ -84,4 +81,9 @@ function timeOf(query: URLSearchParams, name: string): Date | undefined {
   const time = new Date(text);
   if (Number.isNaN(time.getTime())) throw new NodeError(400, `${name}: is no time: ${text.slice(0, 40)}`);
   return time;
+}
+
+/** Not before there were times. */
+function timeBefore(nowMs: number, seconds: number): Date {
+  return new Date(Math.max(0, nowMs - seconds * 1000));
 }

@@ -14,9 +14,8 @@ import { pipeline } from 'node:stream/promises';
 import type { TLSSocket } from 'node:tls';
 import { ADMINISTRATORS, certifiedUser } from '../apiserver/access.ts';
 import type { NativeAddon } from '../io/native-addon.ts';
-import { describeError } from './agent-error.ts';
+import { AgentError, describeError } from './agent-error.ts';
 import { requireTool } from './command.ts';
-import { checkCommand, checkLog, notRunning } from './container-check.ts';
 import { NodeError } from './node-error.ts';
 import { commandOf, logRequestOf, type NodePath, nodePath } from './node-request.ts';
 import type { PodAccess } from './pod-access.ts';
@@ -131,15 +130,15 @@ export class NodeServer {
   async #tellLog(path: NodePath, response: ServerResponse): Promise<void> {
     const { pods } = this.#options;
     const log = logRequestOf(path);
-    checkLog(pods.status(path.namespace, path.pod), path, log.previous);
     const stop = new AbortController();
+    const text = pods.containerLog(log, stop.signal);
     response.once('close', () => stop.abort());
     const session: Session = { activeMs: Infinity, ping: () => {}, destroy: () => response.destroy() };
     this.#begin(session);
     try {
       response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8' });
       response.flushHeaders();
-      await pipeline(Readable.from(pods.readLog(log, stop.signal), { objectMode: false }), response);
+      await pipeline(Readable.from(text, { objectMode: false }), response);
     } finally {
       stop.abort();
       this.#sessions.delete(session);
@@ -160,9 +159,7 @@ export class NodeServer {
   async #command(path: NodePath, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const { pods, native } = this.#options;
     const { command, options } = commandOf(path);
-    checkCommand(pods.status(path.namespace, path.pod), path);
-    const entry = pods.enter(path.namespace, path.pod, path.container);
-    if (!entry) throw notRunning(path);
+    const start = pods.beside(path, command);
     const session: Session = { activeMs: Date.now(), ping: () => {}, destroy: () => socket.destroy() };
     this.#begin(session);
     socket.once('close', () => this.#sessions.delete(session));
@@ -175,7 +172,7 @@ export class NodeServer {
     const onActivity = () => {
       session.activeMs = Date.now();
     };
-    await runCommand({ entry, command, options, streams, native, setsid: this.#setsid, onActivity });
+    await runCommand({ start, options, streams, native, setsid: this.#setsid, onActivity });
     const goodbye = setTimeout(() => streams.destroy(), GOODBYE_MS);
     socket.once('close', () => clearTimeout(goodbye));
     if (socket.destroyed) clearTimeout(goodbye);
@@ -198,6 +195,9 @@ export class NodeServer {
   }
 }
 
+/** Of pods and containers that are not as they would have to be, the agent itself says so. */
 function codeOf(error: unknown): number {
-  return error instanceof NodeError ? error.code : 500;
+  if (error instanceof NodeError) return error.code;
+  if (error instanceof AgentError) return error.code === 'no-pod' ? 404 : 400;
+  return 500;
 }

@@ -11,7 +11,14 @@ import { join } from 'node:path';
 import type * as core from 'kubernetes-types/core/v1.js';
 import type { NativeAddon } from '../io/native-addon.ts';
 import { ContainerProcess, endGroup } from './container.ts';
-import { besideCommand, ETC_HOSTS, RESOLV_CONF, runCommand, type Tools } from './container-command.ts';
+import {
+  besideCommand,
+  ETC_HOSTS,
+  RESOLV_CONF,
+  runCommand,
+  type StartCommand,
+  type Tools,
+} from './container-command.ts';
 import { type Launch, LaunchError, launchOf } from './container-launch.ts';
 import type { Timers } from './container-probes.ts';
 import { ContainerWatch } from './container-watch.ts';
@@ -273,6 +280,13 @@ export class LocalPod {
     if (this.plan.netns) await removePodNetwork(this.plan.netns);
     if (this.device) this.#env.native.closeFd(this.device.fd);
     this.device = undefined;
+  }
+
+  /** How a command is run beside a container's; undefined where that does not run. Throws LaunchError. */
+  beside(name: string, argv: readonly string[]): StartCommand | undefined {
+    const found = this.#containers.find(({ plan }) => plan.name === name);
+    if (!found?.isRunning) return undefined;
+    return besideCommand(found.state.pid, this.#launchOf(found.plan), argv, this.#env.tools);
   }
 
   release(): void {

@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import type { NativeAddon, WindowSize } from '../../io/native-addon.ts';
-import type { ContainerEntry } from '../pod-access.ts';
+import type { StartCommand } from '../container-command.ts';
 import { isRunning, sessionProcesses } from '../process-table.ts';
 import { exitStatus, failureStatus, type RemoteOptions, type RemoteStreams, readSizes } from './remote-streams.ts';
 import { Terminal } from './terminal.ts';
@@ -22,8 +22,7 @@ const HANGUP_MS = 1000;
 const CANNOT_START = 128;
 
 export interface CommandParts {
-  entry: ContainerEntry;
-  command: readonly string[];
+  start: StartCommand;
   options: RemoteOptions;
   streams: RemoteStreams;
   native: Pick<NativeAddon, 'openPty' | 'resizePty' | 'closeFd'>;
@@ -48,12 +47,11 @@ export async function runCommand(parts: CommandParts): Promise<void> {
   }
 }
 
-async function runOnPipes({ entry, command, options, streams, onActivity }: CommandParts): Promise<number> {
-  const [file = '', ...args] = [...entry.prefix, ...command];
-  const child = spawn(file, args, {
+async function runOnPipes({ start, options, streams, onActivity }: CommandParts): Promise<number> {
+  const child = spawn(start.file, start.args, {
     cwd: '/',
     detached: true,
-    env: entry.env,
+    env: start.env,
     stdio: [options.stdin ? 'pipe' : 'ignore', options.stdout ? 'pipe' : 'ignore', options.stderr ? 'pipe' : 'ignore'],
   });
   endWithClient(child, streams);
@@ -68,17 +66,17 @@ async function runOnPipes({ entry, command, options, streams, onActivity }: Comm
 }
 
 async function runOnTerminal(parts: CommandParts, isGone: () => boolean): Promise<number> {
-  const { entry, command, streams, native, setsid, onActivity } = parts;
+  const { start, streams, native, setsid, onActivity } = parts;
   const { first, follow } = windowSizes(streams.resize);
   const size = await first;
   if (isGone()) return CANNOT_START;
   const { controller, terminal: fd } = native.openPty(size);
   const terminal = new Terminal(native, controller);
   try {
-    const env = { TERM: 'xterm', ...entry.env };
+    const env = { TERM: 'xterm', ...start.env };
     let child: ChildProcess;
     try {
-      child = spawn(setsid, ['--ctty', ...entry.prefix, ...command], { cwd: '/', env, stdio: [fd, fd, fd] });
+      child = spawn(setsid, ['--ctty', start.file, ...start.args], { cwd: '/', env, stdio: [fd, fd, fd] });
     } finally {
       native.closeFd(fd);
     }

@@ -11,6 +11,9 @@ import { WEB_SOCKET_PROTOCOLS, webSocketCommand } from './web-socket-command.ts'
 /** Clients send pieces of 32 KB. */
 const MOST_MESSAGE_BYTES = 4 * 1024 * 1024;
 
+/** A client has so long to take an answer and go. */
+const GOODBYE_MS = 10_000;
+
 const webSockets = new WebSocketServer({
   noServer: true,
   clientTracking: false,
@@ -49,18 +52,19 @@ function choose(known: readonly string[], offered: string | string[] | undefined
   const words = [offered ?? []].flat().flatMap((line) => line.split(',').map((word) => word.trim()));
   const found = known.find((protocol) => words.includes(protocol));
   if (found !== undefined) return found;
-  throw new NodeError(403, `none of the protocols is served: offered ${words.join().slice(0, 200)}, served ${known}`);
+  throw new NodeError(400, `none of the protocols is served: offered ${words.join().slice(0, 200)}, served ${known}`);
 }
 
 /** An answer on a connection that was to be upgraded, and its end. */
-export function answerPlainly(socket: Duplex, code: number, text: string, contentType = 'text/plain'): void {
+export function answerPlainly(socket: Duplex, code: number, text: string): void {
   if (!socket.writable) return;
   const body = Buffer.from(text);
   const head = [
     `HTTP/1.1 ${code} ${STATUS_CODES[code] ?? ''}`,
-    `Content-Type: ${contentType}; charset=utf-8`,
+    'Content-Type: text/plain; charset=utf-8',
     `Content-Length: ${body.length}`,
     'Connection: close',
   ];
   socket.end(Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), body]));
+  setTimeout(() => socket.destroy(), GOODBYE_MS).unref();
 }

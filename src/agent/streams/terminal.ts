@@ -32,7 +32,7 @@ export class Terminal extends Duplex {
     const end = () => {
       if (!this.readableEnded && !this.destroyed) this.push(null);
     };
-    this.#output.once('error', end).once('end', end);
+    this.#output.on('error', end).once('end', end);
     this.on('error', () => {});
   }
 

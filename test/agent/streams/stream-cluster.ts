@@ -4,10 +4,11 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { PodStatus } from 'kubernetes-types/core/v1.js';
 import type { Test } from 'tap';
+import { AgentError } from '../../../src/agent/agent-error.ts';
+import type { ContainerLogRequest } from '../../../src/agent/local-pods.ts';
 import { NodeServer, type NodeServerOptions } from '../../../src/agent/node-server.ts';
-import type { LogRequest, PodAccess } from '../../../src/agent/pod-access.ts';
+import type { ContainerPlace, PodAccess } from '../../../src/agent/pod-access.ts';
 import { ADMINISTRATORS, Authenticator } from '../../../src/apiserver/access.ts';
 import type { ApiObject } from '../../../src/apiserver/api-object.ts';
 import { ApiService } from '../../../src/apiserver/api-service.ts';
@@ -34,15 +35,11 @@ const ORPHAN = {
   spec: { nodeName: 'gone', containers: [{ name: 'main', image: 'x' }] },
 };
 
-const running = { running: { startedAt: '2026-01-01T00:00:00Z' } };
-const STATUS: PodStatus = {
-  phase: 'Running',
-  containerStatuses: [
-    { name: 'main', state: running, lastState: { terminated: { exitCode: 1 } } },
-    { name: 'helper', state: running, lastState: {} },
-    { name: 'late', state: { waiting: { reason: 'CrashLoopBackOff' } }, lastState: {} },
-  ].map((status) => ({ image: 'x', imageID: '', ready: true, restartCount: 0, ...status })),
-};
+/** As the agent's pods say it. */
+function checkContainer({ namespace, pod, container }: ContainerPlace, problem: string): void {
+  if (`${namespace}/${pod}` !== 'default/web') throw new AgentError('no-pod', `no pod ${namespace}/${pod} runs here`);
+  if (container === 'late') throw new AgentError('wrong', `container "late" in pod "web" ${problem}`);
+}
 
 export class StreamCluster {
   readonly kubeconfig: string;
@@ -52,7 +49,7 @@ export class StreamCluster {
   readonly node: NodeServer;
   readonly nodePort: number;
   /** What was asked of logs. */
-  readonly asked: LogRequest[];
+  readonly asked: ContainerLogRequest[];
   readonly log: string[];
 
   private constructor(parts: Omit<StreamCluster, 'userConfig' | 'create'>) {
@@ -69,7 +66,7 @@ export class StreamCluster {
   /** Ends with the test. */
   static async start(
     t: Test,
-    readLog: PodAccess['readLog'] = async function* () {},
+    readLog: PodAccess['containerLog'] = async function* () {},
     limits: Partial<NodeServerOptions> = {},
   ): Promise<StreamCluster> {
     const folder = t.testdir();
@@ -90,11 +87,14 @@ export class StreamCluster {
       nodes: { ...own, authority: authority.certificate },
       controllers: false,
     });
-    const asked: LogRequest[] = [];
+    const asked: ContainerLogRequest[] = [];
     const pods: PodAccess = {
-      status: (namespace, name) => (`${namespace}/${name}` === 'default/web' ? STATUS : undefined),
-      enter: () => ({ prefix: [], env: { PATH: process.env.PATH ?? '', GREETING: 'hello' } }),
-      readLog: (request, signal) => {
+      beside: (place, [file = '', ...args]) => {
+        checkContainer(place, 'is not running');
+        return { file, args, env: { PATH: process.env.PATH ?? '', GREETING: 'hello' } };
+      },
+      containerLog: (request, signal) => {
+        checkContainer(request, 'is waiting to start: CrashLoopBackOff');
         asked.push(request);
         return readLog(request, signal);
       },
