@@ -43,6 +43,7 @@ export interface LinkedAgent {
 }
 
 export class ApiLink {
+  readonly access: ApiAccess;
   readonly client: ApiClient;
   readonly source: ApiSource;
   readonly #settings: AgentSettings;
@@ -59,7 +60,8 @@ export class ApiLink {
   /** Throws AgentError for a kubeconfig that cannot be used. */
   constructor(settings: AgentSettings, kubeconfig: string) {
     this.#settings = settings;
-    this.client = new ApiClient(accessOf(kubeconfig));
+    this.access = accessOf(kubeconfig);
+    this.client = new ApiClient(this.access);
     const copyPath = join(settings.stateDir, OBJECTS_FILE);
     this.source = new ApiSource({ client: this.client, node: settings.node, copyPath });
     this.#addressesPath = join(settings.stateDir, ADDRESSES_FILE);
@@ -72,7 +74,7 @@ export class ApiLink {
     this.#agent = agent;
     const keeper = new NodeKeeper({
       client,
-      facts: hostFacts(settings.node, settings.nodeIps, 0),
+      facts: hostFacts(settings.node, settings.nodeIps, settings.runsPods ? settings.nodePort : 0),
       runsPods: settings.runsPods,
       notReady: () => agent.notReady,
       known: () =>

@@ -40,6 +40,7 @@ import { HostPorts } from './host-ports.ts';
 import { HostRelay } from './host-relay.ts';
 import { LocalPods } from './local-pods.ts';
 import { type Log, OnceLog } from './log.ts';
+import { NodeEndpoint } from './node-endpoint.ts';
 import type { Offload, OffloadMode } from './offload.ts';
 import type { AgentSettings } from './options.ts';
 import { PeerProbes } from './peers.ts';
@@ -93,6 +94,7 @@ export class HostAgent {
   readonly #underlayWatch: UnderlayWatch;
   readonly #serviceNetwork: ServiceNetwork;
   readonly #healthPorts = new HealthPorts();
+  readonly #endpoint: NodeEndpoint | undefined;
   #memory: CompileMemory = emptyMemory();
   #compileProblems: readonly Problem[] = [];
   #routes: readonly KernelRoute[] = [];
@@ -126,6 +128,9 @@ export class HostAgent {
       publish: (names: NameTable) => void dataplane.publishNames(names).catch(() => {}),
       answered: () => dataplane.namesAnswered,
     };
+    if (link && settings.runsPods && settings.nodePort > 0) {
+      this.#endpoint = new NodeEndpoint({ access: link.access, port: settings.nodePort, pods: this.pods, native });
+    }
     this.pods.onStatus(() => link?.look());
     this.pods.onEvent((event) => link?.happened(event));
     this.dns = new HostDns(settings, log, fast, again);
@@ -212,6 +217,7 @@ export class HostAgent {
     this.relay.retire();
     const services = await this.#serveOutside(model, node, underlay);
     this.pods.start();
+    const isAsked = (await this.#endpoint?.listenOn(node.addresses.map(formatAddress))) !== false;
     this.#watchPeers(model, node);
     // Last, so that a host whose port 53 is taken still forwards; it is not ready until names are answered.
     await this.dns.serve(
@@ -223,7 +229,7 @@ export class HostAgent {
       this.#log.info(`ready after ${this.readyAfterMs} ms, ${plans.size} pods`);
     }
     this.notReady = '';
-    return opened.value && services && this.relay.problems.length === 0;
+    return opened.value && isAsked && services && this.relay.problems.length === 0;
   }
 
   /** After the tables: what is led into the pipeline is known there. Resolves to whether all of it is served. */
@@ -355,6 +361,7 @@ export class HostAgent {
       ...own('error', this.pods.problems),
       ...own('warning', this.pods.notes()),
       ...own('warning', this.peers.problems()),
+      ...own('warning', this.#endpoint?.problems ?? []),
     ];
     this.#problemLog.update(this.problems.map(formatProblem));
   }
@@ -369,6 +376,7 @@ export class HostAgent {
     if (keepPods) this.pods.release();
     else await this.pods.stop();
     await this.#link?.close(keepPods ? '' : 'the agent was stopped');
+    await this.#endpoint?.close();
     await this.dns.close();
     this.relay.close();
     await this.#healthPorts.close();

@@ -33,6 +33,8 @@ export interface AgentOptions {
   pods?: boolean;
   /** InternalIPs for the Node in the API; by default what it has, else the host's on the way to the API server. */
   nodeIps?: readonly string[];
+  /** Port of the server that logs and commands are asked of, with a kubeconfig; 0: none. */
+  nodePort?: number;
   backend?: BackendName;
   /** VXLAN network identifier, 0 to 16777215. */
   vni?: number;
@@ -108,6 +110,8 @@ export interface AgentSettings extends Required<Omit<AgentOptions, Parsed | 'kub
 
 /** Longest path of a unix socket (sun_path in linux/un.h, less the final zero). */
 const SOCKET_PATH_BYTES = 107;
+/** As kubelet's. */
+const NODE_PORT = 10_250;
 export const MOST_WORKERS = 16;
 export const MOST_DNS_LOG = 100_000;
 const DNS_TTL_SECONDS = 5;
@@ -135,6 +139,7 @@ export function agentSettings(options: AgentOptions): AgentSettings {
   return {
     node,
     ...sourceSettings(options),
+    nodePort: inRange('--node-port', options.nodePort ?? NODE_PORT, 0, 65535),
     backend: oneOf('--backend', options.backend ?? 'vxlan', ['vxlan', 'host-gw']),
     vni: inRange('--vni', options.vni ?? 1, 0, 0xffffff),
     port: inRange('--port', options.port ?? 4789, 1, 65535),

@@ -72,6 +72,12 @@ function addAgent(program: Command): void {
       '--node-ip <addresses...>',
       "the Node's InternalIPs in the API (default: those it has, else this host's on the way to the API server)",
     )
+    .option(
+      '--node-port <port>',
+      'where kubectl logs and exec reach this host; 0: nowhere; with --kubeconfig',
+      integer(0, 65535),
+      10_250,
+    )
     .addOption(new Option('--backend <name>', 'how packets cross').choices(['vxlan', 'host-gw']).default('vxlan'))
     .option('--vni <number>', 'VXLAN network identifier', integer(0, 0xffffff), 1)
     .option('--port <port>', "the overlay's UDP port (flannel's is 8472)", port, 4789)
