@@ -1,6 +1,6 @@
 /**
- * End to end: one host's agent that follows an API server by itself: its Node, its pod, a service; the server killed,
- * the agent killed while the server is away, the server back.
+ * End to end: one host's agent that follows an API server by itself: its Node, its pod, a service, the pod's log and a
+ * command in it; the server killed, the agent killed while the server is away, the server back.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -24,7 +24,7 @@ function pod(name: string): object {
     spec: {
       nodeName: 'alone',
       terminationGracePeriodSeconds: 2,
-      containers: [{ name: 'c', command: ['weft', 'netexec', '--http-port=80'] }],
+      containers: [{ name: 'c', command: ['sh', '-c', 'echo begins; exec weft netexec --http-port=80'] }],
     },
   };
 }
@@ -122,6 +122,14 @@ t.test('an agent and its API server, each without the other for a while', { skip
   await until('the service answers', 10_000, async () => (await answer()) === 'web-1');
   const { items: events } = await api('GET', `/api/v1/namespaces/default/events`);
   t.ok(events.some((e: { involvedObject: { uid: string } }) => e.involvedObject.uid === metadata.uid));
+
+  if (!without('kubectl')) {
+    const kubectl = (...words: string[]) => inside('kubectl', '--kubeconfig', join(data, 'admin.kubeconfig'), ...words);
+    t.match(await kubectl('logs', 'web-1', '--timestamps'), /^\d{4}-.*Z begins/);
+    const seen = await kubectl('exec', 'web-1', '--', 'sh', '-c', 'hostname; ip -o address show eth0; cat /etc/hosts');
+    t.match(seen, new RegExp(`^web-1\\n.*${status.podIP}/32`), "it runs in the pod's network, under its name");
+    t.match(seen, new RegExp(`${status.podIP}\\s+web-1`), 'with its files');
+  }
 
   const copy = join(folder, 'state', 'objects.jsonl');
   await until('all of it is copied', 5000, async () =>
