@@ -25,7 +25,8 @@ export function podPhase(plan: PodPlan, containers: readonly ContainerProcess[])
   if (containers.some((c) => c.plan.role === 'sidecar' && c.state.runs === 0)) return 'Pending';
   const main = containers.filter((c) => c.plan.role === 'main');
   if (main.some((c) => !c.isRunning && c.state.ends.length === 0)) return 'Pending';
-  if (main.some((c) => c.isRunning || c.state.shimPid > 0)) return 'Running';
+  // Sidecars end after the others: only then is it over.
+  if (containers.some((c) => c.isRunning || c.state.shimPid > 0)) return 'Running';
   // What is ended for good by its pod's end is started by nobody any more.
   if (!plan.ending && main.some((c) => !c.isFinished)) return 'Running';
   return main.every((c) => c.state.exitCode === 0) ? 'Succeeded' : 'Failed';

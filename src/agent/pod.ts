@@ -76,8 +76,11 @@ export class LocalPod {
   readonly #state: PodState;
   readonly #pause: PauseProcess;
   #started = false;
-  #stopping = false;
+  /** The end of its containers, once that has been asked for, and when their grace period is over; 0 before. */
+  #ending: Promise<void> | undefined;
+  #endAtMs = 0;
   #ended = false;
+  #sidecarsEnd = false;
 
   /** `earlier`: what an earlier agent wrote down of this pod, with the same fingerprint. */
   constructor(
@@ -145,7 +148,7 @@ export class LocalPod {
         this.#advance();
       },
       event: (type, reason, message) => this.#event(type, reason, message, plan.name),
-      isEnding: () => this.#stopping,
+      isEnding: () => this.#endAtMs > 0,
       ...(timers ? { timers } : {}),
     });
     this.#watches.set(container, watch);
@@ -225,7 +228,7 @@ export class LocalPod {
 
   /** Begins whatever may run now: each init container after the one before, then all the others. */
   #advance(): void {
-    if (!this.#started || this.#stopping) return;
+    if (!this.#started || this.#endAtMs > 0) return;
     for (const container of this.#containers) {
       if (container.plan.role === 'init' && isDone(container)) continue;
       container.begin();
@@ -233,25 +236,39 @@ export class LocalPod {
       if (container.plan.role === 'sidecar' && !container.state.started) return;
     }
     const main = this.#containers.filter((c) => c.plan.role === 'main');
-    if (main.length > 0 && main.every((c) => c.isFinished)) void this.#endSidecars(this.plan.graceSeconds * 1000);
+    const isOver = main.length > 0 && main.every((c) => c.isFinished);
+    if (isOver && !this.#sidecarsEnd) void this.#endSidecars(this.plan.graceSeconds * 1000);
   }
 
   /** Ends all containers, the sidecars last; the pod stays. Called again, a shorter grace period counts. */
-  async endContainers(graceMs: number): Promise<void> {
-    const first = !this.#stopping;
-    this.#stopping = true;
-    const byThemselves = this.#containers.filter((c) => c.plan.role !== 'sidecar');
+  endContainers(graceMs: number): Promise<void> {
+    const atMs = Date.now() + graceMs;
+    if (this.#ending && (this.#ended || atMs >= this.#endAtMs)) return this.#ending;
+    const first = this.#ending === undefined;
+    this.#endAtMs = atMs;
+    this.#ending = this.#endAll(graceMs, first);
+    return this.#ending;
+  }
+
+  async #endAll(graceMs: number, first: boolean): Promise<void> {
     // One that an earlier agent started and this one did not take up yet is ended like the others.
     for (const container of this.#containers) if (container.state.shimPid > 0) container.begin();
-    await Promise.all(byThemselves.map((c) => this.#watches.get(c)?.end(graceMs, first)));
+    const byThemselves = this.#containers.filter((c) => c.plan.role !== 'sidecar');
+    await Promise.all(byThemselves.map((c) => this.#watchOf(c).end(graceMs, first)));
     await this.#endSidecars(graceMs);
     this.#ended = true;
     this.#changed();
   }
 
   async #endSidecars(graceMs: number): Promise<void> {
+    const first = !this.#sidecarsEnd;
+    this.#sidecarsEnd = true;
     const sidecars = this.#containers.filter((c) => c.plan.role === 'sidecar').reverse();
-    for (const sidecar of sidecars) await this.#watches.get(sidecar)?.end(graceMs, !this.#ended);
+    for (const sidecar of sidecars) await this.#watchOf(sidecar).end(graceMs, first);
+  }
+
+  #watchOf(container: ContainerProcess): ContainerWatch {
+    return this.#watches.get(container) as ContainerWatch;
   }
 
   /** All its containers have been ended. */
