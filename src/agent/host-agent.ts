@@ -308,6 +308,7 @@ export class HostAgent {
       podMtu: this.podMtu,
       pathMtus: this.peers.pathMtus(),
       ports: this.pods.ports(),
+      podsBehindKernel: !settings.runsPods,
       clusterCidr: settings.clusterCidr,
       serviceCidr: settings.serviceCidr,
       clusterDns: settings.clusterDns,

@@ -92,7 +92,7 @@ export class PodStatusWriter {
       const here = running.get(key);
       const own = here?.uid === uid ? here : undefined;
       const status = own?.status && this.#change(uid, pod, own.status) ? own.status : undefined;
-      const goes = pod.metadata.deletionTimestamp !== undefined && (here === undefined || own?.hasEnded === true);
+      const goes = isDeleted(pod) && (here === undefined || own?.hasEnded === true);
       if (!status && !goes) continue;
       if (this.#busy.size >= MOST_AT_ONCE) {
         this.#again.add(key);
@@ -153,6 +153,11 @@ export class PodStatusWriter {
     this.#waitMs = Math.min(this.#waitMs * 2, LONGEST_WAIT_MS);
     this.#lookIn(0);
   }
+}
+
+/** Without any time left it would be gone, were it not held by finalizers. */
+function isDeleted({ metadata }: Pod): boolean {
+  return metadata.deletionTimestamp !== undefined && metadata.deletionGracePeriodSeconds !== 0;
 }
 
 /** Versions are numbers wherever they are compared at all. */

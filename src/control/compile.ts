@@ -32,6 +32,8 @@ export interface HostContext extends ClusterSettings, Omit<ServingHost, 'relayAd
   pathMtus?: ReadonlyMap<string, number>;
   /** The ports of the pods that run here: from FIRST_POD_PORT up. */
   ports: readonly LocalPort[];
+  /** Its pods are another runtime's, and the host's kernel knows the way to them. */
+  podsBehindKernel?: boolean;
 }
 
 export interface LocalPort {
@@ -111,6 +113,7 @@ export function compile(model: ClusterModel, host: HostContext, previous: Compil
   route({ address: NO_ADDRESS, lengthBits: 0 }, toHost);
   route({ address: wordsFrom4(0), lengthBits: DEFAULT_ROUTE_BITS_4 }, toHost);
   for (const block of [...ranges.cluster, ...ranges.service]) route(block.prefix, nowhere);
+  if (host.podsBehindKernel) for (const prefix of podCidrs(self)) route(prefix, toHost);
   hostRoute(wordsFrom4(self.gateway4), toGateway);
   hostRoute(wordsFrom4(self.vtepAddress4), toGateway);
   if (self.gateway6) hostRoute(self.gateway6, toGateway);

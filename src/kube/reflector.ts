@@ -24,6 +24,7 @@ const SILENCE_MS = 90_000;
 /** A watch that ends sooner is no success. */
 const SHORT_MS = 1000;
 const SLICE_MS = 10;
+const SLICE_OBJECTS = 50;
 const PAGE_MS = 30_000;
 /** Until a watch is answered, be it empty. */
 const ANSWER_MS = 15_000;
@@ -31,7 +32,7 @@ const ANSWER_MS = 15_000;
 export interface ReflectorSink {
   /** A list begins; what pages came of an earlier one is void. */
   begin(): void;
-  /** Objects of the list, a page at a time, as the server wrote them. */
+  /** Objects of the list, some at a time, as the server wrote them. */
   page(items: readonly JsonObject[]): void;
   /** The list is complete: its objects are all there are. */
   replace(): void;
@@ -123,7 +124,7 @@ export class Reflector {
       if (!isJsonObject(metadata) || typeof metadata.resourceVersion !== 'string') {
         throw new ApiRequestError(0, '', `${path}: the answer is no list`);
       }
-      sink.page(Array.isArray(items) ? items.filter(isJsonObject) : []);
+      await this.#page(Array.isArray(items) ? items.filter(isJsonObject) : []);
       token = typeof metadata.continue === 'string' && metadata.continue !== '' ? metadata.continue : undefined;
       if (token === undefined) {
         sink.replace();
@@ -132,6 +133,17 @@ export class Reflector {
       }
       // The next page may be here already.
       await nextTurn();
+    }
+  }
+
+  async #page(items: readonly JsonObject[]): Promise<void> {
+    let began = performance.now();
+    for (let i = 0; i < items.length; i += SLICE_OBJECTS) {
+      if (performance.now() - began > SLICE_MS) {
+        await nextTurn();
+        began = performance.now();
+      }
+      this.#options.sink.page(items.slice(i, i + SLICE_OBJECTS));
     }
   }
 

@@ -206,6 +206,22 @@ t.test('one that never ran here goes at once, one of which nothing is known yet 
   t.equal((await bench.server.get(`${PODS}/web`)).code, 404);
 });
 
+t.test('a pod that finalizers hold is deleted once', async (t) => {
+  const bench = new Bench(t, await TestServer.start(t));
+  await bench.make('web');
+  const type = 'application/merge-patch+json';
+  await bench.server.ask('PATCH', `${PODS}/web`, { metadata: { finalizers: ['example.com/held'] } }, { type });
+  await bench.server.ask('DELETE', `${PODS}/web`);
+  await bench.hear('web');
+  bench.writer.look();
+  await bench.asksFor(1);
+  await bench.hear('web');
+  bench.writer.look();
+  await bench.asksFor(1);
+  t.strictSame(bench.asked, ['DELETE /web']);
+  t.equal((await bench.server.get(`${PODS}/web`)).code, 200);
+});
+
 t.test('many pods: a few requests at a time, all of them in the end', async (t) => {
   const bench = new Bench(t, await TestServer.start(t));
   const names = Array.from({ length: 40 }, (_, i) => `web-${i}`);

@@ -1,7 +1,7 @@
 /** From the model to one host's tables: where each address leads, on both backends, and what stays from one to the next. */
 import fc from 'fast-check';
 import t from 'tap';
-import { type Compiled, compile, OVERLAY_PORT_6 } from '../../src/control/compile.ts';
+import { type Compiled, compile, emptyMemory, OVERLAY_PORT_6 } from '../../src/control/compile.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { find, NO_VALUE } from '../../src/tables/address-map.ts';
 import { ADJACENCY, ADJACENCY_KIND, ADJACENCY_WORDS } from '../../src/tables/adjacency.ts';
@@ -98,6 +98,15 @@ const dual: KubeObject[] = [
   pod('a', { ip: '10.244.1.5' }),
   pod('far', { ip: '10.244.2.5', node: 'hostb' }),
 ];
+
+t.test("another runtime's pods are behind the host's kernel", async (t) => {
+  const { tables } = compile(modelOf(...dual), { ...HOST, ports: [], podsBehindKernel: true }, emptyMemory());
+  t.equal(way(tables, '10.244.1.5'), 'host 0');
+  t.equal(way6(tables, 'fd00:10:244:1::105'), 'host 0');
+  t.equal(way(tables, '10.244.1.1'), 'gateway 0');
+  t.equal(way(tables, '10.244.2.5'), 'peer 1 172.31.0.12');
+  t.equal(way(tables, '10.244.3.5'), 'unreachable 0');
+});
 
 t.test('IPv6 leads where IPv4 leads', async (t) => {
   const { tables, problems } = compileFor(modelOf(...dual));
