@@ -79,6 +79,7 @@ export class ApiLink {
       notReady: () => agent.notReady,
       known: () =>
         source.isFollowing ? (source.current().nodes.get(settings.node) as NodeRecord | undefined) : undefined,
+      isAbsent: () => source.isFollowing && !source.current().nodes.has(settings.node),
       changed: () => agent.noteProblems(),
     });
     this.#keeper = keeper;

@@ -21,8 +21,10 @@ export interface NodeKeeperParts {
   runsPods: boolean;
   /** Why the host is not ready, or ''. */
   notReady(): string;
-  /** The Node as it is known from watching; undefined: not known. */
+  /** The Node as it is known from watching; undefined: there is none, or it is not known. */
   known(): NodeRecord | undefined;
+  /** Whether it is known that there is none. */
+  isAbsent?(): boolean;
   /** Called when `problem` changed. */
   changed(): void;
 }
@@ -54,7 +56,8 @@ export class NodeKeeper {
   /** Something may be otherwise than the Node says. */
   look(): void {
     const node = this.#parts.known();
-    if (this.uid === undefined || (node && !this.#isTrue(node))) void this.#reconciler.request();
+    const isWrong = node ? !this.#isTrue(node) : this.#parts.isAbsent?.() === true;
+    if (this.uid === undefined || isWrong) void this.#reconciler.request();
   }
 
   /** `lastWord`: why the host is not ready from now on; '' where it goes on without us for a while. */

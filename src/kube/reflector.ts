@@ -207,8 +207,11 @@ export class Reflector {
     }
     const { resourceVersion } = isJsonObject(object.metadata) ? object.metadata : {};
     if (type === 'ADDED' || type === 'MODIFIED' || type === 'DELETED') this.#options.sink.change(type, object);
+    if (typeof resourceVersion !== 'string') return;
+    // Versions only grow: one that does not is of another history (a store that was made anew).
+    if (Number(resourceVersion) < Number(this.#version)) throw new ApiRequestError(410, 'Expired', 'another history');
     // After the change: what threw on its way in is asked for again.
-    if (typeof resourceVersion === 'string') this.#version = resourceVersion;
+    this.#version = resourceVersion;
   }
 }
 

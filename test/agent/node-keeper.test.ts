@@ -158,6 +158,21 @@ t.test('a condition that is no longer true is mended, whoever wrote it', async (
   );
 });
 
+t.test('a Node that somebody deleted is made again', async (t) => {
+  const server = await TestServer.start(t);
+  let absent = false;
+  const keeper = keeperOf(t, server, { isAbsent: () => absent });
+  const first = await nodeWhen(server, readiness);
+  await server.ask('DELETE', NODE);
+  keeper.look();
+  t.equal((await server.get(NODE)).code, 404);
+  absent = true;
+  keeper.look();
+  const second = await nodeWhen(server, readiness);
+  t.not(second.metadata.uid, first.metadata.uid);
+  await until(async () => (keeper.uid === second.metadata.uid ? true : undefined), 'its uid is known');
+});
+
 t.test("of a kubelet's Node only what the network has to say; its pods are not ours to run", async (t) => {
   const server = await TestServer.start(t);
   await server.ask('POST', '/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name: 'a' } });

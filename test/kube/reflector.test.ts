@@ -143,6 +143,23 @@ t.test('a version that is too old has it list again', async (t) => {
   await until(() => known.lists === 3 && same(known, server), 'and once more');
 });
 
+t.test('a server of another history is believed', async (t) => {
+  const first = await FakeCollection.start(t);
+  const { port } = first;
+  for (let i = 0; i < 20; i++) first.put(`thing-${i}`);
+  const known = follow(t, first.url);
+  await until(() => first.watching === 1, 'it watches');
+  await first.stop();
+  const second = new FakeCollection();
+  second.put('only');
+  await second.listen(port);
+  t.teardown(() => second.stop());
+  await until(() => second.watching === 1, 'it watches from a version that is none yet');
+  second.bookmark();
+  await until(() => same(known, second), 'and lists again');
+  t.equal(known.lists, 2);
+});
+
 t.test('another error in the stream is waited out', async (t) => {
   const server = await FakeCollection.start(t);
   const known = follow(t, server.url);
