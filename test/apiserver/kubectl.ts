@@ -33,8 +33,14 @@ export function findKubectls(): Kubectl[] {
 }
 
 /** Standard output; throws with what it said on standard error. */
-export async function kubectl(tool: Kubectl, kubeconfig: string, words: readonly string[]): Promise<string> {
-  const env = { PATH: process.env.PATH, HOME: join(dirname(kubeconfig), `home-${tool.name}`), KUBECONFIG: kubeconfig };
+export async function kubectl(
+  tool: Kubectl,
+  kubeconfig: string,
+  words: readonly string[],
+  more: Record<string, string> = {},
+): Promise<string> {
+  const home = join(dirname(kubeconfig), `home-${tool.name}`);
+  const env = { PATH: process.env.PATH, HOME: home, KUBECONFIG: kubeconfig, ...more };
   try {
     const { stdout } = await run(tool.path, [...words], { env, timeout: 60_000, maxBuffer: 1 << 24 });
     return stdout;
