@@ -48,7 +48,8 @@ export function kubePodStatus(situation: PodSituation, nowMs = Date.now()): core
   return {
     phase,
     conditions: conditions(situation, { phase, initialized, unready: unready.map((c) => c.plan.name) }, nowMs),
-    ...(problem ? { message: problem } : {}),
+    // Said also where it is nothing: whoever merges it would keep the last one.
+    message: problem,
     ...(plan.hostAddresses[0] ? { hostIP: plan.hostAddresses[0] } : {}),
     hostIPs: plan.hostAddresses.map((ip) => ({ ip })),
     ...(addresses[0] ? { podIP: addresses[0], podIPs: addresses.map((ip) => ({ ip })) } : {}),

@@ -52,6 +52,7 @@ t.test('init containers one after the other, then the others', { skip: needsRoot
   await until('its line', () => readFileSync(order, 'utf8') === 'one\ntwo\nmain\n');
   t.match(set.status(), {
     phase: 'Running',
+    message: '',
     initContainerStatuses: [
       { name: 'one', ready: true, state: { terminated: { reason: 'Completed', exitCode: 0 } } },
       { name: 'two', ready: true },
