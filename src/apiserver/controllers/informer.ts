@@ -1,9 +1,8 @@
 /**
- * All objects of a kind as a controller has them at hand (client-go's shared informer): listed once, then followed by
- * the watch cache. What it gives out is shared: nobody may change it. It may lag behind what was just written.
+ * All objects of a kind as a controller has them at hand (client-go's shared informer): those that the watch cache
+ * holds, and every change of them. What it gives out is shared: nobody may change it. It may lag behind what was just written.
  */
 import type { ApiObject } from '../api-object.ts';
-import type { ObjectStore } from '../object-store.ts';
 import type { Resource } from '../resource.ts';
 import type { WatchCache } from '../watch-cache.ts';
 
@@ -11,12 +10,11 @@ import type { WatchCache } from '../watch-cache.ts';
 export type ChangeListener = (before: ApiObject | undefined, after: ApiObject | undefined) => void;
 
 export interface InformerParts {
-  objects: ObjectStore;
   cache: WatchCache;
   log?: ((message: string) => void) | undefined;
 }
 
-/** A list that failed, or a watch that was lost, is tried again after so long. */
+/** A watch that was lost is begun again after so long. */
 const AGAIN_MS = 200;
 
 export class Informer {
@@ -40,11 +38,11 @@ export class Informer {
     this.#namespace = namespace;
   }
 
-  /** Resolves when everything was listed and told, or it was closed. A store that is away is waited for. */
+  /** Resolves when everything was listed and told, or it was closed. A cache that is being read anew is waited for. */
   start(): Promise<void> {
     this.#started ??= new Promise((resolve) => {
       this.#resolveStart = resolve;
-      void this.#follow();
+      this.#follow();
     });
     return this.#started;
   }
@@ -80,28 +78,29 @@ export class Informer {
     this.#resolveStart();
   }
 
-  async #follow(): Promise<void> {
-    const { objects, cache } = this.#parts;
+  #follow(): void {
+    const { cache } = this.#parts;
+    const after = cache.revision;
     try {
-      const page = await objects.list(this.resource, { namespace: this.#namespace });
-      if (this.#closed) return;
-      this.#replace(page.items);
-      this.#reach(Number(page.resourceVersion));
       this.#subscription = cache.subscribe({
         resource: this.resource,
         namespace: this.#namespace,
         matches: () => true,
-        after: Number(page.resourceVersion),
+        after,
         onEvent: ({ type, object }) => {
           this.#set(object, type !== 'DELETED');
           this.#reach(Number(object.metadata.resourceVersion));
         },
         onEnd: () => this.#followSoon(),
       });
-      this.#resolveStart();
     } catch {
       this.#followSoon();
+      return;
     }
+    // Nothing comes in between: what is told from now on is newer.
+    this.#replace(cache.list(this.resource, this.#namespace).map(({ object }) => object));
+    this.#reach(after);
+    this.#resolveStart();
   }
 
   #reach(revision: number): void {
@@ -116,7 +115,7 @@ export class Informer {
   #followSoon(): void {
     if (this.#closed) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.#follow(), AGAIN_MS);
+    this.#timer = setTimeout(() => this.#follow(), AGAIN_MS);
     this.#timer.unref();
   }
 

@@ -68,8 +68,9 @@ t.test('after a lost watch it tells what was missed, a namesake as another objec
   await cache.start();
   const lost = cache;
   const parts = {
-    objects: cluster.objects,
-    cache: { subscribe: (wanted: Parameters<WatchCache['subscribe']>[0]) => cache.subscribe(wanted) } as WatchCache,
+    get cache() {
+      return cache;
+    },
   };
   const informer = new Informer(parts, resource);
   await informer.start();
