@@ -55,8 +55,9 @@ export class GarbageCollector implements Controller {
   }
 
   #heard(before: ApiObject | undefined, after: ApiObject | undefined): void {
-    const owners = after?.metadata.ownerReferences ?? [];
-    if (after && (owners.length > 0 || isHeldHere(after))) this.#queue.add(after.metadata.uid);
+    // Owners are judged when they are named, and when they go.
+    const named = after && uidsOf(after).join() !== (before ? uidsOf(before).join() : '');
+    if (after && (named || isHeldHere(after))) this.#queue.add(after.metadata.uid);
     if (before && !after) {
       for (const { object } of this.#ownership.dependents(before.metadata.uid)) this.#queue.add(object.metadata.uid);
     }

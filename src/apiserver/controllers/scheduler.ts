@@ -52,8 +52,10 @@ export class Scheduler implements Controller {
   #heardPod(before: ApiObject | undefined, after: ApiObject | undefined): void {
     if (after && !hasEnded(after)) {
       const node = textAt(after, 'spec', 'nodeName');
-      if (node !== '') this.#load.place(after, node);
-      else if (isWaiting(after)) this.#queue.add(keyOf(after));
+      if (node !== '') {
+        this.#load.place(after, node);
+        this.#unfit.delete(keyOf(after));
+      } else if (isWaiting(after)) this.#queue.add(keyOf(after));
       return;
     }
     const gone = (after ?? before) as ApiObject;

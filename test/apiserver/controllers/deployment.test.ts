@@ -243,9 +243,8 @@ t.test('many changes at random, controllers that end in the middle: never too fe
   const random = (n: number) => Math.floor(((seed = (seed * 1103515245 + 12345) % 2 ** 31) / 2 ** 31) * n);
   for (const [maxSurge, maxUnavailable] of [
     [1, 0],
-    ['25%', '25%'],
     [0, 2],
-    ['100%', 1],
+    ['25%', '25%'],
   ] as const) {
     await t.test(`surge ${maxSurge}, unavailable ${maxUnavailable}`, async (t) => {
       const { cluster, set } = await open(t, { delayMs: () => random(25) });
@@ -270,7 +269,7 @@ t.test('many changes at random, controllers that end in the middle: never too fe
         if (active.length > most) wrong.push(`${active.length} pods, at most ${most}`);
         if (ready < least) wrong.push(`${ready} are ready, at least ${least}`);
       });
-      for (let round = 0; round < 6; round++) {
+      for (let round = 0; round < 4; round++) {
         await setImage(cluster, `image-${random(4)}`);
         await new Promise((resolve) => setTimeout(resolve, random(80)));
         if (random(2) === 0) {

@@ -4,6 +4,9 @@ import { type ApiObject, timestamp } from '../../../src/apiserver/api-object.ts'
 import { Informer } from '../../../src/apiserver/controllers/informer.ts';
 import type { ClusterStore } from './cluster-store.ts';
 
+/** What it needs of one. */
+export type Followed = Pick<ClusterStore, 'objects' | 'cache' | 'kind'>;
+
 export interface FakeKubeletWords {
   /** Milliseconds until a pod is ready, or gone. */
   delayMs?: () => number;
@@ -14,14 +17,14 @@ export interface FakeKubeletWords {
 }
 
 export class FakeKubelet {
-  readonly #cluster: ClusterStore;
+  readonly #cluster: Followed;
   readonly #words: FakeKubeletWords;
   readonly #pods: Informer;
   readonly #timers = new Set<NodeJS.Timeout>();
   /** What was done with a pod already, by uid. */
   readonly #seen = new Set<string>();
 
-  constructor(cluster: ClusterStore, words: FakeKubeletWords = {}) {
+  constructor(cluster: Followed, words: FakeKubeletWords = {}) {
     this.#cluster = cluster;
     this.#words = words;
     this.#pods = new Informer(cluster, cluster.kind('Pod'));
@@ -59,7 +62,12 @@ export class FakeKubelet {
   }
 }
 
-export async function setReady(cluster: ClusterStore, pod: ApiObject, ready: boolean, nowMs = Date.now()) {
+export async function setReady(
+  cluster: Pick<Followed, 'objects' | 'kind'>,
+  pod: ApiObject,
+  ready: boolean,
+  nowMs = Date.now(),
+) {
   const { namespace, name } = pod.metadata;
   const place = { resource: cluster.kind('Pod'), namespace, name };
   const condition = {

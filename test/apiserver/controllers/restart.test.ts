@@ -54,7 +54,7 @@ t.test('from the first new pod to the last, through restarts', async (t) => {
     least = Math.min(least, active.filter(isReady).length);
     const late = all.find((o) => o.spec?.nodeName && isActive(o) && !isReady(o));
     const ending = all.find((o) => !isActive(o));
-    const parts = { objects: service.objects, kind: () => pods } as unknown as Parameters<typeof setReady>[0];
+    const parts = { objects: service.objects, kind: () => pods };
     if (late) await setReady(parts, late, true);
     if (ending) {
       const { name, uid } = ending.metadata;
