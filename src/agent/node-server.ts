@@ -55,6 +55,7 @@ export class NodeServer {
   readonly #servers: Server[] = [];
   readonly #sessions = new Set<Session>();
   readonly #connections = new Set<Duplex>();
+  readonly #commands = new Set<Promise<void>>();
   readonly #setsid = requireTool('setsid');
   readonly #timer: NodeJS.Timeout;
 
@@ -91,13 +92,13 @@ export class NodeServer {
     });
   }
 
-  /** Sessions end, and the processes of their commands with them. */
+  /** Sessions end, and the processes of their commands with them, in a second or two. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     const closed = this.#servers.map((server) => new Promise((done) => server.close(done)));
     for (const session of this.#sessions) session.destroy();
     for (const socket of this.#connections) socket.destroy();
-    await Promise.all(closed);
+    await Promise.all([...closed, ...this.#commands]);
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -172,7 +173,10 @@ export class NodeServer {
     const onActivity = () => {
       session.activeMs = Date.now();
     };
-    await runCommand({ start, options, streams, native, setsid: this.#setsid, onActivity });
+    const running = runCommand({ start, options, streams, native, setsid: this.#setsid, onActivity });
+    this.#commands.add(running);
+    await running;
+    this.#commands.delete(running);
     const goodbye = setTimeout(() => streams.destroy(), GOODBYE_MS);
     socket.once('close', () => clearTimeout(goodbye));
     if (socket.destroyed) clearTimeout(goodbye);

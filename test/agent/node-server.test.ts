@@ -120,7 +120,10 @@ t.test('sessions are bounded in number and in idle time, and end with the server
   const admin = await authority.client('weft:apiserver', [ADMINISTRATORS]);
   const tls = { cert: admin.certificate, key: admin.key, rejectUnauthorized: false };
   const exec = (): Promise<WebSocket> => {
-    const url = `wss://127.0.0.1:${nodePort}/exec/default/web/main?command=sleep&command=61&output=1&input=1`;
+    const words = ['sh', '-c', 'trap "" HUP; read line; echo $$; while :; do sleep 1; done']
+      .map((word) => `command=${encodeURIComponent(word)}`)
+      .join('&');
+    const url = `wss://127.0.0.1:${nodePort}/exec/default/web/main?${words}&output=1&input=1`;
     const socket = new WebSocket(url, ['v5.channel.k8s.io'], tls);
     return new Promise((done, fail) => socket.once('open', () => done(socket)).once('error', fail));
   };
@@ -135,9 +138,12 @@ t.test('sessions are bounded in number and in idle time, and end with the server
   const third = await exec();
   clearInterval(talk);
   const ended = Promise.all([first, third].map(closeOf));
+  first.send('\0\n');
+  const pid = Number((await new Promise<Buffer>((done) => first.once('message', done))).subarray(1).toString());
+  t.ok(isThere(pid));
   await node.close();
   await ended;
-  t.pass('all have ended');
+  t.notOk(isThere(pid), 'and a command that will not be hung up');
 });
 
 t.test('the API server answers for nodes that do not, in a few seconds', { timeout: 25_000 }, async (t) => {
@@ -244,6 +250,14 @@ t.test('a server without a certificate for nodes says so', async (t) => {
     t.match(answer, { code: 503, body: { reason: 'ServiceUnavailable', message: /--plain-http/ } });
   }
 });
+
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
 
 async function closeOf(socket: WebSocket): Promise<void> {
   if (socket.readyState !== WebSocket.CLOSED) await new Promise((done) => socket.once('close', done));
