@@ -89,8 +89,7 @@ async function bigData(t: Test, run: Run): Promise<void> {
 }
 
 async function terminal(t: Test, tool: Kubectl, cluster: StreamCluster): Promise<void> {
-  const script =
-    'stty size; trap "stty size" WINCH; trap "echo interrupted; exit 5" INT; tty; while :; do sleep 0.02; done';
+  const script = 'trap "echo interrupted; exit 5" INT; tty; while :; do stty size; sleep 0.05; done';
   const native = loadNativeAddon();
   const { controller, terminal } = native.openPty({ columns: 111, rows: 33 });
   const words = ['exec', '-it', 'web', '--', 'sh', '-c', script];
@@ -103,12 +102,16 @@ async function terminal(t: Test, tool: Kubectl, cluster: StreamCluster): Promise
   const screen = new Terminal(native, controller);
   let text = '';
   const seen = async (wanted: RegExp): Promise<void> => {
-    while (!wanted.test(text)) await new Promise<void>((done) => screen.once('data', () => done()).once('end', done));
+    while (!wanted.test(text)) {
+      if (screen.readableEnded) throw new Error(`${wanted} was not shown: ${text}`);
+      await new Promise<void>((done) => screen.once('data', () => done()).once('end', done));
+    }
   };
   screen.on('data', (bytes: Buffer) => {
     text += bytes.toString();
   });
-  await seen(/33 111\r\n\/dev\/pts\/\d+\r\n/);
+  await seen(/\/dev\/pts\/\d+\r\n/);
+  await seen(/33 111\r\n/);
   screen.resize({ columns: 77, rows: 22 });
   await seen(/22 77\r\n/);
   screen.write('\u0003');

@@ -5,6 +5,6 @@ import { tryStreams } from './kubectl-streams.ts';
 
 const kubectls = findKubectls();
 
-t.test('kubectl', { skip: kubectls.length === 0 && 'no kubectl is on this machine', timeout: 290_000 }, (t) =>
+t.test('kubectl', { skip: kubectls.length === 0 && 'no kubectl is on this machine', timeout: 900_000 }, (t) =>
   tryStreams(t, kubectls),
 );

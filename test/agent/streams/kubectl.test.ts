@@ -5,6 +5,6 @@ import { tryStreams } from './kubectl-streams.ts';
 
 const kubectls = findKubectls().filter(({ name }) => name === 'kubectl');
 
-t.test('kubectl', { skip: kubectls.length === 0 && 'no kubectl is on PATH', timeout: 60_000 }, (t) =>
+t.test('kubectl', { skip: kubectls.length === 0 && 'no kubectl is on PATH', timeout: 110_000 }, (t) =>
   tryStreams(t, kubectls),
 );
