@@ -98,7 +98,7 @@ export class Claiming {
       this.#taken.add(name);
       ranges.add(rangeOf(name));
       if (!this.#asked || this.#asked.has(name))
-        violations.push({ path, message: `${refusal}, to ${ownerOf(found[i])}` });
+        violations.push({ path, message: `${refusal}, to ${ownerOf(found[i])?.replace('/registry/', '')}` });
     });
     if (violations.length > 0) throw invalid(this.#place.resource, this.#place.name, violations);
     if (++this.#guesses % GUESSES !== 0) return;

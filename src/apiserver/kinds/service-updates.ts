@@ -45,7 +45,10 @@ export function serviceUpdateRules(object: ApiObject, old: ApiObject): Violation
 }
 
 function keepAddresses(spec: Spec, before: Spec): void {
-  if (!hasAddress(before)) return;
+  if (!hasAddress(before)) {
+    if (hasAddress(spec)) dropSame(spec, before, ['externalName']);
+    return;
+  }
   if (!hasAddress(spec)) {
     dropSame(spec, before, ['clusterIP', 'clusterIPs', 'ipFamilies', 'ipFamilyPolicy', 'internalTrafficPolicy']);
     // Who empties clusterIP to say so leaves the list as it was.
