@@ -3,7 +3,6 @@
  * else the pods that the service's selector names, with named target ports looked up in each pod (k8s.io/kubernetes
  * pkg/controller/endpointslice, pkg/proxy/endpointslicecache.go).
  */
-import { WEIGHT_ANNOTATION } from '../kube/object-rules.ts';
 import type { EndpointSlice, Endpoints, Pod, Service } from '../kube/objects.ts';
 import { parseAddress } from '../wire/address.ts';
 import type { ClusterEndpoint, EndpointPort, PortTarget } from './model.ts';
@@ -105,7 +104,7 @@ function fromSelector(service: Service, families: readonly AddressFamily[], inde
     // A pod without any of the ports stands behind none of them.
     if (ports.length > 0 && open.length === 0) continue;
     const named = pod.object.spec.hostname && pod.subdomain === service.metadata.name;
-    const weight = pod.object.metadata.annotations?.[WEIGHT_ANNOTATION];
+    const weight = index.weightOf(`${pod.namespace}/${pod.name}`);
     const list = isReady ? found.ready : found.leaving;
     for (const address of pod.addresses) {
       if (!families.includes(familyOf(address))) continue;
@@ -115,7 +114,7 @@ function fromSelector(service: Service, families: readonly AddressFamily[], inde
         pod: `${pod.namespace}/${pod.name}`,
         ports: open,
         ...(named ? { hostname: pod.hostname } : {}),
-        ...(weight === undefined ? {} : { weight: Number(weight) }),
+        ...(weight === undefined ? {} : { weight }),
       });
     }
   }
@@ -183,11 +182,16 @@ function whose(
   return { ...(hostname ? { hostname } : {}), ...(nodeName ? { nodeName } : {}), ...(pod ? { pod } : {}) };
 }
 
-/** Who writes addresses by hand seldom writes their nodes: an address that is a pod's is where the pod is. */
+/**
+ * Who writes addresses by hand seldom writes their nodes: an address that is a pod's is where the pod is. Slices have no
+ * place for a weight: the pod that is named says it.
+ */
 function placed(endpoint: ClusterEndpoint, pods: PodIndex): ClusterEndpoint {
-  if (endpoint.nodeName !== undefined) return endpoint;
-  const pod = pods.at(endpoint.address);
-  return pod ? { ...endpoint, nodeName: pod.nodeName } : endpoint;
+  const weight = pods.weightOf(endpoint.pod);
+  const own = weight === undefined ? endpoint : { ...endpoint, weight };
+  if (own.nodeName !== undefined) return own;
+  const pod = pods.at(own.address);
+  return pod ? { ...own, nodeName: pod.nodeName } : own;
 }
 
 function merge(all: ClusterEndpoint[]): readonly ClusterEndpoint[] {

@@ -244,14 +244,26 @@ t.test('SCTP is not carried and said; the other ports are served', async (t) => 
 t.test('weights of pods', async (t) => {
   const heavy = pod('a', { ip: '10.244.1.5', labels: web });
   heavy.metadata.annotations = { ...heavy.metadata.annotations, 'weft.dev/weight': '3' };
-  const model = modelOf(
+  const objects = [
     hosta,
     heavy,
     pod('b', { ip: '10.244.1.6', labels: web }),
     service('web', { selector: web, ports: [{ port: 80 }] }),
-  );
-  t.same(
-    model.services.get('default/web')?.ports[0]?.targets.map((e) => e.weight),
-    [3, undefined],
-  );
+  ];
+  const targetRef = (name: string) => ({ kind: 'Pod', namespace: 'default', name });
+  const slice = endpointSlice('web-1', 'web', {
+    endpoints: [
+      { addresses: ['10.244.1.5'], targetRef: targetRef('a') },
+      { addresses: ['10.244.1.6'], targetRef: targetRef('b') },
+    ],
+    ports: [{ name: '', port: 80, protocol: 'TCP' }],
+  });
+  for (const all of [objects, [...objects, slice]]) {
+    const [port] = modelOf(...all).services.get('default/web')?.ports ?? [];
+    t.same(
+      port?.targets.map((e) => e.weight),
+      [3, undefined],
+      'also where a slice names the pods',
+    );
+  }
 });
