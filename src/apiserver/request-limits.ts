@@ -19,7 +19,7 @@ const DEFAULTS = {
   requestsPerSecond: 2000,
   watchesPerUser: 5000,
   watches: 20_000,
-  requestsAtOnce: 2000,
+  requestsAtOnce: 5000,
   bodyBytesAtOnce: 256 * 1024 * 1024,
   now: () => performance.now(),
 };

@@ -259,7 +259,7 @@ function readBody(message: IncomingMessage, admitted: Admission): Promise<Buffer
       } catch (error) {
         message.removeAllListeners('data');
         message.resume();
-        reject(error);
+        reject(error instanceof Error ? error : new Error(String(error)));
       }
     });
     message.once('end', () => resolve(Buffer.concat(chunks)));

@@ -185,7 +185,7 @@ t.test('its subresources, columns, selectors and documents', async (t) => {
     { name: 'boats/scale', kind: 'Scale' },
   ]);
   const document = (await server.get('/openapi/v3/apis/example.com/v1')).body;
-  t.match(Object.values(document.components.schemas), [
+  t.match(Object.values(document.components.schemas as object), [
     { properties: { spec: { properties: { rig: { enum: ['sloop', 'ketch'] } } } } },
   ]);
 });

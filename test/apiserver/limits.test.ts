@@ -157,7 +157,7 @@ t.test('who says nothing, or too much in front, is let go', async (t) => {
     new Promise((resolve) => {
       let heard = '';
       const socket = connect(Number(port), '127.0.0.1', () => socket.write(text));
-      socket.setEncoding('utf8').on('data', (chunk) => (heard += chunk));
+      socket.setEncoding('utf8').on('data', (chunk: string) => (heard += chunk));
       socket.once('error', () => resolve(heard)).once('close', () => resolve(heard));
     });
   await talk(`GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(100_000)}\r\n\r\n`);

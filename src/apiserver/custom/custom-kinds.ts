@@ -142,7 +142,7 @@ export class CustomKinds {
     }
     await this.#update(name, ({ metadata, ...rest }) => {
       const finalizers = (metadata.finalizers ?? []).filter((one) => one !== CLEANUP_FINALIZER);
-      return { ...rest, metadata: { ...metadata, finalizers } } as ApiObject;
+      return { ...rest, metadata: { ...metadata, finalizers } };
     });
   }
 
