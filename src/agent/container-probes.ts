@@ -26,7 +26,7 @@ export interface Timers {
   after(ms: number, work: () => void): () => void;
 }
 
-export const REAL_TIMERS: Timers = {
+const REAL_TIMERS: Timers = {
   now: () => performance.now(),
   after: (ms, work) => {
     const timer = setTimeout(work, ms);

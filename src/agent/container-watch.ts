@@ -1,11 +1,12 @@
 /**
  * What goes on around a container's process while it runs: its probes, its hooks, and the events that tell of them.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Lifecycle, LifecycleHandler, Probe } from 'kubernetes-types/core/v1.js';
 import type { ContainerProcess } from './container.ts';
 import { type ActionTarget, type Outcome, perform } from './container-action.ts';
 import type { StartCommand } from './container-command.ts';
-import { ContainerProbes, type ProbeKind, REAL_TIMERS, type Timers } from './container-probes.ts';
+import { ContainerProbes, type ProbeKind } from './container-probes.ts';
 import type { PodPlan } from './pod-plan.ts';
 
 export interface WatchSite {
@@ -16,7 +17,6 @@ export interface WatchSite {
   event(type: 'Normal' | 'Warning', reason: string, message: string): void;
   /** The pod is being ended: readiness is still told, nothing is started again. */
   isEnding(): boolean;
-  timers?: Timers;
 }
 
 const HOOK_MS = 30_000;
@@ -38,17 +38,12 @@ export class ContainerWatch {
       ...(readinessProbe ? { readinessProbe } : {}),
       ...(livenessProbe ? { livenessProbe } : {}),
     };
-    this.#probes = new ContainerProbes(
-      settings,
-      (probe) => this.#attempt(probe),
-      {
-        started: () => this.#set({ started: true }),
-        ready: (ready) => this.#set({ ready }),
-        unhealthy: (kind, message) => site.event('Warning', 'Unhealthy', `${kind} probe failed: ${message}`),
-        failed: (kind) => this.#restart(kind),
-      },
-      site.timers ?? REAL_TIMERS,
-    );
+    this.#probes = new ContainerProbes(settings, (probe) => this.#attempt(probe), {
+      started: () => this.#set({ started: true }),
+      ready: (ready) => this.#set({ ready }),
+      unhealthy: (kind, message) => site.event('Warning', 'Unhealthy', `${kind} probe failed: ${message}`),
+      failed: (kind) => this.#restart(kind),
+    });
   }
 
   /** The command runs; `adopted`: since an earlier agent. */
@@ -95,7 +90,7 @@ export class ContainerWatch {
   async #hook(hook: LifecycleHandler & { sleep?: { seconds: number } }, limitMs: number): Promise<Outcome> {
     if (!hook.sleep) return perform(hook, this.#target(), limitMs);
     const ms = Math.min(hook.sleep.seconds * 1000, limitMs);
-    await new Promise<void>((done) => (this.#site.timers ?? REAL_TIMERS).after(ms, done));
+    await sleep(ms);
     return { ok: true, message: '' };
   }
 

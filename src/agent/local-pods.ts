@@ -13,7 +13,6 @@ import { parseAddress4 } from '../wire/address.ts';
 import { AgentError, describeError } from './agent-error.ts';
 import type { StartCommand } from './container-command.ts';
 import { type LogOptions, readLog } from './container-log-reader.ts';
-import type { Timers } from './container-probes.ts';
 import type { Log } from './log.ts';
 import { LocalPod, type PodEnvironment, type PodEvent, removeLeftPod } from './pod.ts';
 import type { ContainerPlace } from './pod-access.ts';
@@ -55,7 +54,6 @@ export class LocalPods {
   /** Those that did their work, without network; their logs stay as long as their objects. */
   readonly #finished = new Map<string, LocalPod>();
   readonly #stateDir: string;
-  readonly #timers: Timers | undefined;
   readonly #statusListeners: (() => void)[] = [];
   readonly #eventListeners: ((event: PodEvent) => void)[] = [];
   #telling = false;
@@ -68,9 +66,7 @@ export class LocalPods {
     stateDir: string,
     log: Log,
     changed: () => void,
-    timers?: Timers,
   ) {
-    this.#timers = timers;
     this.#env = env;
     this.#dataplane = dataplane;
     this.#stateDir = stateDir;
@@ -150,7 +146,7 @@ export class LocalPods {
         },
       };
       const port = plan.netns ? this.#freePort() : -1;
-      pod = new LocalPod(plan, port, this.#env, listener, earlier, this.#timers);
+      pod = new LocalPod(plan, port, this.#env, listener, earlier);
       this.#pods.set(plan.key, pod);
     }
     try {

@@ -20,7 +20,6 @@ import {
   type Tools,
 } from './container-command.ts';
 import { type Launch, LaunchError, launchOf } from './container-launch.ts';
-import type { Timers } from './container-probes.ts';
 import { ContainerWatch } from './container-watch.ts';
 import { PauseProcess } from './pause-process.ts';
 import { netnsPath, openPodNetwork, type PodDevice, removePodNetwork } from './pod-network.ts';
@@ -83,14 +82,7 @@ export class LocalPod {
   #sidecarsEnd = false;
 
   /** `earlier`: what an earlier agent wrote down of this pod, with the same fingerprint. */
-  constructor(
-    plan: PodPlan,
-    port: number,
-    env: PodEnvironment,
-    listener: PodListener,
-    earlier?: PodState,
-    timers?: Timers,
-  ) {
+  constructor(plan: PodPlan, port: number, env: PodEnvironment, listener: PodListener, earlier?: PodState) {
     this.plan = plan;
     this.port = port;
     this.#env = env;
@@ -109,14 +101,14 @@ export class LocalPod {
       conditions: earlier?.conditions ?? {},
     };
     this.#pause = new PauseProcess(plan, this.#state.pause, env.tools);
-    this.#containers = plan.containers.map((container) => this.#newContainer(container, earlier, timers));
+    this.#containers = plan.containers.map((container) => this.#newContainer(container, earlier));
     // Whoever enters the pod enters the first that runs.
     const main = this.#containers.filter((c) => c.plan.role === 'main');
     const init = this.#containers.filter((c) => c.plan.role !== 'main');
     this.#state.containers = [...main, ...init].map((c) => c.state);
   }
 
-  #newContainer(plan: ContainerPlan, earlier: PodState | undefined, timers: Timers | undefined): ContainerProcess {
+  #newContainer(plan: ContainerPlan, earlier: PodState | undefined): ContainerProcess {
     const state = earlier?.containers.find((c) => c.name === plan.name) ?? newContainerState(plan.name);
     const site = {
       folder: join(this.plan.directory, plan.name),
@@ -149,7 +141,6 @@ export class LocalPod {
       },
       event: (type, reason, message) => this.#event(type, reason, message, plan.name),
       isEnding: () => this.#endAtMs > 0,
-      ...(timers ? { timers } : {}),
     });
     this.#watches.set(container, watch);
     return container;

@@ -5,82 +5,23 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Container } from 'kubernetes-types/core/v1.js';
 import t from 'tap';
-import { findTools } from '../../src/agent/container-command.ts';
-import { BUILT_IN_IMAGES } from '../../src/agent/image-map.ts';
-import { LocalPods } from '../../src/agent/local-pods.ts';
-import { plainLog } from '../../src/agent/log.ts';
-import { type PodPlan, planPod } from '../../src/agent/pod-plan.ts';
+import type { PodPlan } from '../../src/agent/pod-plan.ts';
 import { isPodState, newContainerState, readPodStates } from '../../src/agent/pod-state.ts';
-import type { ClusterPod } from '../../src/control/model.ts';
-import { parseAddress } from '../../src/wire/address.ts';
+import { localPods, podPlan } from './test-pods.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'weft-pods-'));
 t.teardown(() => rmSync(root, { recursive: true, force: true }));
 
 let states = 0;
 function setup(stateDir = join(root, `${++states}`)) {
-  const dataplane = { attach: async () => {}, detach: async () => {} };
-  const native = {
-    openTun: () => {
-      throw new Error('no device is wanted here');
-    },
-    closeFd: () => {},
-  };
-  const env = {
-    native,
-    tools: findTools(),
-    offloads: false,
-    mergeBytes: 0,
-    mergeBytes6: 0,
-    report: () => {},
-  };
-  let gone = 0;
-  const lines: string[] = [];
-  const pods = new LocalPods(
-    env,
-    dataplane,
-    stateDir,
-    plainLog('info', (l) => lines.push(l)),
-    () => gone++,
-  );
-  const plan = (name: string, fingerprint = 'f', containers: Container[] = [{ name: 'c' }]): PodPlan => {
-    const address = parseAddress('172.31.0.11') as ClusterPod['address'];
-    const pod: ClusterPod = {
-      namespace: 'default',
-      name,
-      nodeName: 'hosta',
-      address,
-      addresses: [address],
-      hostNetwork: true,
-      hostname: name,
-      labels: {},
-      ready: true,
-      object: {
-        apiVersion: 'v1',
-        kind: 'Pod',
-        metadata: { name, namespace: 'default' },
-        spec: { hostNetwork: true, terminationGracePeriodSeconds: 0, containers },
-      },
-    };
-    const context = {
-      stateDir,
-      nodeAddresses: ['172.31.0.11'],
-      clusterDns: ['10.96.0.10'],
-      clusterDomain: 'cluster.local',
-      hostResolvConf: 'nameserver 10.96.0.10\n',
-      hostEtcHosts: '127.0.0.1 localhost\n',
-      mtu: 1450,
-      configMaps: new Map(),
-      services: new Map(),
-      images: BUILT_IN_IMAGES,
-      allocatable: { processors: 1, memoryBytes: 1 },
-    };
-    return { ...planPod(pod, context), fingerprint };
-  };
+  const { pods, lines, seen } = localPods(stateDir);
+  const plan = (name: string, fingerprint = 'f'): PodPlan => ({
+    ...podPlan(stateDir, name, [{ name: 'c' }]),
+    fingerprint,
+  });
   const set = (...list: PodPlan[]) => new Map(list.map((p) => [p.key, p]));
-  return { pods, stateDir, plan, set, gone: () => gone, lines };
+  return { pods, stateDir, plan, set, gone: () => seen.gone, lines };
 }
 
 const UNKNOWN = "image (none) is not known; give a command, or its program in the agent's --images";
