@@ -1,7 +1,7 @@
 /**
  * The Endpoints objects of services with selectors, for clients from before there were slices (k8s.io/kubernetes
  * pkg/controller/endpoint): the service's first family, at most 1000 addresses. Those that people write for services
- * without a selector are left alone, and go with their service.
+ * without a selector are left alone.
  */
 import type { EndpointAddress, EndpointPort, EndpointSubset } from 'kubernetes-types/core/v1.js';
 import type { AddressFamily } from '../../control/service-addresses.ts';
@@ -67,7 +67,7 @@ export class EndpointsController implements Controller {
     const service = object as unknown as Service | undefined;
     const current = this.#endpoints.get(namespace, name);
     if (!object || !service) {
-      // Written before its service, it waits for it.
+      // What people wrote may be waiting for its service.
       if (current && isOurs(current)) await this.#delete(namespace, name);
       return;
     }

@@ -32,10 +32,6 @@ export class PacedQueue {
     return this.#queue.stop();
   }
 
-  get idle(): boolean {
-    return this.#queue.idle;
-  }
-
   add(key: string): void {
     const last = this.#last.get(key);
     this.#queue.addAfter(key, last === undefined ? 0 : last + this.#paceMs - this.#clock.nowMs());

@@ -16,7 +16,7 @@ export function podPorts({ spec }: Service, pod: Pod): EndpointPort[] | undefine
   return open.length > 0 || ports.length === 0 ? open : undefined;
 }
 
-/** Has run to its end, or not begun. */
+/** Has an address, and has not run to its end. */
 export function isPresent({ status }: Pod): boolean {
   return status?.phase !== 'Succeeded' && status?.phase !== 'Failed' && (status?.podIP ?? '') !== '';
 }

@@ -117,7 +117,7 @@ function leavesAt(pod: ApiObject, node: ApiObject, now: number): number | undefi
     const usual = taint.key === UNREACHABLE || taint.key === NOT_READY ? USUAL_SECONDS : 0;
     const wait = seconds.length === 0 ? usual : Math.max(0, Math.min(...seconds));
     if (wait === Number.POSITIVE_INFINITY) continue;
-    const since = taint.timeAdded === undefined ? now : Date.parse(taint.timeAdded as string);
+    const since = taint.timeAdded === undefined ? now : Date.parse(taint.timeAdded);
     due = Math.min(due ?? Number.POSITIVE_INFINITY, (Number.isFinite(since) ? since : now) + wait * 1000);
   }
   return due;
