@@ -1,5 +1,7 @@
 /** CustomResourceDefinitions over HTTP: kinds that come, check their objects, have versions, and go with all they had. */
+import { join } from 'node:path';
 import t from 'tap';
+import { LmdbStore } from '../../src/apiserver/store/lmdb-store.ts';
 import { TestServer } from './test-server.ts';
 
 const DEFINITIONS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
@@ -221,6 +223,18 @@ t.test('versions are the same objects under several names', async (t) => {
     code: 422,
     body: { message: /spec.versions: must have v1beta1 still/ },
   });
+});
+
+t.test('every server of a store serves what one was told, and the next one from its start', async (t) => {
+  const store = LmdbStore.open({ path: join(t.testdir(), 'store') });
+  t.teardown(() => store.close());
+  const first = await TestServer.start(t, false, { store });
+  const second = await TestServer.start(t, false, { store });
+  t.equal((await first.ask('POST', DEFINITIONS, definition())).code, 201);
+  t.equal((await second.ask('POST', BOATS, boat('a', { name: 'Anna' }))).code, 201);
+  t.match((await first.get(`${BOATS}/a`)).body, { spec: { name: 'Anna', sails: 2 } });
+  const third = await TestServer.start(t, false, { store });
+  t.match((await third.get(`${BOATS}/a`)).body, { spec: { name: 'Anna' } });
 });
 
 t.test('a definition that cannot be served as it says is refused with its place', async (t) => {
