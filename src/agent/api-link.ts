@@ -23,7 +23,6 @@ import { EventWriter } from './event-writer.ts';
 import { hostFacts } from './host-facts.ts';
 import { NodeKeeper } from './node-keeper.ts';
 import { NodeLease } from './node-lease.ts';
-import type { NodeRecord } from './node-record.ts';
 import type { AgentSettings } from './options.ts';
 import type { PodEvent } from './pod.ts';
 import { PodStatusWriter, type RunningPod } from './pod-status-writer.ts';
@@ -77,8 +76,7 @@ export class ApiLink {
       facts: hostFacts(settings.node, settings.nodeIps, settings.runsPods ? settings.nodePort : 0),
       runsPods: settings.runsPods,
       notReady: () => agent.notReady,
-      known: () =>
-        source.isFollowing ? (source.current().nodes.get(settings.node) as NodeRecord | undefined) : undefined,
+      known: () => (source.isFollowing ? source.current().nodes.get(settings.node) : undefined),
       isAbsent: () => source.isFollowing && !source.current().nodes.has(settings.node),
       changed: () => agent.noteProblems(),
     });

@@ -21,9 +21,10 @@ import { type RefusedObject, WatchedKind } from './watched-kind.ts';
 const COALESCE_MS = 5;
 /** So long a server has for its first answer before the copy is taken. */
 const FIRST_ANSWER_MS = 1500;
-/** A copy is written so long after a change, and takes no more than a twentieth of the time. */
+/** A copy is written so long after a change, and takes a twentieth of the time, unless it is slow. */
 const COPY_MS = 300;
 const COPY_SHARE = 20;
+const LONGEST_COPY_MS = 5000;
 
 export interface ApiSourceOptions {
   client: ApiClient;
@@ -181,7 +182,8 @@ export class ApiSource implements ObjectSource {
 
   #copyLater(): void {
     if (this.#options.copyPath === undefined || !this.#copyIsOld || this.#copying || this.#closed) return;
-    this.#copyTimer ??= setTimeout(() => void this.#copy(), Math.max(COPY_MS, COPY_SHARE * this.#copyTookMs));
+    const wait = Math.min(LONGEST_COPY_MS, Math.max(COPY_MS, COPY_SHARE * this.#copyTookMs));
+    this.#copyTimer ??= setTimeout(() => void this.#copy(), wait);
   }
 
   /** It is a help, no more: where it cannot be written the agent does without. */

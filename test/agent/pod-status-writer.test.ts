@@ -107,7 +107,7 @@ t.test('a status is written once, and again when it changed', async (t) => {
   t.match(written, others);
   t.match(
     written.conditions?.find(({ type }) => type === 'Ready'),
-    conditions[0] as object,
+    conditions[0],
   );
   t.strictSame(written.podIPs, RUNNING.podIPs, 'addresses replace what stood there');
   t.ok(

@@ -32,6 +32,8 @@ export class FakeCollection {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
+  /** What lists showed, by their version. */
+  readonly #lists = new Map<number, (FakeObject | undefined)[]>();
   readonly #at: string | undefined;
 
   /** `at`: the only path at which there is anything. */
@@ -161,7 +163,9 @@ export class FakeCollection {
       answer(response, 410, { kind: 'Status', code: 410, reason: 'Expired', message: 'the token is too old' });
       return;
     }
-    const all = [...this.objects.keys()].sort().map((name) => this.objects.get(name));
+    // All pages of a list are of one moment.
+    const all = this.#lists.get(version) ?? [...this.objects.keys()].sort().map((name) => this.objects.get(name));
+    this.#lists.set(version, all);
     const more = from + limit < all.length;
     const metadata = {
       resourceVersion: `${version}`,
