@@ -13,7 +13,7 @@ TS_SOURCES := $(shell find src test bench -name '*.ts' 2>/dev/null) $(wildcard t
 # Arguments for the tests: make test FILES='test/wire test/io/native-engine.test.ts'
 FILES ?=
 
-.PHONY: help build packages test test-slow test-compose e2e demo compose compose-demo compose-down bench bench-services bench-dns bench-against bench-micro profile lint format docs docs-compose clean
+.PHONY: help build packages test test-slow test-compose e2e demo compose compose-demo compose-down bench bench-services bench-dns bench-cluster bench-against bench-micro profile lint format docs docs-compose clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -74,6 +74,9 @@ bench-services: build ## services: Weft beside HAProxy, nginx and the kernel, 4 
 bench-dns: build ## names: Weft beside dnsmasq, Unbound and Knot DNS, 2 minutes; report in docs/benchmarks/
 	@sh scripts/check-tools.sh bench
 	@node dist/src/cli/main.js bench --dns $(or $(BENCH),--out docs/benchmarks)
+
+bench-cluster: build ## the API server with 500 nodes, on LMDB and on etcd, 5 minutes; report in docs/benchmarks/
+	@node dist/src/cli/main.js bench --cluster $(or $(BENCH),--out docs/benchmarks)
 
 bench-quick: build ## the main ratios in a minute and a half; fails under a floor
 	@sh scripts/check-tools.sh bench

@@ -3,6 +3,7 @@ import { loadavg } from 'node:os';
 import type { Machine } from '../machine.ts';
 import { count, figure, table } from '../micro/markdown.ts';
 import type { Phase, RunFigures } from './api-run.ts';
+import type { CompileTimes } from './compile-time.ts';
 import type { Size } from './population.ts';
 import type { Quantiles } from './quantiles.ts';
 
@@ -10,11 +11,12 @@ export interface ClusterFigures {
   readonly machine: Machine;
   readonly size: Size;
   readonly runs: Readonly<Partial<Record<'lmdb' | 'etcd', RunFigures>>>;
+  readonly compiled: readonly CompileTimes[];
 }
 
 const TITLES = { lmdb: 'LMDB', etcd: 'three etcd members' } as const;
 
-export function clusterPage({ machine, size, runs }: ClusterFigures): string {
+export function clusterPage({ machine, size, runs, compiled }: ClusterFigures): string {
   const stores = (['lmdb', 'etcd'] as const).filter((store) => runs[store]);
   const row = (title: string, cell: (run: RunFigures) => string) => [
     title,
@@ -34,7 +36,7 @@ ${table(
   ['', ...stores.map((store) => TITLES[store])],
   [
     row('objects in the store', (r) => megabytes(r.storedBytes)),
-    row('start of the server until it serves', (r) => seconds(r.startSeconds)),
+    row('start of the server again until it serves', (r) => seconds(r.startSeconds)),
     row(
       'all nodes list and watch everything, cold: the first half / the last',
       (r) => `${seconds(r.cold.synced.p50 / 1000)} / ${seconds(r.cold.synced.most / 1000)}`,
@@ -59,6 +61,23 @@ ${stores.map((store) => `## ${TITLES[store]}, part by part\n\n${phaseTable(runs[
 
 Event loop: how late the server's main thread came, in milliseconds. A Lease that is not renewed for 4 s makes its node
 Unknown: the longest gap is the longest time between two renewals of any node.
+
+## What a change costs a node
+
+The model of all objects and its forwarding tables, made in memory on one processor: once with everything new, then for
+a change of one endpoint, of which all but the changed service's tables come out of the memory of the last ones.
+
+${table(
+  ['services', 'first: model + tables', 'one change: model p50', 'tables p50', 'together, p99'],
+  compiled.map(({ size: { services }, first, change }) => [
+    count(services),
+    `${figure(first.model)} + ${figure(first.tables)} ms`,
+    `${figure(change.model.p50)} ms`,
+    `${figure(change.tables.p50)} ms`,
+    `${figure(change.model.p99 + change.tables.p99)} ms`,
+  ]),
+)}
+
 ${stores.flatMap((store) => (runs[store] as RunFigures).faults.map((fault) => `\n- ${TITLES[store]}: ${fault}`)).join('')}`;
 }
 

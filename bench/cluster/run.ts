@@ -12,6 +12,7 @@ import { isInstalled } from '../command.ts';
 import { machineOf } from '../machine.ts';
 import { type RunFigures, runApi } from './api-run.ts';
 import { clusterPage } from './cluster-page.ts';
+import { compileTimes } from './compile-time.ts';
 import type { Size } from './population.ts';
 
 const FULL = { nodes: 500, pods: 10_000, services: 2000, changes: 60 };
@@ -54,7 +55,9 @@ async function main(): Promise<void> {
     }
     runs[store] = await runApi({ size, store, changes, say: (line) => console.error(`${store}: ${line}`) });
   }
-  const figures = { machine: machineOf(), size, runs };
+  console.error('compiling tables');
+  const compiled = [size, { ...size, services: size.services * 5 }].map(compileTimes);
+  const figures = { machine: machineOf(), size, runs, compiled };
   const page = clusterPage(figures);
   console.log(values.output === 'json' ? JSON.stringify(figures, undefined, 2) : page);
   if (values.out === undefined) return;

@@ -15,6 +15,7 @@ export interface BenchOptions {
   quick?: boolean;
   services?: boolean;
   dns?: boolean;
+  cluster?: boolean;
   list?: boolean;
   /** Another checkout. */
   against?: string;
@@ -25,7 +26,7 @@ export interface BenchOptions {
 const CHECKOUT = fileURLToPath(new URL('../../../', import.meta.url));
 
 export function bench(options: BenchOptions, checkout = CHECKOUT): Promise<number> {
-  const script = `${checkout}dist/bench/run.js`;
+  const script = `${checkout}dist/bench/${options.cluster ? 'cluster/run' : 'run'}.js`;
   if (!existsSync(script) || !existsSync(`${checkout}bench/run.ts`)) {
     const remedy = 'it is part of a checkout only: clone the repository, then make build';
     return Promise.reject(Object.assign(new Error(`there is no bench in ${checkout}`), { remedy }));
@@ -41,7 +42,7 @@ export function bench(options: BenchOptions, checkout = CHECKOUT): Promise<numbe
 }
 
 /** The options as the script takes them. */
-export function wordsOf({ out, against, quick, services, dns, list, ...valued }: BenchOptions): string[] {
+export function wordsOf({ out, against, quick, services, dns, cluster: _, list, ...valued }: BenchOptions): string[] {
   const words = Object.entries(valued).flatMap(([name, value]) =>
     value === undefined ? [] : [`--${name}`, String(value)],
   );

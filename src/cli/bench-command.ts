@@ -14,6 +14,10 @@ export function addBench(program: Command): void {
     .option('--quick', 'Weft and kernel VXLAN, few subjects; fails when a ratio is under its floor')
     .option('--services', 'ways to the endpoints of a service: Weft, the kernel, HAProxy, nginx')
     .option('--dns', 'DNS servers with 10,000 names: Weft, dnsmasq, Unbound, Knot DNS; needs dnsperf')
+    .option(
+      '--cluster',
+      'an API server with 500 simulated nodes, on LMDB and on three etcd members; takes --quick and --out',
+    )
     .option('--list', 'list the subjects and peers that there are')
     .option(
       '--against <checkout>',
