@@ -64,8 +64,8 @@ Unknown: the longest gap is the longest time between two renewals of any node.
 
 ## What a change costs a node
 
-The model of all objects and its forwarding tables, made in memory on one processor: once with everything new, then for
-a change of one endpoint, of which all but the changed service's tables come out of the memory of the last ones.
+The model of all objects and its forwarding tables, made in memory, in milliseconds of the processor: once with
+everything new, then for a change of one endpoint, with what the last model and the last tables know.
 
 ${table(
   ['services', 'first: model + tables', 'one change: model p50', 'tables p50', 'together, p99'],

@@ -195,7 +195,7 @@ export class HostAgent {
     const { settings } = this;
     const told = this.#source.current();
     const objects = this.#link?.usable(told) ?? told;
-    const model = buildModel(objects, settings);
+    const model = buildModel(objects, settings, this.model);
     this.model = model;
     this.objects = objects;
     const node = model.nodes.get(settings.node);

@@ -4,13 +4,13 @@
  * order of the objects, and the same on every host that reads them.
  */
 import type { ObjectSet, Pod } from '../kube/objects.ts';
-import type { Problem } from '../kube/problem.ts';
+import { compareProblems, type Problem } from '../kube/problem.ts';
 import type { ProxyWish } from '../kube/proxy-mode.ts';
 import type { Words } from '../wire/address.ts';
 import type { Prefix } from '../wire/prefix.ts';
 import { buildNodes } from './cluster-nodes.ts';
 import { buildServices } from './cluster-services.ts';
-import { type ClusterSettings, clusterRanges } from './cluster-settings.ts';
+import { type ClusterRanges, type ClusterSettings, clusterRanges } from './cluster-settings.ts';
 import { assignPodAddresses } from './pod-addresses.ts';
 import { ProblemList } from './problem-list.ts';
 import type { AddressFamily } from './service-addresses.ts';
@@ -140,14 +140,56 @@ export interface ClusterModel {
   problems: readonly Problem[];
 }
 
-/** Throws SettingsError; nothing in the objects makes it throw. */
-export function buildModel(objects: ObjectSet, settings: ClusterSettings): ClusterModel {
+/** What a model's nodes and pods were made of, and what was wrong with it: while that is the same, so are they. */
+interface Grounds {
+  objects: ObjectSet;
+  settings: ClusterSettings;
+  problems: readonly Problem[];
+}
+
+const groundsOf = new WeakMap<ClusterModel, Grounds>();
+
+/**
+ * Throws SettingsError; nothing in the objects makes it throw. `before`: an earlier model, out of which nodes and pods
+ * are taken where their objects are the very same; endpoints change more often than they do.
+ */
+export function buildModel(objects: ObjectSet, settings: ClusterSettings, before?: ClusterModel): ClusterModel {
   const ranges = clusterRanges(settings);
+  const known = before && groundsOf.get(before);
+  const same =
+    known && before && isSameGround(known, objects, settings) ? { ...before, problems: known.problems } : undefined;
+  const { nodes, pods, problems: placing } = same ?? placed(objects, ranges);
+  const problems = new ProblemList(objects.places);
+  const services = buildServices(objects, { nodes, pods, ranges }, problems);
+  const model = { nodes, pods, services, problems: [...placing, ...problems.sorted()].sort(compareProblems) };
+  groundsOf.set(model, { objects, settings, problems: placing });
+  return model;
+}
+
+function placed(objects: ObjectSet, ranges: ClusterRanges): Pick<ClusterModel, 'nodes' | 'pods' | 'problems'> {
   const problems = new ProblemList(objects.places);
   const nodes = buildNodes(objects.nodes, ranges, problems);
   const pods = buildPods(objects, nodes, problems);
-  const services = buildServices(objects, { nodes, pods, ranges }, problems);
-  return { nodes, pods, services, problems: problems.sorted() };
+  return { nodes, pods, problems: problems.sorted() };
+}
+
+function isSameGround(known: Grounds, objects: ObjectSet, settings: ClusterSettings): boolean {
+  const { places = NO_PLACES } = objects;
+  const { places: before = NO_PLACES } = known.objects;
+  return (
+    known.settings === settings &&
+    (places === before || (places.size === 0 && before.size === 0)) &&
+    hasSameValues(known.objects.nodes, objects.nodes) &&
+    hasSameValues(known.objects.pods, objects.pods)
+  );
+}
+
+const NO_PLACES: ReadonlyMap<string, string> = new Map();
+
+function hasSameValues<T>(a: ReadonlyMap<string, T>, b: ReadonlyMap<string, T>): boolean {
+  if (a.size !== b.size) return false;
+  for (const [key, value] of a) if (b.get(key) !== value) return false;
+  return true;
 }
 
 function buildPods(
