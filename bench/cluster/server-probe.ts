@@ -38,6 +38,7 @@ if (process.send) {
     delay.reset();
     process.send?.(figures);
   });
+  process.channel?.unref();
   // The bench was ended in the middle: nobody else would end the server.
   process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
 }
