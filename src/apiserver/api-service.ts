@@ -10,6 +10,7 @@ import { repairClaims } from './claim-repair.ts';
 import { allControllers, type ControllerSettings } from './controllers/controller-list.ts';
 import { ControllerSet } from './controllers/controller-set.ts';
 import { CustomKinds } from './custom/custom-kinds.ts';
+import { FIRST_NAMESPACES } from './deletion.ts';
 import { ManifestApplier, type ManifestSettings } from './manifest-applier.ts';
 import type { NodeIdentity } from './node-client.ts';
 import { NodeParts } from './node-parts.ts';
@@ -26,8 +27,6 @@ import { MeasuredStore } from './store/measured-store.ts';
 import type { Store } from './store/store.ts';
 import { WatchCache } from './watch-cache.ts';
 
-/** Namespaces that every cluster has. */
-const FIRST_NAMESPACES = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
 /** History is kept for so long: who watches from further back lists again. */
 const COMPACTION_MS = 5 * 60 * 1000;
 

@@ -1,4 +1,5 @@
 /** What a deletion makes of an object: it goes at once, or is marked and held until others have done their part. */
+import { ApiError } from './api-error.ts';
 import { type ApiObject, type ObjectMeta, timestamp } from './api-object.ts';
 import type { Preconditions } from './object-errors.ts';
 import type { Resource } from './resource.ts';
@@ -9,6 +10,9 @@ export const ORPHAN = 'orphan';
 /** In a namespace's spec: its contents go first. */
 export const NAMESPACE_FINALIZER = 'kubernetes';
 
+/** Made when a server starts, and needed by all that run. */
+export const FIRST_NAMESPACES: readonly string[] = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
+
 export interface DeleteOptions {
   gracePeriodSeconds?: number;
   /** What becomes of the objects that it owns. Where nothing is said: as the finalizers have it, else Background. */
@@ -16,8 +20,15 @@ export interface DeleteOptions {
   preconditions?: Preconditions;
 }
 
-/** The object as a deletion leaves it, if it stays for now: it may be held by finalizers, or be given time to end. */
+/**
+ * The object as a deletion leaves it, if it stays for now: it may be held by finalizers, or be given time to end.
+ * Throws ApiError Forbidden for what may not go.
+ */
 export function dying(resource: Resource, current: ApiObject, options: DeleteOptions): ApiObject {
+  const { name } = current.metadata;
+  if (resource.kind === 'Namespace' && FIRST_NAMESPACES.includes(name)) {
+    throw new ApiError('Forbidden', `namespaces "${name}" is forbidden: this namespace may not be deleted`);
+  }
   const finalizers = new Set(current.metadata.finalizers);
   const { propagationPolicy: policy } = options;
   if (policy) {

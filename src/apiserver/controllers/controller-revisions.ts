@@ -85,7 +85,7 @@ export class ControllerRevisions {
 /** The template that a revision keeps. */
 export function templateIn(revision: ApiObject): PodTemplate {
   const { $patch: _, ...template } = (fieldAt(revision, ['data', 'spec', 'template']) ?? {}) as Record<string, unknown>;
-  return template as PodTemplate;
+  return template;
 }
 
 /** A strategic merge patch that brings the template back: `kubectl rollout undo` sends it as it is. */

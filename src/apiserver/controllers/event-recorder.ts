@@ -64,7 +64,7 @@ export class EventRecorder {
     }
     const told = history.known.get(words) as Known;
     this.#pending++;
-    this.#write(object, { component, type, reason, message, ...told }).finally(() => {
+    void this.#write(object, { component, type, reason, message, ...told }).finally(() => {
       this.#pending--;
     });
   }

@@ -2,7 +2,7 @@
  * Whether a pod may run on a node, and why not: the filters of Kubernetes' scheduler (pkg/scheduler/framework/plugins)
  * in its words. Each reason reads on after a count of nodes.
  */
-import type { Affinity, NodeSelectorTerm, NodeSpec, PodSpec, Taint, Toleration } from 'kubernetes-types/core/v1.js';
+import type { NodeSelectorTerm, NodeSpec, PodSpec, Taint, Toleration } from 'kubernetes-types/core/v1.js';
 import { parseQuantity } from '../../kube/quantity.ts';
 import { selects } from '../../kube/selector.ts';
 import { type ApiObject, fieldAt } from '../api-object.ts';
@@ -58,7 +58,7 @@ export function isTolerated({ key, value = '', effect }: Taint, tolerations: rea
 /** nodeSelector, and what a node affinity requires. */
 export function matchesNode({ nodeSelector, affinity }: Pick<PodSpec, 'nodeSelector' | 'affinity'>, node: ApiObject) {
   if (nodeSelector && !selects({ matchLabels: nodeSelector }, node.metadata.labels ?? {})) return false;
-  const required = (affinity as Affinity | undefined)?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
+  const required = affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
   return required === undefined || required.nodeSelectorTerms.some((term) => fulfils(term, node));
 }
 

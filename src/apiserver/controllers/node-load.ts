@@ -124,6 +124,6 @@ export function requestsOf(pod: ApiObject): Amounts {
 function* amountsOf({ resources }: PodSpec['containers'][number]): Iterable<[string, number]> {
   // A limit alone is a request as well.
   for (const [name, quantity] of Object.entries({ ...resources?.limits, ...resources?.requests })) {
-    yield [name, parseQuantity(quantity as string | number) ?? 0];
+    yield [name, parseQuantity(quantity) ?? 0];
   }
 }

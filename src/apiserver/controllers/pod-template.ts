@@ -16,7 +16,7 @@ const NAME_TRIES = 4;
 const SAFE_LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
 const HASH_LETTERS = 10;
 
-export const templateOf = (owner: ApiObject): PodTemplate => (owner.spec?.template ?? {}) as PodTemplate;
+export const templateOf = (owner: ApiObject): PodTemplate => owner.spec?.template ?? {};
 
 /** A pod of this owner; the caller says its name, or `NAME-` with something random behind. */
 export function podOf(owner: ApiObject, template: PodTemplate, name?: string): ApiObject {

@@ -13,7 +13,7 @@ import { controllerOf, keyOf, splitKey } from './object-key.ts';
 import { OwnedObjects } from './owned-objects.ts';
 import { availableInMs, byDeletion, isActive, isReady } from './pod-state.ts';
 import { createPod, deletePod, podOf, templateOf } from './pod-template.ts';
-import { slowStart } from './slow-start.ts';
+import { firstFailure, slowStart } from './slow-start.ts';
 import { WorkQueue } from './work-queue.ts';
 
 const COMPONENT = 'replicaset-controller';
@@ -71,7 +71,7 @@ export class ReplicaSetController implements Controller {
       return now.metadata.uid === uid && now.metadata.deletionTimestamp === undefined;
     };
     const own = (await this.#owned.claim(set, selector, mayAdopt)).filter(isActive);
-    let failure: unknown;
+    let failure: Error | undefined;
     if (set.metadata.deletionTimestamp === undefined) failure = await this.#manage(set, own);
     const left = [...this.#owned.namedBy(uid)].filter((p) => isActive(p) && selects(selector, p.metadata.labels ?? {}));
     await this.#writeStatus(set, left, failure);
@@ -79,10 +79,10 @@ export class ReplicaSetController implements Controller {
   }
 
   /** Makes or deletes what is wanted; resolves, when the informer has heard of it, with what went wrong. */
-  async #manage(set: ApiObject, own: readonly ApiObject[]): Promise<unknown> {
+  async #manage(set: ApiObject, own: readonly ApiObject[]): Promise<Error | undefined> {
     const wanted = numberAt(set, 'spec', 'replicas');
     let newest = 0;
-    let failure: unknown;
+    let failure: Error | undefined;
     const note = (revision: number) => {
       newest = Math.max(newest, revision);
     };
@@ -96,14 +96,14 @@ export class ReplicaSetController implements Controller {
       const done = await Promise.allSettled(
         going.map(async (pod) => note(await deletePod(this.#parts, set, pod, COMPONENT))),
       );
-      failure = done.find((one) => one.status === 'rejected')?.reason;
+      failure = firstFailure(done);
     }
     await this.#pods.reached(newest);
     if (Math.abs(wanted - own.length) > BURST) this.#queue.add(keyOf(set));
     return failure;
   }
 
-  async #writeStatus(set: ApiObject, pods: readonly ApiObject[], failure: unknown): Promise<void> {
+  async #writeStatus(set: ApiObject, pods: readonly ApiObject[], failure: Error | undefined): Promise<void> {
     const { objects, clock } = this.#parts;
     const nowMs = clock.nowMs();
     const minReady = numberAt(set, 'spec', 'minReadySeconds');
@@ -128,7 +128,7 @@ export class ReplicaSetController implements Controller {
           if (failure === undefined) status = withoutCondition(status, 'ReplicaFailure');
           else {
             const reason = pods.length < numberAt(set, 'spec', 'replicas') ? 'FailedCreate' : 'FailedDelete';
-            const message = failure instanceof Error ? failure.message : String(failure);
+            const { message } = failure;
             const known = conditionOf(current.status, 'ReplicaFailure');
             if (known?.reason !== reason || known.message !== message)
               status = withCondition(status, { type: 'ReplicaFailure', status: 'True', reason, message }, now);
@@ -146,5 +146,5 @@ export class ReplicaSetController implements Controller {
 }
 
 export function selectorOf(owner: ApiObject): LabelSelector {
-  return (owner.spec?.selector ?? {}) as LabelSelector;
+  return owner.spec?.selector ?? {};
 }

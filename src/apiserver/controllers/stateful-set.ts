@@ -15,6 +15,7 @@ import { OwnedObjects } from './owned-objects.ts';
 import { availableInMs, hasEnded, isReady } from './pod-state.ts';
 import { createPod, deletePod, podOf, templateOf } from './pod-template.ts';
 import { selectorOf } from './replica-set.ts';
+import { firstFailure } from './slow-start.ts';
 import { type Member, type StatefulGoal, statefulStep } from './stateful-plan.ts';
 import { WorkQueue } from './work-queue.ts';
 
@@ -92,7 +93,7 @@ export class StatefulSetController implements Controller {
     const own = await this.#owned.claim(set, selectorOf(set), mayAdopt, isMember);
     const { metadata } = await this.#revision(set);
     const revisions = { update: metadata.name, current: textAt(set, 'status', 'currentRevision') || metadata.name };
-    let failure: unknown;
+    let failure: Error | undefined;
     if (set.metadata.deletionTimestamp === undefined) failure = await this.#advance(set, own, revisions);
     const left = [...this.#owned.namedBy(uid)].filter(isMember);
     await this.#writeStatus(set, left, revisions);
@@ -113,7 +114,7 @@ export class StatefulSetController implements Controller {
   }
 
   /** One step; resolves, when the informer has heard of it, with what went wrong. */
-  async #advance(set: ApiObject, own: readonly ApiObject[], revisions: Revisions): Promise<unknown> {
+  async #advance(set: ApiObject, own: readonly ApiObject[], revisions: Revisions): Promise<Error | undefined> {
     const goal = goalOf(set, revisions.update);
     const nowMs = this.#parts.clock.nowMs();
     const pods = new Map(own.map((pod) => [pod.metadata.name, pod]));
@@ -133,7 +134,7 @@ export class StatefulSetController implements Controller {
     ]);
     await this.#pods.reached(newest);
     this.#sayVolumes(set);
-    return done.find((one) => one.status === 'rejected')?.reason;
+    return firstFailure(done);
   }
 
   #podAt(set: ApiObject, ordinal: number, revisions: Revisions, { update }: StatefulGoal): ApiObject {

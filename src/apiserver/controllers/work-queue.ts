@@ -96,7 +96,7 @@ export class WorkQueue {
 
   async #run(key: string): Promise<void> {
     // Never within the caller of add(): that may be in the middle of something.
-    await undefined;
+    await Promise.resolve();
     try {
       await this.#options.work(key);
       this.#failures.delete(key);

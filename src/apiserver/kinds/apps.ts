@@ -79,6 +79,15 @@ function selectorRules(o: ApiObject, old: ApiObject | undefined): Violation[] {
   return out;
 }
 
+/** With neither it could never begin. */
+function rollingRules(o: ApiObject): Violation[] {
+  const rolling = (fieldAt(o, ['spec', 'strategy', 'rollingUpdate']) ?? {}) as Record<string, unknown>;
+  const isNothing = (value: unknown) => value === 0 || /^0+%$/.test(String(value));
+  if (!isNothing(rolling.maxSurge) || !isNothing(rolling.maxUnavailable)) return [];
+  const path = ['spec', 'strategy', 'rollingUpdate', 'maxUnavailable'];
+  return [{ path, message: 'may not be 0 when `maxSurge` is 0' }];
+}
+
 function templateDefaults(spec: Record<string, unknown>): void {
   const template = (spec.template ?? {}) as Record<string, unknown>;
   const pod = { restartPolicy: 'Always', dnsPolicy: 'ClusterFirst', terminationGracePeriodSeconds: 30 };
@@ -136,7 +145,7 @@ const deployment: Resource = {
     templateDefaults(spec);
     o.spec = { ...spec, strategy };
   },
-  rules: selectorRules,
+  rules: (o, old) => [...selectorRules(o, old), ...rollingRules(o)],
 };
 
 const replicaSet: Resource = {

@@ -53,8 +53,8 @@ const conditionsOf = (o: ApiObject) =>
   );
 
 const imageOf = (o: ApiObject): string =>
-  ((o.spec?.template as { spec: { containers: { image: string }[] } } | undefined) ?? (o as never as { spec: never }))
-    .spec.containers[0]?.image ?? '';
+  ((o.spec?.template as { spec: { containers: { image: string }[] } } | undefined) ?? (o as never)).spec.containers[0]
+    ?.image ?? '';
 
 /** `two:3 one:0`, by revision, the newest first. */
 async function setsOf(cluster: ClusterStore): Promise<string> {
@@ -102,6 +102,21 @@ t.test('a new one is rolled out, a change too; undone it is the old one again', 
   const told = async () => (await cluster.list('Event')).map((e) => String(e.message));
   const wanted = `Scaled up replica set web-${hash} from 0 to 3`;
   await cluster.until('it is told', told, (messages) => messages.includes(wanted));
+});
+
+t.test('what could never be rolled out is refused', async (t) => {
+  const cluster = await ClusterStore.open(t);
+  const never = { strategy: { rollingUpdate: { maxSurge: 0, maxUnavailable: '0%' } } };
+  await t.rejects(
+    cluster.create(workload('Deployment', 'web', never)),
+    /maxUnavailable: may not be 0 when `maxSurge` is 0/,
+  );
+  await t.rejects(cluster.create(workload('Deployment', 'web', { selector: {} })), /empty selector is invalid/);
+  const template = { metadata: { labels: { app: 'web' } }, spec: { containers: [{ name: 'NO NAME' }] } };
+  await t.rejects(
+    cluster.create(workload('Deployment', 'web', { template })),
+    /spec.template.spec.containers\[0\].name/,
+  );
 });
 
 t.test('old revisions go, but those that are kept', async (t) => {
@@ -270,7 +285,7 @@ t.test('many changes at random, controllers that end in the middle: never too fe
         if (ready < least) wrong.push(`${ready} are ready, at least ${least}`);
       });
       for (let round = 0; round < 4; round++) {
-        await setImage(cluster, `image-${random(4)}`);
+        await setImage(cluster, `image-${round % 3}`);
         await new Promise((resolve) => setTimeout(resolve, random(80)));
         if (random(2) === 0) {
           await controllers.stop();

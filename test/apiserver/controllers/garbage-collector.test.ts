@@ -207,6 +207,12 @@ t.test('a namespace empties itself, custom kinds too, and lets nothing in meanwh
   t.same(await cluster.names('ConfigMap'), ['elsewhere']);
 });
 
+t.test('namespaces that all need stay', async (t) => {
+  const cluster = await open(t);
+  await cluster.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'kube-system' } });
+  await t.rejects(cluster.delete('Namespace', 'kube-system'), { reason: 'Forbidden', message: /may not be deleted/ });
+});
+
 t.test('nothing is left in a namespace that went while many wrote to it', async (t) => {
   const cluster = await open(t);
   for (let round = 0; round < 5; round++) {

@@ -197,7 +197,7 @@ t.test('slow start doubles, and stops where it fails', async (t) => {
   let now = 0;
   const failure = await slowStart(100, async () => {
     now++;
-    await undefined;
+    await Promise.resolve();
     if (now > 0) batches.push(now);
     now = 0;
     if (batches.length > 3) throw new Error('no more');
