@@ -22,7 +22,7 @@ interface UpOptions {
   manifests?: string[];
   timeout: number;
   keep?: boolean;
-  apiserver?: boolean;
+  apiserver: boolean;
   store: 'lmdb' | 'etcd';
 }
 

@@ -39,7 +39,7 @@ function addUp(lab: Command): void {
     .addOption(
       new Option('--store <kind>', 'where its API server keeps objects').choices(['lmdb', 'etcd']).default('lmdb'),
     )
-    .addOption(new Option('--apiserver', 'agents follow an API server').hideHelp())
+    .option('--no-apiserver', 'no API server: agents read the manifests themselves')
     .option('--timeout <seconds>', 'give up after this long', integer(1, 3600), 60)
     .option('--keep', 'when it fails, leave it as it is for a look')
     .addHelpText(
