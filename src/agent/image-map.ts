@@ -29,6 +29,8 @@ const sleeper: ImageProgram = {
 
 export const BUILT_IN_IMAGES: ImageMap = new Map<string, ImageProgram>([
   ['nginx', { entrypoint: program('nginx'), cmd: [], paths: { nginx: program('nginx') } }],
+  // The StatefulSet tutorials' one.
+  ['nginx-slim', { entrypoint: program('nginx'), cmd: [], paths: { nginx: program('nginx') } }],
   ['busybox', shell],
   ['alpine', shell],
   ['debian', shell],

@@ -1,0 +1,72 @@
+/** A lab with an API server, and the kubectl of this machine to drive it. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { findKubectls, type Kubectl, kubectl } from '../apiserver/kubectl.ts';
+import { TestLab, until } from './test-lab.ts';
+
+/** For tap's `skip`. */
+export function noKubectl(): string | false {
+  return findKubectls().some(({ name }) => name === 'kubectl') ? false : 'kubectl is not installed';
+}
+
+export class ClusterLab {
+  readonly lab: TestLab;
+  readonly folder: string;
+  readonly #tool: Kubectl;
+
+  private constructor(lab: TestLab, folder: string, tool: Kubectl) {
+    this.lab = lab;
+    this.folder = folder;
+    this.#tool = tool;
+  }
+
+  static async up(home: string, request: Parameters<typeof TestLab.up>[0] = {}): Promise<ClusterLab> {
+    const lab = await TestLab.up({ store: 'lmdb', ...request });
+    const tool = findKubectls().find(({ name }) => name === 'kubectl');
+    if (!tool) throw new Error('there is no kubectl');
+    const folder = join(home, 'given');
+    mkdirSync(folder);
+    return new ClusterLab(lab, folder, tool);
+  }
+
+  kubectl(...words: string[]): Promise<string> {
+    return kubectl(this.#tool, this.lab.lab.kubeconfig, words);
+  }
+
+  /** Applies a manifest, as a file. */
+  async apply(name: string, text: string): Promise<string> {
+    return this.kubectl('apply', '-f', this.file(name, text));
+  }
+
+  file(name: string, text: string): string {
+    const path = join(this.folder, `${name}.yaml`);
+    writeFileSync(path, text);
+    return path;
+  }
+
+  /** Kills the API server; its keeper starts another. */
+  async killApiServer(): Promise<void> {
+    const pid = this.lab.lab.state()?.apiServer?.pid;
+    if (pid === undefined) throw new Error('no API server runs');
+    await this.lab.inside(['kill', '-9', `${pid}`]);
+  }
+
+  /** Until a host's agent sees endpoints of a service as wanted: `holds` is asked on every host but those. */
+  async onEveryHost(
+    service: string,
+    what: string,
+    timeoutMs: number,
+    holds: (targets: readonly string[]) => boolean,
+    except: readonly string[] = [],
+  ): Promise<void> {
+    const done = new Set<string>(except);
+    await until(what, timeoutMs, async () => {
+      const { hosts } = await this.lab.status();
+      for (const { name, status } of hosts) {
+        const found = status?.services.find((each) => each.name === service);
+        if (status && holds(found?.ports.flatMap(({ targets }) => targets) ?? [])) done.add(name);
+      }
+      return done.size === hosts.length || `seen by ${[...done].join(', ') || 'nobody'}`;
+    });
+  }
+}
