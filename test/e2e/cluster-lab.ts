@@ -9,6 +9,15 @@ export function noKubectl(): string | false {
   return findKubectls().some(({ name }) => name === 'kubectl') ? false : 'kubectl is not installed';
 }
 
+const client = (host: string, i: number) => `apiVersion: v1
+kind: Pod
+metadata: {name: client-${i}}
+spec:
+  nodeName: ${host}
+  terminationGracePeriodSeconds: 0
+  containers: [{name: c, image: busybox, command: [sleep, infinity]}]
+`;
+
 export class ClusterLab {
   readonly lab: TestLab;
   readonly folder: string;
@@ -20,8 +29,11 @@ export class ClusterLab {
     this.#tool = tool;
   }
 
+  /** Three hosts, on each a pod `client-N` and nothing else: the names of the tutorials are free. */
   static async up(home: string, request: Parameters<typeof TestLab.up>[0] = {}): Promise<ClusterLab> {
-    const lab = await TestLab.up({ store: 'lmdb', ...request });
+    const clients = join(home, 'clients.yaml');
+    writeFileSync(clients, ['hosta', 'hostb', 'hostc'].map(client).join('---\n'));
+    const lab = await TestLab.up({ store: 'lmdb', manifests: [clients], ...request });
     const tool = findKubectls().find(({ name }) => name === 'kubectl');
     if (!tool) throw new Error('there is no kubectl');
     const folder = join(home, 'given');

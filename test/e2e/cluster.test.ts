@@ -74,7 +74,7 @@ t.test('a cluster that kubectl drives', { skip, timeout: 300_000 }, async (t) =>
     await cluster.kubectl('delete', '-f', cluster.file('deployment', DEPLOYMENT));
   });
 
-  await t.test('a headless StatefulSet has names', async (t) => {
+  await t.test('a headless StatefulSet has names', async () => {
     await cluster.apply('stateful-set', STATEFUL_SET);
     await cluster.kubectl('rollout', 'status', 'statefulset/web', '--timeout=30s');
     for (const name of ['web-0.nginx', 'web-1.nginx']) {
@@ -170,7 +170,7 @@ t.test('a cluster that kubectl drives', { skip, timeout: 300_000 }, async (t) =>
     await until('it has changed', 10_000, async () => (await read()) === 'two');
     const { apiServer } = await lab.status();
     t.match(apiServer?.problems, [
-      { place: /written\.yaml:10$/, message: /Service default\/bad: spec\.ports\[0\]\.port/ },
+      { place: /written\.yaml:9$/, message: /Service default\/bad: spec\.ports\[0\]\.port/ },
     ]);
     lab.manifest('written.yaml', undefined);
     await until('it has gone', 10_000, async () => (await read()) === '');
