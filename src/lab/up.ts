@@ -39,23 +39,33 @@ export async function bringUp(request: UpRequest, report: Report): Promise<LabDi
   const planned = await plan(request);
   const { rootless } = checkMachine(request.store === 'etcd');
   const door = request.store === undefined ? undefined : await listenOnLoopback();
-  const topology: Topology =
-    door && request.store
-      ? { ...planned.topology, api: { store: request.store, outerPort: door.port } }
-      : planned.topology;
+  try {
+    const api = door && request.store ? { api: { store: request.store, outerPort: door.port } } : {};
+    return await bring(request, { ...planned, topology: { ...planned.topology, ...api } }, rootless, door, report);
+  } finally {
+    door?.close();
+  }
+}
+
+async function bring(
+  request: UpRequest,
+  planned: Plan,
+  rootless: boolean,
+  door: ListeningSocket | undefined,
+  report: Report,
+): Promise<LabDir> {
+  const { topology } = planned;
   const lab = new LabDir(topology.name);
   await claim(lab, topology, planned.objects);
   try {
     const holder = startHolder(lab, rootless, door);
     report(`lab ${lab.name}: ${topology.hosts.length} hosts on ${topology.underlay.cidr}, ${topology.backend}`);
     if (topology.api) await (await import('./lab-identities.ts')).issueIdentities(lab, topology);
-    await waitUntilUp(lab, { ...planned, topology }, holder, report, (request.timeoutSeconds ?? 60) * 1000);
+    await waitUntilUp(lab, planned, holder, report, (request.timeoutSeconds ?? 60) * 1000);
     return lab;
   } catch (error) {
     if (!request.keep) await takeDown(lab);
     throw error;
-  } finally {
-    door?.close();
   }
 }
 

@@ -21,7 +21,7 @@ t.test('commands', { skip, timeout: 400_000 }, async (t) => {
       [['lab', 'up', '--hosts', '0'], /a whole number from 1 to 200/],
       [['lab', 'up', '--host', '3'], /unknown option '--host'\n\(Did you mean --hosts\?\)/],
       [['lab', 'exec'], /missing required argument 'target'/],
-      [['agent'], /required option '--manifests <path...>' not specified/],
+      [['agent', '--vni', 'x'], /a whole number from 0 to 16777215/],
     ] as const) {
       const { code, stderr } = await weft(words);
       t.equal(code, 2, words.join(' '));
