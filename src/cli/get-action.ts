@@ -47,7 +47,7 @@ async function printTables(cluster: Cluster, wanted: readonly NamedKind[], optio
     const lines: string[] = [];
     for (const path of pathsOf(cluster, kind, names, options)) {
       const answer = await found(cluster.client, path, options, TABLE);
-      if (answer) lines.push(...text.lines(answer as Answer));
+      if (answer) lines.push(...text.lines(answer));
       else if (answer === undefined) failed = true;
     }
     if (lines.length > 0) parts.push(lines.join('\n'));

@@ -1,6 +1,7 @@
 /** A lab with an API server, and the kubectl of this machine to drive it. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { agentStatus } from '../../src/agent/client.ts';
 import { findKubectls, type Kubectl, kubectl } from '../apiserver/kubectl.ts';
 import { TestLab, until } from './test-lab.ts';
 
@@ -71,13 +72,17 @@ export class ClusterLab {
     holds: (targets: readonly string[]) => boolean,
     except: readonly string[] = [],
   ): Promise<void> {
-    const done = new Set<string>(except);
+    const { lab, topology } = this.lab;
+    const hosts = topology.hosts.map(({ name }) => name).filter((name) => !except.includes(name));
+    const done = new Set<string>();
     await until(what, timeoutMs, async () => {
-      const { hosts } = await this.lab.status();
-      for (const { name, status } of hosts) {
-        const found = status?.services.find((each) => each.name === service);
-        if (status && holds(found?.ports.flatMap(({ targets }) => targets) ?? [])) done.add(name);
-      }
+      // One that is silent would have the others wait for it.
+      const asked = hosts.map(async (name) => {
+        const { services } = await agentStatus(lab.agentSocket(name));
+        const found = services.find((each) => each.name === service);
+        if (holds(found?.ports.flatMap(({ targets }) => targets) ?? [])) done.add(name);
+      });
+      await Promise.all(asked);
       return done.size === hosts.length || `seen by ${[...done].join(', ') || 'nobody'}`;
     });
   }
