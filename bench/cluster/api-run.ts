@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Authority, type Certified } from '../../src/apiserver/authority.ts';
+import { Authority, type Certified } from '../../src/apiserver/access/authority.ts';
 import { EtcdStore } from '../../src/apiserver/store/etcd-store.ts';
 import { LmdbStore } from '../../src/apiserver/store/lmdb-store.ts';
 import type { Store } from '../../src/apiserver/store/store.ts';

@@ -1,5 +1,5 @@
 /** Many simulated nodes in one process, which the bench forks: it is told what to do, and tells what it saw. */
-import type { Certified } from '../../src/apiserver/authority.ts';
+import type { Certified } from '../../src/apiserver/access/authority.ts';
 import { COLLECTIONS, type Collection, machineMs, SimulatedNode } from './simulated-node.ts';
 
 export interface NodesToRun {

@@ -1,6 +1,6 @@
 /** A cluster's objects as they stand in a store: nodes, pods that run on them, services with slices of their pods. */
-import { storeKey } from '../../src/apiserver/resource.ts';
-import { ResourceTable } from '../../src/apiserver/resource-table.ts';
+import { storeKey } from '../../src/apiserver/kinds/resource.ts';
+import { ResourceTable } from '../../src/apiserver/kinds/resource-table.ts';
 import type { Store, Write } from '../../src/apiserver/store/store.ts';
 
 export interface Size {

@@ -4,7 +4,7 @@
  */
 import { Agent, request } from 'node:https';
 import { gunzip } from 'node:zlib';
-import type { Certified } from '../../src/apiserver/authority.ts';
+import type { Certified } from '../../src/apiserver/access/authority.ts';
 
 export const COLLECTIONS = ['nodes', 'pods', 'services', 'slices'] as const;
 export type Collection = (typeof COLLECTIONS)[number];

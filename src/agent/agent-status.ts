@@ -7,8 +7,8 @@ import type { DataplaneCounters } from '../dataplane/handle.ts';
 import { idOf } from '../relay/endpoint-picker.ts';
 import { formatAddress, formatAddress4 } from '../wire/address.ts';
 import { formatPrefix } from '../wire/prefix.ts';
+import { type ServiceReport, serviceReports } from './host/service-report.ts';
 import type { HostAgent } from './host-agent.ts';
-import { type ServiceReport, serviceReports } from './service-report.ts';
 import type { AgentStatus, ServiceStatus } from './status.ts';
 import { weftVersion } from './weft-command.ts';
 

@@ -5,7 +5,7 @@ import { request } from 'node:http';
 import type { Explanation } from '../dns/explain.ts';
 import type { QueryLogEntry } from '../dns/query-log.ts';
 import { AgentError, errnoOf } from './agent-error.ts';
-import type { ServiceReport } from './service-report.ts';
+import type { ServiceReport } from './host/service-report.ts';
 import type { AgentStatus, Check, PeerStatus } from './status.ts';
 
 export interface AskOptions {

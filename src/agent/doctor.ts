@@ -5,9 +5,9 @@
 import { readFileSync } from 'node:fs';
 import { formatProblem, type Problem } from '../kube/problem.ts';
 import { describeError } from './agent-error.ts';
-import { forwardingForbidden } from './forward-rules.ts';
+import { forwardingForbidden } from './host/forward-rules.ts';
+import { hasIpv6 } from './host/host-ipv6.ts';
 import { hostChecks } from './host-checks.ts';
-import { hasIpv6 } from './host-ipv6.ts';
 import type { AgentStatus, Check, PeerStatus } from './status.ts';
 
 export async function agentChecks(status: AgentStatus, probe: () => Promise<PeerStatus[]>): Promise<Check[]> {

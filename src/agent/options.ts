@@ -16,8 +16,8 @@ import { type PortRange, parsePortRange } from '../relay/port-range.ts';
 import { parseAddress } from '../wire/address.ts';
 import { parsePrefix } from '../wire/prefix.ts';
 import { AgentError } from './agent-error.ts';
-import { type ImageMap, readImageMap } from './image-map.ts';
 import type { LogFormat, LogLevel } from './log.ts';
+import { type ImageMap, readImageMap } from './pods/image-map.ts';
 
 export type BackendName = 'vxlan' | 'host-gw';
 export type OffloadRequest = 'auto' | 'tunnel-gso' | 'udp-gso' | 'batched';

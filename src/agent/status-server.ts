@@ -14,7 +14,7 @@ import { dirname } from 'node:path';
 import type { Explanation } from '../dns/explain.ts';
 import type { QueryLogEntry } from '../dns/query-log.ts';
 import { AgentError, describeError } from './agent-error.ts';
-import type { ServiceReport } from './service-report.ts';
+import type { ServiceReport } from './host/service-report.ts';
 import type { AgentStatus, Check, PeerStatus } from './status.ts';
 
 export interface StatusSource {

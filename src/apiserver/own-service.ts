@@ -10,9 +10,9 @@ import { isHostAddress } from '../kube/rule-checks.ts';
 import { formatAddress, isV4, parseAddress } from '../wire/address.ts';
 import { ApiError } from './api-error.ts';
 import { type ApiObject, timestamp } from './api-object.ts';
-import type { ObjectStore } from './object-store.ts';
-import type { Resource } from './resource.ts';
-import type { ResourceTable } from './resource-table.ts';
+import type { Resource } from './kinds/resource.ts';
+import type { ResourceTable } from './kinds/resource-table.ts';
+import type { ObjectStore } from './objects/object-store.ts';
 
 export interface OwnServiceParts {
   objects: ObjectStore;

@@ -1,14 +1,14 @@
 /** What `weft apiserver` does: opens the store, makes certificates, writes kubeconfigs, serves until it is told to end. */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { Authenticator } from '../apiserver/access.ts';
+import { Authenticator } from '../apiserver/access/access.ts';
+import { ADMIN, Identities, SERVER, VIEWER } from '../apiserver/access/identities.ts';
+import { kubeconfig } from '../apiserver/access/kubeconfig.ts';
+import { writePrivate } from '../apiserver/access/private-file.ts';
+import { followTokens } from '../apiserver/access/token-file.ts';
 import { ApiService } from '../apiserver/api-service.ts';
-import { applierStateFile } from '../apiserver/applier-state.ts';
-import { ADMIN, Identities, SERVER, VIEWER } from '../apiserver/identities.ts';
-import { kubeconfig } from '../apiserver/kubeconfig.ts';
-import { writePrivate } from '../apiserver/private-file.ts';
+import { applierStateFile } from '../apiserver/manifests/applier-state.ts';
 import type { Store } from '../apiserver/store/store.ts';
-import { followTokens } from '../apiserver/token-file.ts';
 import { clusterRanges, completeSettings } from '../control/cluster-settings.ts';
 import { isHostAddress } from '../kube/rule-checks.ts';
 import { parseAddress } from '../wire/address.ts';

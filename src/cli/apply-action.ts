@@ -61,8 +61,8 @@ async function applyOne({ client }: Cluster, { object, kind }: GivenObject, opti
 
 /** Of kinds that Kubernetes itself has; undefined for others, whose servers take no strategic patch. */
 async function mergeKeysOf(apiVersion: string, kind: string): Promise<MergeKeys | undefined> {
-  const { resourceOfKind } = await import('../apiserver/manifest-kinds.ts');
-  const { ResourceTable } = await import('../apiserver/resource-table.ts');
+  const { resourceOfKind } = await import('../apiserver/manifests/manifest-kinds.ts');
+  const { ResourceTable } = await import('../apiserver/kinds/resource-table.ts');
   const resource = resourceOfKind(new ResourceTable(), apiVersion, kind);
   return resource && (resource.mergeKeys ?? {});
 }

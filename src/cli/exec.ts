@@ -4,7 +4,7 @@
  */
 import { AgentError } from '../agent/agent-error.ts';
 import { agentStatus } from '../agent/client.ts';
-import { enterPod } from '../agent/enter-pod.ts';
+import { enterPod } from '../agent/pods/enter-pod.ts';
 import { execute } from '../lab/exec.ts';
 import { socketOf, sockets } from './agent-socket.ts';
 import type { ClusterOptions } from './cluster.ts';

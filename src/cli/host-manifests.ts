@@ -1,6 +1,6 @@
 /** `weft tool host-manifests`: what hosts that are started one by one need beside their manifests, as YAML. */
 
-import { hasIpv6 } from '../agent/host-ipv6.ts';
+import { hasIpv6 } from '../agent/host/host-ipv6.ts';
 import { formatProblem } from '../kube/problem.ts';
 import { addedHosts, objectsOf } from '../lab/added-hosts.ts';
 import { parseLabFile } from '../lab/lab-file.ts';

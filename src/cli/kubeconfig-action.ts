@@ -2,9 +2,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
-import { ADMINISTRATORS, NODE_PREFIX } from '../apiserver/access.ts';
-import { Authority } from '../apiserver/authority.ts';
-import { kubeconfig } from '../apiserver/kubeconfig.ts';
+import { ADMINISTRATORS, NODE_PREFIX } from '../apiserver/access/access.ts';
+import { Authority } from '../apiserver/access/authority.ts';
+import { kubeconfig } from '../apiserver/access/kubeconfig.ts';
 import type { KubeconfigOptions } from './apiserver-commands.ts';
 
 export async function printedKubeconfig(options: KubeconfigOptions): Promise<string> {

@@ -1,7 +1,7 @@
 /** What `weft services` does. */
 import { AgentError } from '../agent/agent-error.ts';
 import { agentServices } from '../agent/client.ts';
-import type { ServiceReport } from '../agent/service-report.ts';
+import type { ServiceReport } from '../agent/host/service-report.ts';
 import { nearest } from '../lab/nearest.ts';
 import { serviceDetailText, servicesText } from '../observe/services-text.ts';
 import { socketOf } from './agent-socket.ts';

@@ -33,7 +33,7 @@ export async function load(url: string, options: LoadOptions): Promise<void> {
 }
 
 export async function ping(addresses: readonly string[], count: number): Promise<void> {
-  const { IcmpProber } = await import('../agent/icmp-prober.ts');
+  const { IcmpProber } = await import('../agent/host/icmp-prober.ts');
   const prober = IcmpProber.open();
   print(await Promise.all(addresses.map((address) => prober.probe(address, { count, timeoutMs: 1000 }))));
   prober.close();

@@ -5,7 +5,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isRunning, type ProcessId, startTicks } from '../agent/process-table.ts';
+import { isRunning, type ProcessId, startTicks } from '../agent/pods/process-table.ts';
 import type { LabDir } from './lab-dir.ts';
 import { LabError } from './lab-error.ts';
 

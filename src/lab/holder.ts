@@ -12,7 +12,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runTool } from '../agent/command.ts';
-import { startTicks } from '../agent/process-table.ts';
+import { startTicks } from '../agent/pods/process-table.ts';
 import { buildHost, buildUnderlay, readResolvConf } from './host-namespaces.ts';
 import { apiServerArguments, etcdCommand, OUTER_FD } from './lab-api-server.ts';
 import { type HostState, type LabDir, type LabState, makeDir, writeJson } from './lab-dir.ts';

@@ -6,7 +6,7 @@
 import type { EventEmitter } from 'node:events';
 import { createRequire } from 'node:module';
 import { isIPv6 } from 'node:net';
-import { ECHO_4, ECHO_6, type EchoFamily, echoRequest } from '../agent/echo-socket.ts';
+import { ECHO_4, ECHO_6, type EchoFamily, echoRequest } from '../agent/host/echo-socket.ts';
 
 interface RawSocket extends EventEmitter {
   send(bytes: Buffer, offset: number, length: number, address: string, before: () => void, after: () => void): void;

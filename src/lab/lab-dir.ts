@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isRunning, type ProcessId } from '../agent/process-table.ts';
+import { isRunning, type ProcessId } from '../agent/pods/process-table.ts';
 import { LabError } from './lab-error.ts';
 import type { Topology } from './topology.ts';
 

@@ -3,10 +3,10 @@
  * the holder builds the hosts, which starts nobody before they are there.
  */
 import { join } from 'node:path';
-import { NODE_PREFIX } from '../apiserver/access.ts';
-import { ADMIN, Identities, SERVER } from '../apiserver/identities.ts';
-import { kubeconfig } from '../apiserver/kubeconfig.ts';
-import { writePrivate } from '../apiserver/private-file.ts';
+import { NODE_PREFIX } from '../apiserver/access/access.ts';
+import { ADMIN, Identities, SERVER } from '../apiserver/access/identities.ts';
+import { kubeconfig } from '../apiserver/access/kubeconfig.ts';
+import { writePrivate } from '../apiserver/access/private-file.ts';
 import { innerUrl, outerUrl, serverAddress, serverNames } from './lab-api-server.ts';
 import { type LabDir, makeDir } from './lab-dir.ts';
 import type { Topology } from './topology.ts';

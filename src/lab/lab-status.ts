@@ -1,7 +1,7 @@
 /** How a lab is: what its holder wrote down, and what each of its agents says of itself over its socket. */
 import { agentStatus } from '../agent/client.ts';
 import type { AgentStatus } from '../agent/status.ts';
-import { applierStateFile, readApplierState } from '../apiserver/applier-state.ts';
+import { applierStateFile, readApplierState } from '../apiserver/manifests/applier-state.ts';
 import type { Problem } from '../kube/problem.ts';
 import { outerUrl } from './lab-api-server.ts';
 import type { KeptState, LabDir } from './lab-dir.ts';

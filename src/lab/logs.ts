@@ -2,7 +2,7 @@
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type LogOptions, readLog } from '../agent/container-log-reader.ts';
+import { type LogOptions, readLog } from '../agent/pods/container-log-reader.ts';
 
 /** The last lines of a file; none where there is no file. */
 export function tail(path: string, lines: number): string[] {

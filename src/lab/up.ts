@@ -6,7 +6,7 @@
 import { spawn } from 'node:child_process';
 import { chmodSync, closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { hasIpv6 } from '../agent/host-ipv6.ts';
+import { hasIpv6 } from '../agent/host/host-ipv6.ts';
 import { type ManifestKinds, type ManifestObject, NETWORK_KINDS } from '../kube/manifest.ts';
 import { ManifestFolder } from '../kube/manifest-folder.ts';
 import { type NamedObject, type Node, objectKey, objectTitle, type Pod } from '../kube/objects.ts';
@@ -141,8 +141,8 @@ async function readManifests(paths: readonly string[], ofApi: boolean): Promise<
 }
 
 async function apiKinds(): Promise<ManifestKinds<NamedObject>> {
-  const { manifestKinds } = await import('../apiserver/manifest-kinds.ts');
-  const { ResourceTable } = await import('../apiserver/resource-table.ts');
+  const { manifestKinds } = await import('../apiserver/manifests/manifest-kinds.ts');
+  const { ResourceTable } = await import('../apiserver/kinds/resource-table.ts');
   return manifestKinds(new ResourceTable());
 }
 

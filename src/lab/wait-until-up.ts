@@ -5,9 +5,9 @@
 import type { ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { podDirectory } from '../agent/pod-plan.ts';
+import { podDirectory } from '../agent/pods/pod-plan.ts';
 import type { AgentStatus, PodStatus } from '../agent/status.ts';
-import { applierStateFile, readApplierState } from '../apiserver/applier-state.ts';
+import { applierStateFile, readApplierState } from '../apiserver/manifests/applier-state.ts';
 import type { NamedObject } from '../kube/objects.ts';
 import type { LabDir } from './lab-dir.ts';
 import { LabError } from './lab-error.ts';

@@ -1,6 +1,6 @@
 /** `weft services` for people: all services of a host in one table, or some with who stands behind each port. */
 import colors from 'picocolors';
-import type { PortReport, ServiceReport } from '../agent/service-report.ts';
+import type { PortReport, ServiceReport } from '../agent/host/service-report.ts';
 import { table } from './table.ts';
 
 export function servicesText(services: readonly ServiceReport[]): string {

@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
+import { chooseOffload, PLAIN_MERGE_BYTES } from '../../src/agent/host/offload.ts';
 import { checkTool, checkTunDriver, missingCapabilities, requireChecks } from '../../src/agent/host-checks.ts';
 import { OnceLog, plainLog } from '../../src/agent/log.ts';
-import { chooseOffload, PLAIN_MERGE_BYTES } from '../../src/agent/offload.ts';
 
 t.test('capabilities by their bits', async (t) => {
   t.same(missingCapabilities('000001ffffffffff'), []);

@@ -14,7 +14,7 @@ import {
   agentServices,
   agentStatus,
 } from '../../src/agent/client.ts';
-import type { ServiceReport } from '../../src/agent/service-report.ts';
+import type { ServiceReport } from '../../src/agent/host/service-report.ts';
 import type { AgentStatus, PeerStatus } from '../../src/agent/status.ts';
 import { type StatusSource, serveStatus } from '../../src/agent/status-server.ts';
 import type { Explanation } from '../../src/dns/explain.ts';

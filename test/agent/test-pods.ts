@@ -1,11 +1,11 @@
 /** Pods of a host for tests: plans out of a few words, in the host's network, so that no device is needed. */
 import type { Container, PodSpec } from 'kubernetes-types/core/v1.js';
-import { findTools } from '../../src/agent/container-command.ts';
-import { BUILT_IN_IMAGES } from '../../src/agent/image-map.ts';
-import { LocalPods } from '../../src/agent/local-pods.ts';
 import { plainLog } from '../../src/agent/log.ts';
-import type { PodEvent } from '../../src/agent/pod.ts';
-import { type PodPlan, type PodPlanContext, planPod } from '../../src/agent/pod-plan.ts';
+import { findTools } from '../../src/agent/pods/container-command.ts';
+import { BUILT_IN_IMAGES } from '../../src/agent/pods/image-map.ts';
+import { LocalPods } from '../../src/agent/pods/local-pods.ts';
+import type { PodEvent } from '../../src/agent/pods/pod.ts';
+import { type PodPlan, type PodPlanContext, planPod } from '../../src/agent/pods/pod-plan.ts';
 import type { ClusterPod } from '../../src/control/model.ts';
 import type { ConfigMap, NamespacedMeta } from '../../src/kube/objects.ts';
 import { parseAddress } from '../../src/wire/address.ts';

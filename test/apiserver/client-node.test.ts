@@ -16,11 +16,11 @@ import {
   type V1ConfigMap,
 } from '@kubernetes/client-node';
 import t, { type Test } from 'tap';
-import { ADMINISTRATORS, Authenticator } from '../../src/apiserver/access.ts';
+import { ADMINISTRATORS, Authenticator } from '../../src/apiserver/access/access.ts';
+import { Authority } from '../../src/apiserver/access/authority.ts';
+import { kubeconfig } from '../../src/apiserver/access/kubeconfig.ts';
 import { ApiService } from '../../src/apiserver/api-service.ts';
-import { Authority } from '../../src/apiserver/authority.ts';
-import { kubeconfig } from '../../src/apiserver/kubeconfig.ts';
-import { ResourceTable } from '../../src/apiserver/resource-table.ts';
+import { ResourceTable } from '../../src/apiserver/kinds/resource-table.ts';
 import { LmdbStore } from '../../src/apiserver/store/lmdb-store.ts';
 import { configMap } from './test-server.ts';
 

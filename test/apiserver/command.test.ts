@@ -9,8 +9,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import { parse } from 'yaml';
-import { Authority } from '../../src/apiserver/authority.ts';
-import { ADMIN, Identities } from '../../src/apiserver/identities.ts';
+import { Authority } from '../../src/apiserver/access/authority.ts';
+import { ADMIN, Identities } from '../../src/apiserver/access/identities.ts';
 import { listenOnLoopback } from '../../src/lab/listening-socket.ts';
 import { configMap } from './test-server.ts';
 

@@ -4,17 +4,17 @@
  */
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { ADMINISTRATORS, authorize } from '../../src/apiserver/access.ts';
+import { ADMINISTRATORS, authorize } from '../../src/apiserver/access/access.ts';
 import { ApiError } from '../../src/apiserver/api-error.ts';
 import { CustomKinds } from '../../src/apiserver/custom/custom-kinds.ts';
-import { NodeParts } from '../../src/apiserver/node-parts.ts';
-import { ObjectStore } from '../../src/apiserver/object-store.ts';
-import type { ApiAnswer, ApiRequest } from '../../src/apiserver/request.ts';
-import { RequestRouter } from '../../src/apiserver/request-router.ts';
-import { ResourceHandler } from '../../src/apiserver/resource-handler.ts';
-import { ResourceTable } from '../../src/apiserver/resource-table.ts';
+import { ResourceTable } from '../../src/apiserver/kinds/resource-table.ts';
+import { ObjectStore } from '../../src/apiserver/objects/object-store.ts';
+import { NodeParts } from '../../src/apiserver/rest/node-parts.ts';
+import type { ApiAnswer, ApiRequest } from '../../src/apiserver/rest/request.ts';
+import { RequestRouter } from '../../src/apiserver/rest/request-router.ts';
+import { ResourceHandler } from '../../src/apiserver/rest/resource-handler.ts';
 import { LmdbStore } from '../../src/apiserver/store/lmdb-store.ts';
-import { WatchCache } from '../../src/apiserver/watch-cache.ts';
+import { WatchCache } from '../../src/apiserver/watch/watch-cache.ts';
 import { configMap, deployment, pod } from './test-server.ts';
 
 const ROUNDS = 20_000;

@@ -5,9 +5,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { ADMINISTRATORS, Authenticator } from '../../src/apiserver/access.ts';
+import { ADMINISTRATORS, Authenticator } from '../../src/apiserver/access/access.ts';
+import { kubeconfig } from '../../src/apiserver/access/kubeconfig.ts';
 import { ApiService } from '../../src/apiserver/api-service.ts';
-import { kubeconfig } from '../../src/apiserver/kubeconfig.ts';
 import { ClusterStore } from './controllers/cluster-store.ts';
 import { FakeKubelet } from './controllers/fake-kubelet.ts';
 import { findKubectls, type Kubectl, kubectl } from './kubectl.ts';

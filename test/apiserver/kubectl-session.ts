@@ -2,10 +2,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { ADMINISTRATORS, Authenticator } from '../../src/apiserver/access.ts';
+import { ADMINISTRATORS, Authenticator } from '../../src/apiserver/access/access.ts';
+import { Authority } from '../../src/apiserver/access/authority.ts';
+import { kubeconfig } from '../../src/apiserver/access/kubeconfig.ts';
 import { ApiService } from '../../src/apiserver/api-service.ts';
-import { Authority } from '../../src/apiserver/authority.ts';
-import { kubeconfig } from '../../src/apiserver/kubeconfig.ts';
 import { LmdbStore } from '../../src/apiserver/store/lmdb-store.ts';
 import { type Kubectl, kubectl } from './kubectl.ts';
 

@@ -1,12 +1,12 @@
 /** What clients may ask at a time, and what they may send: bounds are said in a Status, in time, and nothing else suffers. */
 import { connect } from 'node:net';
 import t from 'tap';
-import { checkShape } from '../../src/apiserver/body-shape.ts';
 import { APPS } from '../../src/apiserver/kinds/apps.ts';
 import { CORE } from '../../src/apiserver/kinds/core.ts';
-import { applyPatch, PATCH_TYPES } from '../../src/apiserver/patch.ts';
-import { RequestLimits } from '../../src/apiserver/request-limits.ts';
-import type { Resource } from '../../src/apiserver/resource.ts';
+import type { Resource } from '../../src/apiserver/kinds/resource.ts';
+import { checkShape } from '../../src/apiserver/rest/body-shape.ts';
+import { applyPatch, PATCH_TYPES } from '../../src/apiserver/rest/patch.ts';
+import { RequestLimits } from '../../src/apiserver/rest/request-limits.ts';
 import { configMap, pod, TestServer } from './test-server.ts';
 
 const MAPS = '/api/v1/namespaces/default/configmaps';

@@ -2,9 +2,9 @@
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { serviceAllocation } from '../../src/apiserver/allocation/service-allocation.ts';
-import { CLAIMS_PREFIX, readClaims } from '../../src/apiserver/claims.ts';
-import { ObjectStore } from '../../src/apiserver/object-store.ts';
-import { ResourceTable } from '../../src/apiserver/resource-table.ts';
+import { ResourceTable } from '../../src/apiserver/kinds/resource-table.ts';
+import { CLAIMS_PREFIX, readClaims } from '../../src/apiserver/objects/claims.ts';
+import { ObjectStore } from '../../src/apiserver/objects/object-store.ts';
 import { LmdbStore } from '../../src/apiserver/store/lmdb-store.ts';
 import type { Store } from '../../src/apiserver/store/store.ts';
 import { type ClusterSettings, clusterRanges, completeSettings } from '../../src/control/cluster-settings.ts';

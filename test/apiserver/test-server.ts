@@ -1,11 +1,11 @@
 /** An API server on loopback for one test, with a client that speaks JSON. */
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { ADMINISTRATORS, Authenticator, NODES, VIEWERS } from '../../src/apiserver/access.ts';
+import { ADMINISTRATORS, Authenticator, NODES, VIEWERS } from '../../src/apiserver/access/access.ts';
 import type { ApiObject } from '../../src/apiserver/api-object.ts';
 import { ApiService, type ApiServiceOptions } from '../../src/apiserver/api-service.ts';
 import type { ControllerSettings } from '../../src/apiserver/controllers/controller-list.ts';
-import type { ObjectStore } from '../../src/apiserver/object-store.ts';
+import type { ObjectStore } from '../../src/apiserver/objects/object-store.ts';
 import { LmdbStore } from '../../src/apiserver/store/lmdb-store.ts';
 
 export interface Answer {

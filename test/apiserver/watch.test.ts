@@ -2,9 +2,9 @@
 import { join } from 'node:path';
 import t from 'tap';
 import { CORE } from '../../src/apiserver/kinds/core.ts';
-import type { Resource } from '../../src/apiserver/resource.ts';
+import type { Resource } from '../../src/apiserver/kinds/resource.ts';
 import { LmdbStore } from '../../src/apiserver/store/lmdb-store.ts';
-import { WatchCache } from '../../src/apiserver/watch-cache.ts';
+import { WatchCache } from '../../src/apiserver/watch/watch-cache.ts';
 import { configMap, TestServer } from './test-server.ts';
 
 const MAPS = '/api/v1/namespaces/default/configmaps';

@@ -2,7 +2,7 @@
 import { createSocket } from 'node:dgram';
 import { connect } from 'node:net';
 import t from 'tap';
-import { ipv6Obstacle } from '../../src/agent/host-ipv6.ts';
+import { ipv6Obstacle } from '../../src/agent/host/host-ipv6.ts';
 import type { ClusterRecords } from '../../src/dns/cluster-records.ts';
 import { TYPE } from '../../src/dns/codes.ts';
 import { PodPaths } from '../../src/dns/search-path.ts';

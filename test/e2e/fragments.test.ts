@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
-import { ipv6Obstacle } from '../../src/agent/host-ipv6.ts';
+import { ipv6Obstacle } from '../../src/agent/host/host-ipv6.ts';
 import { checksumErrors } from '../../src/lab/checksum-errors.ts';
 import { targetEntry } from '../../src/lab/exec.ts';
 import { run } from '../../src/lab/run.ts';

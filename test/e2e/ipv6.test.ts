@@ -5,7 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { hasIpv6 } from '../../src/agent/host-ipv6.ts';
+import { hasIpv6 } from '../../src/agent/host/host-ipv6.ts';
 import type { ProbeResult } from '../../src/agent/status.ts';
 import { checksumErrors } from '../../src/lab/checksum-errors.ts';
 import { waitForPeers } from '../../src/lab/demo-lab.ts';

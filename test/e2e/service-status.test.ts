@@ -1,6 +1,6 @@
 /** End to end: what `weft services` says of endpoints that fail, and of services that are not served. */
 import t from 'tap';
-import type { ServiceReport } from '../../src/agent/service-report.ts';
+import type { ServiceReport } from '../../src/agent/host/service-report.ts';
 import type { HttpLoadResult } from '../../src/lab/http-load.ts';
 import { endpointsOf } from './manifests.ts';
 import { noLab, ownHome, TestLab, until } from './test-lab.ts';

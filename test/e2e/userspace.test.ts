@@ -3,7 +3,7 @@
  * host, endpoints that are silent, dead, killed and removed, half-close, large datagrams.
  */
 import t from 'tap';
-import type { ServiceReport } from '../../src/agent/service-report.ts';
+import type { ServiceReport } from '../../src/agent/host/service-report.ts';
 import { killCommand } from '../../src/lab/demo-lab.ts';
 import type { HttpLoadResult } from '../../src/lab/http-load.ts';
 import { weftCommand } from '../../src/lab/weft-command.ts';

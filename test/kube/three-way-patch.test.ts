@@ -1,8 +1,8 @@
 /** What apply sends: fields that are wanted come, fields that were applied before and are not wanted go, others stay. */
 import fc from 'fast-check';
 import t from 'tap';
-import { applyPatch, PATCH_TYPES } from '../../src/apiserver/patch.ts';
-import type { Resource } from '../../src/apiserver/resource.ts';
+import type { Resource } from '../../src/apiserver/kinds/resource.ts';
+import { applyPatch, PATCH_TYPES } from '../../src/apiserver/rest/patch.ts';
 import { threeWayPatch } from '../../src/kube/three-way-patch.ts';
 
 type Json = Record<string, unknown>;

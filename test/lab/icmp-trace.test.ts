@@ -1,5 +1,5 @@
 import t from 'tap';
-import { ECHO_6, echoRequest } from '../../src/agent/echo-socket.ts';
+import { ECHO_6, echoRequest } from '../../src/agent/host/echo-socket.ts';
 import { readAnswer, TRACE_6 } from '../../src/lab/icmp-trace.ts';
 
 const ip = (protocol: number): Buffer => {

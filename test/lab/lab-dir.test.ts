@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { startTicks } from '../../src/agent/process-table.ts';
+import { startTicks } from '../../src/agent/pods/process-table.ts';
 import { takeDown } from '../../src/lab/down.ts';
 import { findLab, LabDir, labsDir, listLabs, writeJson } from '../../src/lab/lab-dir.ts';
 

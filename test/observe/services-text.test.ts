@@ -1,7 +1,7 @@
 /** What people read of services. */
 import { stripVTControlCharacters } from 'node:util';
 import t from 'tap';
-import type { EndpointReport, PortReport, ServiceReport } from '../../src/agent/service-report.ts';
+import type { EndpointReport, PortReport, ServiceReport } from '../../src/agent/host/service-report.ts';
 import { serviceDetailText, servicesText } from '../../src/observe/services-text.ts';
 
 const NOW = Date.parse('2026-01-01T00:00:00Z');

@@ -7,9 +7,9 @@
  */
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import type { ObjectStore } from '../object-store.ts';
-import type { ResourceTable } from '../resource-table.ts';
-import type { WatchCache } from '../watch-cache.ts';
+import type { ResourceTable } from '../kinds/resource-table.ts';
+import type { ObjectStore } from '../objects/object-store.ts';
+import type { WatchCache } from '../watch/watch-cache.ts';
 import { type Clock, SYSTEM_CLOCK } from './clock.ts';
 import { EventRecorder } from './event-recorder.ts';
 import { Informer } from './informer.ts';

@@ -5,8 +5,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import { type ApiObject, timestamp } from '../api-object.ts';
-import type { ObjectStore } from '../object-store.ts';
-import type { Resource } from '../resource.ts';
+import type { Resource } from '../kinds/resource.ts';
+import type { ObjectStore } from '../objects/object-store.ts';
 import type { Clock } from './clock.ts';
 
 export type EventType = 'Normal' | 'Warning';

@@ -4,7 +4,7 @@
  */
 import { ApiError } from '../api-error.ts';
 import type { ApiObject, ObjectMeta, OwnerReference } from '../api-object.ts';
-import { type DeleteOptions, FOREGROUND, ORPHAN } from '../deletion.ts';
+import { type DeleteOptions, FOREGROUND, ORPHAN } from '../objects/deletion.ts';
 import type { Controller, ControllerParts } from './controller-set.ts';
 import { type OwnedEntry, Ownership } from './ownership.ts';
 import { WorkQueue } from './work-queue.ts';

@@ -1,5 +1,5 @@
 /** One informer a kind, shared by all controllers. */
-import type { Resource } from '../resource.ts';
+import type { Resource } from '../kinds/resource.ts';
 import { Informer, type InformerParts } from './informer.ts';
 
 export class InformerSet {

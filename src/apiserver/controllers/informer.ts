@@ -3,8 +3,8 @@
  * holds, and every change of them. What it gives out is shared: nobody may change it. It may lag behind what was just written.
  */
 import type { ApiObject } from '../api-object.ts';
-import type { Resource } from '../resource.ts';
-import type { WatchCache } from '../watch-cache.ts';
+import type { Resource } from '../kinds/resource.ts';
+import type { WatchCache } from '../watch/watch-cache.ts';
 
 /** An object came (no before), changed, or went (no after). */
 export type ChangeListener = (before: ApiObject | undefined, after: ApiObject | undefined) => void;

@@ -5,8 +5,8 @@
  */
 import { ApiError } from '../api-error.ts';
 import type { ApiObject } from '../api-object.ts';
-import type { ObjectPlace } from '../object-errors.ts';
-import type { ObjectStore } from '../object-store.ts';
+import type { ObjectPlace } from '../objects/object-errors.ts';
+import type { ObjectStore } from '../objects/object-store.ts';
 import type { Clock } from './clock.ts';
 
 export const LEASE_SECONDS = 15;

@@ -4,8 +4,8 @@
  */
 import { ApiError } from '../api-error.ts';
 import { type ApiObject, timestamp } from '../api-object.ts';
-import { NAMESPACE_FINALIZER } from '../deletion.ts';
-import type { Resource } from '../resource.ts';
+import type { Resource } from '../kinds/resource.ts';
+import { NAMESPACE_FINALIZER } from '../objects/deletion.ts';
 import { conditionOf, withCondition } from './conditions.ts';
 import type { Controller, ControllerParts } from './controller-set.ts';
 import type { Informer } from './informer.ts';

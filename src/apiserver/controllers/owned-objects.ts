@@ -6,7 +6,7 @@ import type { LabelSelector } from 'kubernetes-types/meta/v1.js';
 import { selects } from '../../kube/selector.ts';
 import { ApiError } from '../api-error.ts';
 import type { ApiObject, ObjectMeta } from '../api-object.ts';
-import type { ObjectStore } from '../object-store.ts';
+import type { ObjectStore } from '../objects/object-store.ts';
 import type { Informer } from './informer.ts';
 import { ObjectIndex } from './object-index.ts';
 import { controllerOf, controllerReference } from './object-key.ts';

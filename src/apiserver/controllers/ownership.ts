@@ -3,8 +3,8 @@
  * table of kinds, so that custom kinds count from the moment that they are known.
  */
 import type { ApiObject, OwnerReference } from '../api-object.ts';
-import { apiVersionOf, type Resource } from '../resource.ts';
-import type { ResourceTable } from '../resource-table.ts';
+import { apiVersionOf, type Resource } from '../kinds/resource.ts';
+import type { ResourceTable } from '../kinds/resource-table.ts';
 import type { ChangeListener } from './informer.ts';
 import type { InformerSet } from './informer-set.ts';
 

@@ -5,8 +5,8 @@
 import type { EndpointSlice } from '../../kube/objects.ts';
 import { ApiError } from '../api-error.ts';
 import type { ApiObject } from '../api-object.ts';
-import type { ObjectStore } from '../object-store.ts';
-import type { Resource } from '../resource.ts';
+import type { Resource } from '../kinds/resource.ts';
+import type { ObjectStore } from '../objects/object-store.ts';
 import type { ControllerParts } from './controller-set.ts';
 import { ObjectIndex } from './object-index.ts';
 import { controllerReference } from './object-key.ts';

@@ -9,10 +9,10 @@ import { SYSTEM_CLOCK } from '../controllers/clock.ts';
 import { Informer } from '../controllers/informer.ts';
 import { WorkQueue } from '../controllers/work-queue.ts';
 import { CLEANUP_FINALIZER, DEFINITIONS } from '../kinds/extensions.ts';
-import type { ObjectStore } from '../object-store.ts';
-import type { Resource } from '../resource.ts';
-import type { ResourceTable } from '../resource-table.ts';
-import type { WatchCache } from '../watch-cache.ts';
+import type { Resource } from '../kinds/resource.ts';
+import type { ResourceTable } from '../kinds/resource-table.ts';
+import type { ObjectStore } from '../objects/object-store.ts';
+import type { WatchCache } from '../watch/watch-cache.ts';
 import { customResources, type DefinitionSpec, specOf, storageVersionOf } from './custom-resource.ts';
 
 const CLEANUP_PAGE = 500;

@@ -5,7 +5,7 @@
 import { type SchemaCheck, schemaCheck } from '../../kube/validate.ts';
 import type { ApiObject } from '../api-object.ts';
 import { AGE_COLUMN, age, metadata, NAME_COLUMN, object } from '../kinds/fields.ts';
-import type { Column, Resource, ScaleFields } from '../resource.ts';
+import type { Column, Resource, ScaleFields } from '../kinds/resource.ts';
 import { CustomSchema } from './custom-schema.ts';
 import { JsonPath } from './json-path.ts';
 import { type CustomSchemaNode, mapOf } from './structural-schema.ts';

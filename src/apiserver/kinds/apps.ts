@@ -4,7 +4,6 @@ import type { LabelSelector } from 'kubernetes-types/meta/v1.js';
 import { selects } from '../../kube/selector.ts';
 import type { Violation } from '../../kube/validate.ts';
 import { type ApiObject, fieldAt } from '../api-object.ts';
-import type { Resource } from '../resource.ts';
 import { podMergeKeys } from './core.ts';
 import {
   AGE_COLUMN,
@@ -24,6 +23,7 @@ import {
   string,
   textAt,
 } from './fields.ts';
+import type { Resource } from './resource.ts';
 
 const apps = { group: 'apps', version: 'v1', namespaced: true, status: true, categories: ['all'] } as const;
 

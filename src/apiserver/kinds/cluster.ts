@@ -1,7 +1,6 @@
 /** The kinds of the smaller groups: endpoint slices, policies and routes into the cluster, leases. */
 import { SCHEMAS } from '../../kube/schemas.ts';
 import { fieldAt } from '../api-object.ts';
-import type { Resource } from '../resource.ts';
 import { networkRules } from './core.ts';
 import {
   AGE_COLUMN,
@@ -18,6 +17,7 @@ import {
   string,
   textAt,
 } from './fields.ts';
+import type { Resource } from './resource.ts';
 
 const endpointSlice: Resource = {
   group: 'discovery.k8s.io',

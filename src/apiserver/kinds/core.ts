@@ -6,7 +6,6 @@ import { SCHEMAS } from '../../kube/schemas.ts';
 import type { Violation } from '../../kube/validate.ts';
 import { inheritNode, nodeAllocation } from '../allocation/node-allocation.ts';
 import { type ApiObject, fieldAt } from '../api-object.ts';
-import type { Resource } from '../resource.ts';
 import {
   AGE_COLUMN,
   column,
@@ -22,6 +21,7 @@ import {
   textAt,
 } from './fields.ts';
 import { POD_COLUMNS } from './pod-columns.ts';
+import type { Resource } from './resource.ts';
 import { inheritService, serviceUpdateRules } from './service-updates.ts';
 
 const core = { group: '', version: 'v1' } as const;

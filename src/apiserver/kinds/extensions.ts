@@ -9,8 +9,8 @@ import type { DefinitionSpec, DefinitionVersion } from '../custom/custom-resourc
 import { CustomSchema, eachNode } from '../custom/custom-schema.ts';
 import { JsonPath } from '../custom/json-path.ts';
 import { isNode, mapOf, RULES, structuralFaults } from '../custom/structural-schema.ts';
-import type { Resource } from '../resource.ts';
 import { boolean, column, integer, list, metadata, NAME_COLUMN, object, oneOf, string, text } from './fields.ts';
+import type { Resource } from './resource.ts';
 
 /** Held until the last of its objects has gone. */
 export const CLEANUP_FINALIZER = 'customresourcecleanup.apiextensions.k8s.io';

@@ -2,7 +2,7 @@
 import type { SchemaObject } from 'ajv';
 import { SCHEMAS } from '../../kube/schemas.ts';
 import { type ApiObject, fieldAt } from '../api-object.ts';
-import type { Column } from '../resource.ts';
+import type { Column } from './resource.ts';
 
 export const string: SchemaObject = { type: 'string' };
 export const boolean: SchemaObject = { type: 'boolean' };

@@ -1,6 +1,6 @@
 /** A client's side of the streams, in memory: connections, and frames of SPDY made by hand. */
 import { Duplex } from 'node:stream';
-import type { HeaderCodec } from '../../../src/agent/streams/spdy-headers.ts';
+import type { HeaderCodec } from '../../../src/agent/node/streams/spdy-headers.ts';
 import type { Random } from '../../dataplane/random.ts';
 
 /** Two ends of one connection. What is written to a full end waits. */

@@ -8,11 +8,11 @@ import {
   ControllerSet,
   type ControllerSetOptions,
 } from '../../../src/apiserver/controllers/controller-set.ts';
-import { ObjectStore } from '../../../src/apiserver/object-store.ts';
-import type { Resource } from '../../../src/apiserver/resource.ts';
-import { ResourceTable } from '../../../src/apiserver/resource-table.ts';
+import type { Resource } from '../../../src/apiserver/kinds/resource.ts';
+import { ResourceTable } from '../../../src/apiserver/kinds/resource-table.ts';
+import { ObjectStore } from '../../../src/apiserver/objects/object-store.ts';
 import { LmdbStore } from '../../../src/apiserver/store/lmdb-store.ts';
-import { WatchCache } from '../../../src/apiserver/watch-cache.ts';
+import { WatchCache } from '../../../src/apiserver/watch/watch-cache.ts';
 
 /** What a test writes of an object: the rest is made up. */
 export interface Written {

@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap';
 import type { Controller, ControllerFactory } from '../../../src/apiserver/controllers/controller-set.ts';
 import { ControllerSet } from '../../../src/apiserver/controllers/controller-set.ts';
-import { ObjectStore } from '../../../src/apiserver/object-store.ts';
+import { ObjectStore } from '../../../src/apiserver/objects/object-store.ts';
 import { StoreError } from '../../../src/apiserver/store/store.ts';
 import { ClusterStore } from './cluster-store.ts';
 import { FakeClock } from './fake-clock.ts';

@@ -6,7 +6,7 @@ import { DeploymentController } from '../../../src/apiserver/controllers/deploym
 import { GarbageCollector } from '../../../src/apiserver/controllers/garbage-collector.ts';
 import { NamespaceController } from '../../../src/apiserver/controllers/namespace-controller.ts';
 import { ReplicaSetController } from '../../../src/apiserver/controllers/replica-set.ts';
-import type { Resource } from '../../../src/apiserver/resource.ts';
+import type { Resource } from '../../../src/apiserver/kinds/resource.ts';
 import { ClusterStore, type Written } from './cluster-store.ts';
 import { FakeKubelet } from './fake-kubelet.ts';
 import { pod, workload } from './workloads.ts';

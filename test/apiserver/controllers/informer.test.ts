@@ -4,7 +4,7 @@ import type { ApiObject } from '../../../src/apiserver/api-object.ts';
 import { Informer } from '../../../src/apiserver/controllers/informer.ts';
 import { InformerSet } from '../../../src/apiserver/controllers/informer-set.ts';
 import { ObjectIndex } from '../../../src/apiserver/controllers/object-index.ts';
-import { WatchCache } from '../../../src/apiserver/watch-cache.ts';
+import { WatchCache } from '../../../src/apiserver/watch/watch-cache.ts';
 import { ClusterStore } from './cluster-store.ts';
 
 const map = (name: string, namespace: string, data: Record<string, string> = {}) => ({

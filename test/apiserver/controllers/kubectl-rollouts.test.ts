@@ -2,11 +2,11 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { kubeconfig } from '../../../src/apiserver/access/kubeconfig.ts';
 import { ApiService } from '../../../src/apiserver/api-service.ts';
-import { kubeconfig } from '../../../src/apiserver/kubeconfig.ts';
-import { ResourceTable } from '../../../src/apiserver/resource-table.ts';
+import { ResourceTable } from '../../../src/apiserver/kinds/resource-table.ts';
 import { LmdbStore } from '../../../src/apiserver/store/lmdb-store.ts';
-import { WatchCache } from '../../../src/apiserver/watch-cache.ts';
+import { WatchCache } from '../../../src/apiserver/watch/watch-cache.ts';
 import { findKubectls, kubectl } from '../kubectl.ts';
 import { FakeKubelet } from './fake-kubelet.ts';
 import { node, workload } from './workloads.ts';

@@ -4,7 +4,7 @@ import type { ApiObject } from '../../../src/apiserver/api-object.ts';
 import { Informer } from '../../../src/apiserver/controllers/informer.ts';
 import { type Member, type StatefulGoal, statefulStep } from '../../../src/apiserver/controllers/stateful-plan.ts';
 import { StatefulSetController } from '../../../src/apiserver/controllers/stateful-set.ts';
-import { applyPatch } from '../../../src/apiserver/patch.ts';
+import { applyPatch } from '../../../src/apiserver/rest/patch.ts';
 import { ClusterStore } from './cluster-store.ts';
 import { FakeKubelet, type FakeKubeletWords } from './fake-kubelet.ts';
 import { pod, workload } from './workloads.ts';

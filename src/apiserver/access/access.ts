@@ -1,0 +1,118 @@
+/**
+ * Who sends a request, and what they may do. Users come by client certificate or bearer token; there are no anonymous
+ * ones. Three roles, by group: administrators do everything, viewers read, nodes read and write what is theirs, as
+ * Kubernetes' node authorizer has it.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { TLSSocket } from 'node:tls';
+import { ApiError } from '../api-error.ts';
+import { parseResourcePath, type ResourcePath } from '../rest/api-path.ts';
+import type { ApiRequest, User } from '../rest/request.ts';
+import { mayNodeWrite } from './node-restriction.ts';
+
+export const ADMINISTRATORS = 'system:masters';
+export const VIEWERS = 'weft:viewers';
+export const NODES = 'system:nodes';
+/** Before the name of a node in the name of its user. */
+export const NODE_PREFIX = 'system:node:';
+
+export interface Token {
+  token: string;
+  user: User;
+}
+
+export class Authenticator {
+  #tokens: readonly { digest: Buffer; user: User }[] = [];
+  readonly #fallback: User | undefined;
+
+  /** `fallback`: who everybody is where requests say nothing of who they are: plain http on loopback alone. */
+  constructor(tokens: readonly Token[], fallback?: User) {
+    this.replaceTokens(tokens);
+    this.#fallback = fallback;
+  }
+
+  replaceTokens(tokens: readonly Token[]): void {
+    this.#tokens = tokens.map(({ token, user }) => ({ digest: digestOf(token), user }));
+  }
+
+  /** Throws ApiError Unauthorized. */
+  userOf(request: IncomingMessage, socket: TLSSocket | undefined): User {
+    const user = certifiedUser(socket) ?? this.#bearer(request.headers.authorization) ?? this.#fallback;
+    if (user) return user;
+    throw new ApiError('Unauthorized', 'Unauthorized');
+  }
+
+  #bearer(header: string | undefined): User | undefined {
+    const [, token] = /^Bearer +(\S+)$/i.exec(header ?? '') ?? [];
+    if (token === undefined) return undefined;
+    const digest = digestOf(token);
+    // All are compared, so that the time tells nothing.
+    const found = this.#tokens.filter((known) => timingSafeEqual(known.digest, digest));
+    if (found[0]) return found[0].user;
+    throw new ApiError('Unauthorized', 'the bearer token is not known here');
+  }
+}
+
+function digestOf(token: string): Buffer {
+  return createHash('sha256').update(token).digest();
+}
+
+/** Of connections: to read a certificate costs as much as the rest of a small request. */
+const certified = new WeakMap<TLSSocket, User>();
+
+/** Of a certificate that our authority signed. */
+export function certifiedUser(socket: TLSSocket | undefined): User | undefined {
+  if (!socket?.authorized) return undefined;
+  const known = certified.get(socket);
+  if (known) return known;
+  const { CN, O = [] } = socket.getPeerCertificate().subject as unknown as { CN?: string; O?: string | string[] };
+  if (typeof CN !== 'string') return undefined;
+  const user = { name: CN, groups: Array.isArray(O) ? O : [O] };
+  certified.set(socket, user);
+  return user;
+}
+
+const READING = new Set(['GET', 'HEAD']);
+/** What every user may read: what the server is and which kinds it has. */
+const PUBLIC = /^\/(?:version|api|apis|openapi\/v[23])(?:\/|$)/;
+/** Beside objects: what runs in a pod is not looked into by who only reads; its logs are no node's business. */
+const INNER_PARTS = new Set(['exec', 'attach', 'portforward', 'proxy']);
+
+/** Throws ApiError Forbidden. */
+export function authorize(user: User, request: ApiRequest): void {
+  const { groups } = user;
+  if (groups.includes(ADMINISTRATORS)) return;
+  const path = parseResourcePath(request.path);
+  if (READING.has(request.method)) {
+    if (!path && PUBLIC.test(request.path)) return;
+    if (groups.includes(VIEWERS) && !(path && INNER_PARTS.has(path.subresource))) return;
+    if (groups.includes(NODES) && path && !INNER_PARTS.has(path.subresource) && path.subresource !== 'log') return;
+  }
+  const node = nodeOf(user);
+  if (node !== undefined && path && mayNodeWrite(node, path, request.method)) return;
+  throw forbidden(user, request, path);
+}
+
+/** The node that a user is, if it is one and nothing more. */
+export function nodeOf(user: User): string | undefined {
+  if (user.groups.includes(ADMINISTRATORS) || !user.groups.includes(NODES)) return undefined;
+  return user.name.startsWith(NODE_PREFIX) ? user.name.slice(NODE_PREFIX.length) : undefined;
+}
+
+function forbidden(user: User, request: ApiRequest, path: ResourcePath | undefined): ApiError {
+  const what = path
+    ? `resource "${path.plural}${path.subresource ? `/${path.subresource}` : ''}" in API group "${path.group}"`
+    : `path "${request.path}"`;
+  const where = path?.namespace ? ` in the namespace "${path.namespace}"` : '';
+  const message = `User "${user.name}" cannot ${VERBS[request.method] ?? request.method} ${what}${where}`;
+  return new ApiError('Forbidden', path ? `${path.plural} is forbidden: ${message}` : message);
+}
+
+const VERBS: Readonly<Record<string, string>> = {
+  GET: 'get',
+  POST: 'create',
+  PUT: 'update',
+  PATCH: 'patch',
+  DELETE: 'delete',
+};

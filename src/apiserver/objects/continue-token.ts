@@ -1,0 +1,26 @@
+/** Where a list goes on that was read in part: the next key, and the revision that all its pages are of. */
+import { ApiError } from '../api-error.ts';
+import { type Resource, resourceName, storePrefix } from '../kinds/resource.ts';
+
+export interface Continue {
+  from: string;
+  revision: number;
+}
+
+export function writeContinue(from: string, revision: number, resource: Resource): string {
+  return Buffer.from(JSON.stringify([resourceName(resource), revision, from])).toString('base64url');
+}
+
+/** Throws ApiError BadRequest. */
+export function readContinue(text: string, resource: Resource): Continue {
+  try {
+    const [kind, revision, from] = JSON.parse(Buffer.from(text, 'base64url').toString('utf8')) as unknown[];
+    const inRange = typeof from === 'string' && from.startsWith(storePrefix(resource));
+    if (kind === resourceName(resource) && Number.isSafeInteger(revision) && inRange) {
+      return { from, revision: revision as number };
+    }
+  } catch {
+    // Said below.
+  }
+  throw new ApiError('BadRequest', 'the continue token is not one that this server gave for this kind');
+}

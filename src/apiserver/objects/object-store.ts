@@ -1,0 +1,365 @@
+/**
+ * Objects in the store: what creating, changing and deleting means for any kind (k8s.io/apiserver registry/generic).
+ * Every change reads, decides and writes on condition that nobody else wrote in between; a lost race is run again,
+ * unless the client has said which version it meant.
+ */
+import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import { TEXT_FORMATS } from '../../kube/text-formats.ts';
+import type { Violation } from '../../kube/validate.ts';
+import { ApiError } from '../api-error.ts';
+import { type ApiObject, type ObjectMeta, timestamp, withoutNulls } from '../api-object.ts';
+import { apiVersionOf, asVersion, type Resource, resourceName, storeKey, storePrefix } from '../kinds/resource.ts';
+import type { ResourceTable } from '../kinds/resource-table.ts';
+import { type Condition, prefixRange, type Store, type StoredValue, StoreError, type Write } from '../store/store.ts';
+import { Claiming } from './claims.ts';
+import { readContinue, writeContinue } from './continue-token.ts';
+import { type DeleteOptions, dying, isHeld } from './deletion.ts';
+import { metadataViolations } from './metadata-rules.ts';
+import { alreadyExists, checkPreconditions, conflict, invalid, notFound, type ObjectPlace } from './object-errors.ts';
+import { checkObjectMeta } from './object-meta.ts';
+
+export interface ChangeOptions {
+  dryRun?: boolean;
+  /** The object is changed by this subresource, which owns a part of it. */
+  subresource?: 'status' | undefined;
+  /** Status and all the rest alike: for what the server itself changes in one step. */
+  whole?: boolean;
+}
+
+export interface ListOptions {
+  namespace?: string | undefined;
+  limit?: number;
+  /** As an earlier page gave it. */
+  continue?: string | undefined;
+  matches?: (object: ApiObject) => boolean;
+}
+
+export interface ObjectPage {
+  items: ApiObject[];
+  resourceVersion: string;
+  continue: string;
+}
+
+const SUFFIX_LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
+const MOST_RACES = 30;
+/** In a range that is nearly full, all look for the same last places. */
+const MOST_CLAIM_RACES = 300;
+/** Values read at a time where a selector leaves out most. */
+const PAGE = 500;
+
+export class ObjectStore {
+  readonly #store: Store;
+  readonly #table: ResourceTable;
+
+  constructor(store: Store, table: ResourceTable) {
+    this.#store = store;
+    this.#table = table;
+  }
+
+  async get(place: ObjectPlace): Promise<ApiObject> {
+    const stored = await this.#read(place);
+    if (!stored) throw notFound(place);
+    return asVersion(place.resource, decode(stored));
+  }
+
+  async list(resource: Resource, options: ListOptions = {}): Promise<ObjectPage> {
+    const { namespace, limit = 0, matches = () => true } = options;
+    const range = prefixRange(storePrefix(resource, namespace));
+    const start = options.continue ? readContinue(options.continue, resource) : undefined;
+    let from = start?.from ?? range.from;
+    let revision = start?.revision;
+    const items: ApiObject[] = [];
+    for (;;) {
+      const wanted = limit > 0 ? Math.max(1, limit - items.length) : PAGE;
+      const page = await this.#store.range({ from, to: range.to, limit: wanted, ...(revision ? { revision } : {}) });
+      revision = page.revision;
+      for (const stored of page.values) {
+        const object = asVersion(resource, decode(stored));
+        if (matches(object)) items.push(object);
+      }
+      const last = page.values.at(-1);
+      if (!page.more || !last) return { items, resourceVersion: `${revision}`, continue: '' };
+      from = `${last.key}\x01`;
+      if (limit > 0 && items.length >= limit) {
+        return { items, resourceVersion: `${revision}`, continue: writeContinue(from, revision, resource) };
+      }
+    }
+  }
+
+  /** `body` is what the client sent; it may be changed. */
+  async create(
+    resource: Resource,
+    namespace: string | undefined,
+    body: ApiObject,
+    options: ChangeOptions = {},
+  ): Promise<ApiObject> {
+    const draft = this.#identified(resource, namespace, body);
+    const { metadata } = draft;
+    if (metadata.resourceVersion)
+      throw new ApiError('BadRequest', 'resourceVersion should not be set on objects to be created');
+    draft.metadata = {
+      ...metadata,
+      uid: randomUUID(),
+      creationTimestamp: timestamp(),
+      ...(hasSpec(draft) ? { generation: 1 } : {}),
+    };
+    delete draft.metadata.deletionTimestamp;
+    delete draft.metadata.deletionGracePeriodSeconds;
+    if (resource.status) delete draft.status;
+    resource.defaults?.(draft);
+    this.#check(resource, draft, undefined);
+    const place = { resource, namespace: draft.metadata.namespace, name: draft.metadata.name };
+    const key = keyOf(place);
+    let lease: string | undefined;
+    const claiming = new Claiming(this.#store, place);
+    for (let race = 0; race < MOST_CLAIM_RACES; race++) {
+      const open = await this.#openNamespace(place);
+      const object = resource.allocation ? structuredClone(draft) : draft;
+      claiming.fill(object, undefined);
+      const { gained, conditions, writes } = await claiming.change(undefined, object);
+      if (options.dryRun) {
+        if (await this.#read(place)) throw alreadyExists(place);
+        const found = await claiming.find(gained);
+        if (found.every((stored) => !stored)) return object;
+        await claiming.refused(gained, found);
+        continue;
+      }
+      if (resource.ttlSeconds !== undefined) lease ??= await this.#store.grantLease(resource.ttlSeconds);
+      const done = await this.#commit(place, {
+        conditions: [{ key, modRevision: 0 }, ...conditions, ...open],
+        writes: [{ type: 'put', key, value: encode(resource, object), ...(lease ? { lease } : {}) }, ...writes],
+      });
+      if (done.succeeded) return { ...object, metadata: { ...object.metadata, resourceVersion: `${done.revision}` } };
+      if (done.found[0]) throw alreadyExists(place);
+      await claiming.refused(gained, done.found.slice(1, 1 + conditions.length));
+    }
+    throw conflict(place);
+  }
+
+  /**
+   * Replaces an object by what `change` makes of it. What the server alone writes stays as it is; a resourceVersion in
+   * the result must be the current one.
+   */
+  async update(
+    place: ObjectPlace,
+    change: (current: ApiObject) => ApiObject,
+    options: ChangeOptions = {},
+  ): Promise<ApiObject> {
+    const claiming = new Claiming(this.#store, place);
+    for (let race = 0; ; race++) {
+      const stored = await this.#read(place);
+      if (!stored) throw notFound(place);
+      const current = asVersion(place.resource, decode(stored));
+      const wanted = change(structuredClone(current));
+      const meant = wanted.metadata?.resourceVersion;
+      if (meant && meant !== current.metadata.resourceVersion) throw conflict(place);
+      const next = this.#succeeding({ place, current, wanted, options, claiming });
+      if (isDeepStrictEqual(next, current)) return current;
+      // The last finalizer of a deleted object went.
+      const ends = next.metadata.deletionTimestamp !== undefined && !isHeld(next) && isHeld(current);
+      const { gained, conditions, writes } = await claiming.change(current, ends ? undefined : next);
+      if (options.dryRun) {
+        const found = await claiming.find(gained);
+        if (found.every((one) => !one)) return next;
+        await claiming.refused(gained, found);
+      } else {
+        const key = keyOf(place);
+        const own: Write = ends
+          ? { type: 'delete', key }
+          : { type: 'put', key, value: encode(place.resource, next), ...(stored.lease ? { lease: stored.lease } : {}) };
+        const done = await this.#commit(place, {
+          conditions: [{ key, modRevision: stored.modRevision }, ...conditions],
+          writes: [own, ...writes],
+        });
+        if (done.succeeded) return { ...next, metadata: { ...next.metadata, resourceVersion: `${done.revision}` } };
+        if (done.found[0]?.modRevision === stored.modRevision) await claiming.refused(gained, done.found.slice(1));
+      }
+      if (race >= MOST_RACES) throw conflict(place);
+    }
+  }
+
+  /** The object as it is afterwards, and whether it is gone already. */
+  async delete(
+    place: ObjectPlace,
+    options: DeleteOptions & ChangeOptions = {},
+  ): Promise<{ object: ApiObject; gone: boolean }> {
+    for (let race = 0; ; race++) {
+      const stored = await this.#read(place);
+      if (!stored) throw notFound(place);
+      const current = asVersion(place.resource, decode(stored));
+      checkPreconditions(place, current, options.preconditions);
+      const next = dying(place.resource, current, options);
+      const gone = !isHeld(next);
+      if (!gone && isDeepStrictEqual(next, current)) return { object: current, gone: false };
+      if (options.dryRun) return { object: next, gone };
+      const key = keyOf(place);
+      const { writes } = gone ? await new Claiming(this.#store, place).change(current, undefined) : { writes: [] };
+      const done = await this.#commit(place, {
+        conditions: [{ key, modRevision: stored.modRevision }],
+        writes: [gone ? { type: 'delete', key } : { type: 'put', key, value: encode(place.resource, next) }, ...writes],
+      });
+      if (done.succeeded) {
+        return { object: { ...next, metadata: { ...next.metadata, resourceVersion: `${done.revision}` } }, gone };
+      }
+      if (race >= MOST_RACES) throw conflict(place);
+    }
+  }
+
+  /** What the body says of itself agrees with the path; it has a name and a place. */
+  #identified(resource: Resource, namespace: string | undefined, written: ApiObject): ApiObject {
+    // Of a custom kind a null may be meant.
+    const body = resource.custom ? written : withoutNulls(written);
+    checkObjectMeta(body, resource.custom !== undefined);
+    const apiVersion = apiVersionOf(resource);
+    const { kind } = resource;
+    if (body.kind !== kind || body.apiVersion !== apiVersion) {
+      const said = `${body.apiVersion}/${body.kind}`;
+      throw new ApiError('BadRequest', `the object is of kind ${said}, the path is of ${apiVersion}/${kind}`);
+    }
+    const metadata: ObjectMeta & Record<string, unknown> = { ...body.metadata };
+    // As clients write what is not there.
+    for (const [field, value] of Object.entries(metadata)) if (value === null) delete metadata[field];
+    if (!metadata.name && metadata.generateName) metadata.name = `${metadata.generateName.slice(0, 58)}${suffix()}`;
+    if (resource.namespaced) {
+      const wanted = namespace ?? metadata.namespace ?? 'default';
+      if (metadata.namespace && metadata.namespace !== wanted) {
+        const message = `the namespace of the provided object does not match the namespace sent on the request`;
+        throw new ApiError('BadRequest', message);
+      }
+      metadata.namespace = wanted;
+    } else delete metadata.namespace;
+    delete metadata.managedFields;
+    delete metadata.selfLink;
+    return { ...body, metadata };
+  }
+
+  #succeeding(parts: {
+    place: ObjectPlace;
+    current: ApiObject;
+    wanted: ApiObject;
+    options: ChangeOptions;
+    claiming: Claiming;
+  }): ApiObject {
+    const { place, current, wanted, options, claiming } = parts;
+    const { resource } = place;
+    const object = this.#identified(resource, place.namespace, wanted);
+    if (object.metadata.name !== place.name) {
+      const message = `the name of the object (${object.metadata.name}) does not match the name on the URL (${place.name})`;
+      throw new ApiError('BadRequest', message);
+    }
+    const { uid, creationTimestamp, generation, deletionTimestamp, deletionGracePeriodSeconds } = current.metadata;
+    if (object.metadata.uid && object.metadata.uid !== uid) throw conflict(place);
+    const onlyStatus = options.subresource === 'status';
+    const { resourceVersion } = current.metadata;
+    const metadata: ObjectMeta = {
+      ...(onlyStatus ? current.metadata : object.metadata),
+      uid,
+      creationTimestamp,
+      resourceVersion,
+      ...(generation === undefined ? {} : { generation }),
+    };
+    delete metadata.deletionTimestamp;
+    delete metadata.deletionGracePeriodSeconds;
+    if (deletionTimestamp !== undefined) metadata.deletionTimestamp = deletionTimestamp;
+    if (deletionGracePeriodSeconds !== undefined) metadata.deletionGracePeriodSeconds = deletionGracePeriodSeconds;
+    const next: ApiObject = onlyStatus ? { ...current, metadata } : { ...object, metadata };
+    if (resource.status && !options.whole) {
+      const status = onlyStatus ? object.status : current.status;
+      if (status === undefined) delete next.status;
+      else next.status = status;
+    }
+    if (!onlyStatus) resource.inherit?.(next, current);
+    // Of a custom kind the status has defaults too.
+    if (!onlyStatus || resource.custom) resource.defaults?.(next);
+    this.#check(resource, next, current);
+    if (!onlyStatus) claiming.fill(next, current);
+    if (generation !== undefined && !isDeepStrictEqual(specOf(next), specOf(current)))
+      metadata.generation = generation + 1;
+    return next;
+  }
+
+  #check(resource: Resource, object: ApiObject, old: ApiObject | undefined): void {
+    const { metadata } = object;
+    const violations: Violation[] = [];
+    if (!metadata.name) {
+      violations.push({ path: ['metadata', 'name'], message: 'name or generateName is required' });
+    } else {
+      const format = TEXT_FORMATS[resource.nameFormat ?? 'dns-name'];
+      if (!format?.matches(metadata.name)) {
+        violations.push({
+          path: ['metadata', 'name'],
+          message: `${format?.wanted}, not ${JSON.stringify(metadata.name.slice(0, 80))}`,
+        });
+      }
+    }
+    const ending = old?.metadata.deletionTimestamp === undefined ? undefined : (old.metadata.finalizers ?? []);
+    violations.push(...metadataViolations(metadata, ending));
+    // The name may have been said already.
+    const said = new Set(violations.map(({ path }) => path.join('.')));
+    violations.push(
+      ...this.#table
+        .check(resource)(object)
+        .filter(({ path }) => !said.has(path.join('.'))),
+    );
+    if (violations.length === 0) violations.push(...(resource.rules?.(object, old) ?? []));
+    if (violations.length > 0) throw invalid(resource, metadata.name, violations);
+  }
+
+  /** Nothing new in a namespace that is going, nor in one that begins to go meanwhile. Throws ApiError Forbidden. */
+  async #openNamespace({ resource, namespace, name }: ObjectPlace): Promise<Condition[]> {
+    if (!resource.namespaced || namespace === undefined) return [];
+    const namespaces = this.#table.known('', 'v1', 'namespaces');
+    const stored = await this.#read({ resource: namespaces, namespace: undefined, name: namespace });
+    if (!stored) return [];
+    const { deletionTimestamp } = decode(stored).metadata;
+    if (deletionTimestamp === undefined) return [{ key: stored.key, modRevision: stored.modRevision }];
+    const why = `unable to create new content in namespace ${namespace} because it is being terminated`;
+    throw new ApiError('Forbidden', `${resourceName(resource)} "${name}" is forbidden: ${why}`);
+  }
+
+  async #read(place: ObjectPlace): Promise<StoredValue | undefined> {
+    const key = keyOf(place);
+    const { values } = await this.#store.range({ from: key, to: `${key}\x01`, limit: 1 });
+    return values[0];
+  }
+
+  async #commit(place: ObjectPlace, transaction: Parameters<Store['commit']>[0]): ReturnType<Store['commit']> {
+    try {
+      return await this.#store.commit(transaction);
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== 'bad-request') throw error;
+      throw new ApiError('RequestEntityTooLarge', `${resourceName(place.resource)} "${place.name}": ${error.message}`);
+    }
+  }
+}
+
+function keyOf({ resource, namespace, name }: ObjectPlace): string {
+  return storeKey(resource, namespace, name);
+}
+
+function encode(resource: Resource, object: ApiObject): Buffer {
+  const { resourceVersion: _, ...metadata } = object.metadata;
+  const kept = asVersion(resource, object, resource.custom?.storageVersion);
+  return Buffer.from(JSON.stringify({ ...kept, metadata }));
+}
+
+/** The revision that wrote an object is its version. */
+export function decode(stored: StoredValue): ApiObject {
+  const object = JSON.parse(Buffer.from(stored.value).toString('utf8')) as ApiObject;
+  object.metadata.resourceVersion = `${stored.modRevision}`;
+  return object;
+}
+
+function hasSpec(object: ApiObject): boolean {
+  return object.spec !== undefined;
+}
+
+/** All that is neither metadata nor status: what generation counts changes of. */
+function specOf({ metadata: _, status: __, ...rest }: ApiObject): unknown {
+  return rest;
+}
+
+function suffix(): string {
+  return Array.from({ length: 5 }, () => SUFFIX_LETTERS[Math.floor(Math.random() * SUFFIX_LETTERS.length)]).join('');
+}

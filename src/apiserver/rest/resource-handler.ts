@@ -1,0 +1,364 @@
+/**
+ * The verbs of the API for every kind: create, get, list, watch, update, patch, delete, deletecollection, and the
+ * subresources status and scale. What differs between kinds stands in their entries of the table.
+ */
+import { nodeOf } from '../access/access.ts';
+import { checkNodeChanges, checkNodeCreates } from '../access/node-restriction.ts';
+import { ApiError, successStatus } from '../api-error.ts';
+import { type ApiObject, fieldAt } from '../api-object.ts';
+import { apiVersionOf, asVersion, type Resource, resourceName } from '../kinds/resource.ts';
+import type { ResourceTable } from '../kinds/resource-table.ts';
+import type { DeleteOptions } from '../objects/deletion.ts';
+import type { ObjectPlace } from '../objects/object-errors.ts';
+import { type Freshness, ObjectReader, revisionOf } from '../objects/object-reader.ts';
+import type { ChangeOptions, ObjectStore } from '../objects/object-store.ts';
+import { EVERYTHING, fieldMatcher, labelMatcher, type Matcher } from '../objects/selectors.ts';
+import type { WatchCache } from '../watch/watch-cache.ts';
+import type { ResourcePath } from './api-path.ts';
+import { type TableForm, tableOf, wantsTable } from './api-table.ts';
+import { listBlocks } from './list-answer.ts';
+import type { NodeParts } from './node-parts.ts';
+import { applyPatch } from './patch.ts';
+import { type ApiAnswer, type ApiRequest, isTrue, numberOf, readObject, readValue } from './request.ts';
+import { scaled, scaleOf } from './scale.ts';
+import { WatchStream } from './watch-stream.ts';
+
+/** Objects that one deletecollection takes at a time. */
+const DELETE_PAGE = 500;
+const PROPAGATION: readonly unknown[] = ['Orphan', 'Background', 'Foreground'];
+
+export interface HandlerParts {
+  table: ResourceTable;
+  objects: ObjectStore;
+  cache: WatchCache;
+  nodeParts: NodeParts;
+}
+
+interface Target {
+  request: ApiRequest;
+  path: ResourcePath;
+  resource: Resource;
+}
+
+export class ResourceHandler {
+  readonly #table: ResourceTable;
+  readonly #objects: ObjectStore;
+  readonly #cache: WatchCache;
+  readonly #reader: ObjectReader;
+  readonly #nodeParts: NodeParts;
+
+  constructor({ table, objects, cache, nodeParts }: HandlerParts) {
+    this.#table = table;
+    this.#objects = objects;
+    this.#cache = cache;
+    this.#reader = new ObjectReader({ objects, cache });
+    this.#nodeParts = nodeParts;
+  }
+
+  async handle(request: ApiRequest, path: ResourcePath): Promise<ApiAnswer> {
+    const resource = await this.#resourceOf(path);
+    if (!resource) throw new ApiError('NotFound', 'the server could not find the requested resource');
+    if (path.namespace !== undefined && !resource.namespaced) {
+      throw new ApiError('NotFound', `${resourceName(resource)} stand in no namespace`);
+    }
+    const target = { request, path, resource };
+    if (path.subresource !== '') return this.#subresource(target);
+    if (path.name === '') return this.#collection(target);
+    const place = placeOf(target);
+    switch (request.method) {
+      case 'GET':
+        // The old way to watch one object.
+        if (isTrue(request.query.get('watch'))) return this.#watch(target, `metadata.name=${path.name}`);
+        return this.#get(target, place);
+      case 'PUT':
+        return this.#shown(target, 200, await this.#replace(target, place));
+      case 'PATCH':
+        return this.#shown(target, 200, await this.#patch(target, place));
+      case 'DELETE':
+        return this.#delete(target, place);
+      default:
+        throw notAllowed(request.method);
+    }
+  }
+
+  /** A custom kind may have come just now, by another server even. */
+  async #resourceOf({ group, version, plural }: ResourcePath): Promise<Resource | undefined> {
+    const found = this.#table.find(group, version, plural);
+    if (found || !group.includes('.')) return found;
+    await this.#cache.caughtUp();
+    return this.#table.find(group, version, plural);
+  }
+
+  async #collection(target: Target): Promise<ApiAnswer> {
+    const { request, path, resource } = target;
+    switch (request.method) {
+      case 'GET':
+        return isTrue(request.query.get('watch')) ? this.#watch(target) : this.#list(target);
+      case 'POST': {
+        if (resource.namespaced && path.namespace === undefined) throw notAllowed('POST');
+        const body = await readObject(request);
+        const node = nodeOf(request.user);
+        if (node !== undefined) checkNodeCreates(node, resource, body);
+        checkFields(target, body);
+        await this.#checkNamespace(path.namespace);
+        const made = await this.#objects.create(resource, path.namespace, body, { dryRun: isDryRun(request) });
+        return this.#shown(target, 201, made);
+      }
+      case 'DELETE':
+        return this.#deleteAll(target);
+      default:
+        throw notAllowed(request.method);
+    }
+  }
+
+  async #subresource(target: Target): Promise<ApiAnswer> {
+    const { request, path, resource } = target;
+    const place = placeOf(target);
+    const { method } = request;
+    if (path.subresource === 'status' && resource.status) {
+      if (method === 'GET') return this.#get(target, place);
+      if (method === 'PUT') return this.#shown(target, 200, await this.#replace(target, place, 'status'));
+      if (method === 'PATCH') return this.#shown(target, 200, await this.#patch(target, place, 'status'));
+      throw notAllowed(method);
+    }
+    if (path.subresource === 'scale' && resource.scale) return this.#scale(target, place);
+    if (resource.nodeParts?.includes(path.subresource)) {
+      return this.#nodeParts.answer(request, path.subresource, await this.#objects.get(place));
+    }
+    if (path.subresource === 'finalize' && resource.kind === 'Namespace' && method === 'PUT') {
+      const body = await readObject(request);
+      const finalizers = fieldAt(body, ['spec', 'finalizers']) ?? [];
+      const change = (current: ApiObject) => ({ ...current, spec: { ...current.spec, finalizers } });
+      return this.#shown(target, 200, await this.#objects.update(place, change));
+    }
+    throw new ApiError('NotFound', `${resourceName(resource)} have no subresource ${path.subresource}`);
+  }
+
+  async #scale({ request, resource }: Target, place: ObjectPlace): Promise<ApiAnswer> {
+    const { method } = request;
+    const dryRun = isDryRun(request);
+    if (method === 'GET') return { code: 200, json: scaleOf(resource, await this.#objects.get(place)) };
+    if (method !== 'PUT' && method !== 'PATCH') throw notAllowed(method);
+    const body = method === 'PUT' ? await readObject(request) : await readValue(request);
+    const type = contentTypeOf(request);
+    const change = (current: ApiObject) => {
+      const wanted = method === 'PUT' ? body : applyPatch(type, scaleOf(resource, current), body, resource);
+      return scaled(resource, current, wanted as ApiObject);
+    };
+    return { code: 200, json: scaleOf(resource, await this.#objects.update(place, change, { dryRun })) };
+  }
+
+  async #replace(target: Target, place: ObjectPlace, subresource?: 'status'): Promise<ApiObject> {
+    const { request } = target;
+    const body = await readObject(request);
+    checkFields(target, body);
+    const change = (current: ApiObject) => {
+      checkChange(target, current, body, subresource);
+      return structuredClone(body);
+    };
+    return this.#objects.update(place, change, { dryRun: isDryRun(request), subresource });
+  }
+
+  async #patch(target: Target, place: ObjectPlace, subresource?: 'status'): Promise<ApiObject> {
+    const { request, resource } = target;
+    const type = contentTypeOf(request);
+    const patch = await readValue(request);
+    const change = (current: ApiObject) => {
+      const patched = applyPatch(type, current, patch, resource);
+      if (typeof patched !== 'object' || patched === null)
+        throw new ApiError('BadRequest', 'the patch leaves no object');
+      checkChange(target, current, patched as ApiObject, subresource);
+      checkFields(target, patched as ApiObject);
+      return patched as ApiObject;
+    };
+    return this.#objects.update(place, change, { dryRun: isDryRun(request), subresource });
+  }
+
+  async #get(target: Target, place: ObjectPlace): Promise<ApiAnswer> {
+    const cached = await this.#reader.get(place, target.request.query.get('resourceVersion') ?? '');
+    if (tableForm(target.request)) return this.#shown(target, 200, cached.object);
+    const shown = asVersion(place.resource, cached.object);
+    if (shown !== cached.object) return { code: 200, json: shown };
+    return { code: 200, bytes: cached.json, contentType: 'application/json' };
+  }
+
+  async #list(target: Target): Promise<ApiAnswer> {
+    const { request, path, resource } = target;
+    const { query } = request;
+    const page = await this.#reader.list(resource, {
+      namespace: path.namespace,
+      limit: numberOf(query, 'limit') ?? 0,
+      continue: query.get('continue') || undefined,
+      matches: matcherOf(target),
+      freshness: freshnessOf(query),
+    });
+    const metadata = { resourceVersion: page.resourceVersion, ...(page.continue ? { continue: page.continue } : {}) };
+    const form = tableForm(request);
+    if (form) {
+      const items = page.items.map(({ object }) => object);
+      return { code: 200, json: tableOf(resource, items, form, metadata) };
+    }
+    const head = { kind: `${resource.kind}List`, apiVersion: apiVersionOf(resource), metadata };
+    const blocks = () => listBlocks(head, page.items);
+    const bytes = request.gzip ? await page.snapshot?.compressed(page, blocks) : undefined;
+    return bytes
+      ? { code: 200, bytes, contentType: 'application/json', encoding: 'gzip' }
+      : { code: 200, blocks: blocks() };
+  }
+
+  /** From a resourceVersion on; without one from what there is now, told as additions. */
+  async #watch(target: Target, fieldSelector = ''): Promise<ApiAnswer> {
+    const { request, path, resource } = target;
+    const { namespace } = path;
+    const { query } = request;
+    const matches = matcherOf(target, fieldSelector);
+    const version = query.get('resourceVersion') ?? '';
+    const all = { namespace, matches, limit: 0, continue: undefined, freshness: { version, exact: false } };
+    const page = version === '' || version === '0' ? await this.#reader.list(resource, all) : undefined;
+    const stream = new WatchStream({
+      cache: this.#cache,
+      wanted: { resource, namespace, matches, after: revisionOf(page?.resourceVersion ?? version) },
+      initial: page?.items ?? [],
+      table: tableForm(request),
+      bookmarks: isTrue(query.get('allowWatchBookmarks')),
+      seconds: numberOf(query, 'timeoutSeconds'),
+    });
+    return { code: 200, lines: stream };
+  }
+
+  async #delete(target: Target, place: ObjectPlace): Promise<ApiAnswer> {
+    const options = await deleteOptions(target.request);
+    const node = nodeOf(target.request.user);
+    if (node !== undefined) checkNodeChanges(node, target.resource, await this.#objects.get(place), undefined);
+    const { object, gone } = await this.#objects.delete(place, options);
+    if (!gone) return this.#shown(target, 200, object);
+    const { group, plural } = place.resource;
+    const details = { name: place.name, ...(group ? { group } : {}), kind: plural, uid: object.metadata.uid };
+    return { code: 200, json: successStatus(details) };
+  }
+
+  async #deleteAll(target: Target): Promise<ApiAnswer> {
+    const { request, path, resource } = target;
+    if (resource.namespaced && path.namespace === undefined) throw notAllowed('DELETE');
+    const options = await deleteOptions(request);
+    const matches = matcherOf(target);
+    const deleted: ApiObject[] = [];
+    for (let next: string | undefined; ; ) {
+      const page = await this.#objects.list(resource, {
+        namespace: path.namespace,
+        limit: DELETE_PAGE,
+        matches,
+        continue: next,
+      });
+      for (const { metadata } of page.items) {
+        const place = { resource, namespace: metadata.namespace, name: metadata.name };
+        try {
+          deleted.push((await this.#objects.delete(place, options)).object);
+        } catch (error) {
+          // Somebody was quicker.
+          if (!(error instanceof ApiError) || error.reason !== 'NotFound') throw error;
+        }
+      }
+      if (page.continue === '') {
+        const listMeta = { resourceVersion: page.resourceVersion };
+        const head = { kind: `${resource.kind}List`, apiVersion: apiVersionOf(resource), metadata: listMeta };
+        return { code: 200, json: { ...head, items: deleted } };
+      }
+      next = page.continue;
+    }
+  }
+
+  /** Throws ApiError NotFound. Whether it is going, the object store looks. */
+  async #checkNamespace(name: string | undefined): Promise<void> {
+    if (name === undefined) return;
+    await this.#objects.get({ resource: this.#table.known('', 'v1', 'namespaces'), namespace: undefined, name });
+  }
+
+  #shown({ request, resource }: Target, code: number, object: ApiObject): ApiAnswer {
+    const form = tableForm(request);
+    const warnings = request.method === 'GET' ? [] : (resource.warnings?.(object) ?? []);
+    if (!form) return { code, json: object, warnings };
+    const listMeta = { resourceVersion: object.metadata.resourceVersion };
+    return { code, json: tableOf(resource, [object], form, listMeta), warnings };
+  }
+}
+
+/** `fieldValidation=Strict`, which kubectl asks for: a field that would be dropped is a mistake. */
+function checkFields({ request, resource }: Target, object: ApiObject): void {
+  if (!resource.custom || request.query.get('fieldValidation') !== 'Strict') return;
+  const unknown = resource.custom.unknownFields(object).map((field) => `unknown field ${JSON.stringify(field)}`);
+  if (unknown.length > 0) throw new ApiError('BadRequest', `strict decoding error: ${unknown.join(', ')}`);
+}
+
+/** What the path left open of what a node may do. */
+function checkChange({ request, resource }: Target, current: ApiObject, next: ApiObject, part?: 'status'): void {
+  const node = nodeOf(request.user);
+  // By its status path a node changes nothing else.
+  if (node !== undefined) checkNodeChanges(node, resource, current, part ? undefined : next);
+}
+
+function placeOf({ path, resource }: Target): ObjectPlace {
+  if (resource.namespaced && path.namespace === undefined) {
+    throw new ApiError('NotFound', `${resourceName(resource)} stand in namespaces: name one in the path`);
+  }
+  return { resource, namespace: path.namespace, name: path.name };
+}
+
+function matcherOf({ request, resource }: Target, fieldSelector = ''): Matcher {
+  const labels = labelMatcher(request.query.get('labelSelector') ?? '');
+  const fields = fieldMatcher(fieldSelector || (request.query.get('fieldSelector') ?? ''), resource);
+  if (labels === EVERYTHING) return fields;
+  return fields === EVERYTHING ? labels : (object) => labels(object) && fields(object);
+}
+
+function freshnessOf(query: URLSearchParams): Freshness {
+  const version = query.get('resourceVersion') ?? '';
+  const match = query.get('resourceVersionMatch') ?? '';
+  if (match !== '' && match !== 'Exact' && match !== 'NotOlderThan') {
+    throw new ApiError('BadRequest', `resourceVersionMatch: must be Exact or NotOlderThan, not ${match.slice(0, 40)}`);
+  }
+  const exact = match === 'Exact';
+  if (match !== '' && (version === '' || (exact && version === '0'))) {
+    throw new ApiError('BadRequest', `resourceVersionMatch: ${match} needs a resourceVersion`);
+  }
+  return { version, exact };
+}
+
+function tableForm(request: ApiRequest): TableForm | undefined {
+  return wantsTable(request.accept, request.query.get('includeObject'));
+}
+
+function contentTypeOf(request: ApiRequest): string {
+  return request.contentType.split(';')[0]?.trim() ?? '';
+}
+
+function isDryRun({ query }: ApiRequest): boolean {
+  const values = query.getAll('dryRun');
+  if (values.some((value) => value !== 'All'))
+    throw new ApiError('BadRequest', `dryRun: must be All, not ${values.join()}`);
+  return values.length > 0;
+}
+
+async function deleteOptions(request: ApiRequest): Promise<DeleteOptions & ChangeOptions> {
+  const { query } = request;
+  const body = ((await readValue(request, true)) ?? {}) as Record<string, unknown>;
+  const grace = (body.gracePeriodSeconds as number | undefined) ?? numberOf(query, 'gracePeriodSeconds');
+  const policy = body.propagationPolicy ?? query.get('propagationPolicy') ?? undefined;
+  if (grace !== undefined && (!Number.isInteger(grace) || grace < 0)) {
+    throw new ApiError('BadRequest', `gracePeriodSeconds: must be a whole number of seconds, not ${grace}`);
+  }
+  if (policy !== undefined && !PROPAGATION.includes(policy)) {
+    throw new ApiError('BadRequest', `propagationPolicy: must be one of ${PROPAGATION.join(', ')}, not ${policy}`);
+  }
+  const preconditions = body.preconditions as DeleteOptions['preconditions'];
+  return {
+    dryRun: isDryRun(request) || (Array.isArray(body.dryRun) && body.dryRun.includes('All')),
+    ...(grace === undefined ? {} : { gracePeriodSeconds: grace }),
+    ...(policy === undefined ? {} : { propagationPolicy: policy as NonNullable<DeleteOptions['propagationPolicy']> }),
+    ...(preconditions ? { preconditions } : {}),
+  };
+}
+
+function notAllowed(method: string): ApiError {
+  return new ApiError('MethodNotAllowed', `the server does not allow this method on the requested resource: ${method}`);
+}

@@ -1,0 +1,216 @@
+/**
+ * All objects in memory, kept by one watch of the whole store, for all who list and watch through the API, however
+ * many they are. It never goes back in time, and it knows whether it is as new as the store.
+ */
+import { setImmediate as turn } from 'node:timers/promises';
+import { ApiError } from '../api-error.ts';
+import { kindPrefixOf, type Resource, storeKey, storePrefix } from '../kinds/resource.ts';
+import type { Snapshot } from '../objects/snapshot.ts';
+import {
+  prefixRange,
+  type Store,
+  type StoredValue,
+  type StoreError,
+  type StoreEvent,
+  type Watch,
+} from '../store/store.ts';
+import { type CachedObject, readCached } from './cached-object.ts';
+import { KindCache, type KindCounts, type Watching } from './kind-cache.ts';
+import { Change } from './watch-event.ts';
+
+const RANGE = prefixRange('/registry/');
+const LOAD_PAGE = 500;
+const RESTART_MS = 200;
+/** An answer waits so long for changes that are on their way from the store. */
+const CATCH_UP_MS = 250;
+
+export interface Subscription extends Watching {
+  resource: Resource;
+}
+
+interface Waiting {
+  revision: number;
+  resolve(reached: boolean): void;
+  timer: NodeJS.Timeout;
+}
+
+export class WatchCache {
+  readonly #store: Store;
+  /** By the prefix of their keys. */
+  #kinds = new Map<string, KindCache>();
+  /** What those kinds know of nothing older than this. */
+  #since = 0;
+  #newest = 0;
+  #loaded = false;
+  readonly #waiting = new Set<Waiting>();
+  #watch: Watch | undefined;
+  #closed = false;
+  #timer: NodeJS.Timeout | undefined;
+  #events = 0;
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  /** Resolves when everything is in memory, and it watches. */
+  async start(): Promise<void> {
+    const kinds = new Map<string, KindCache>();
+    let revision: number | undefined;
+    for (let from: string | undefined = RANGE.from; from !== undefined; ) {
+      const range = { from, to: RANGE.to, limit: LOAD_PAGE, ...(revision === undefined ? {} : { revision }) };
+      const page = await this.#store.range(range);
+      revision = page.revision;
+      for (const stored of page.values) load(kinds, stored, revision);
+      const last = page.values.at(-1);
+      from = page.more && last ? `${last.key}\x01` : undefined;
+      await turn();
+    }
+    if (this.#closed) return;
+    this.#kinds = kinds;
+    this.#since = revision ?? 0;
+    this.#loaded = true;
+    this.#advance(this.#since);
+    this.#watch = this.#store.watch({
+      ...RANGE,
+      fromRevision: this.#newest + 1,
+      onEvents: (events, at) => this.#hear(events, at),
+      onEnd: (error) => this.#lost(error),
+    });
+  }
+
+  /** Everything up to this revision is here, and has been delivered. */
+  get revision(): number {
+    return this.#newest;
+  }
+
+  /** Whether it is, or soon comes to be, as new as the store is now. */
+  async caughtUp(): Promise<boolean> {
+    return this.reached(await this.#store.revision());
+  }
+
+  /** Whether it is, or soon comes to be, as new as that. */
+  reached(revision: number): Promise<boolean> {
+    if (this.#loaded && this.#newest >= revision) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const done = () => {
+        this.#waiting.delete(waiting);
+        resolve(false);
+      };
+      const waiting = { revision, resolve, timer: setTimeout(done, CATCH_UP_MS) };
+      this.#waiting.add(waiting);
+    });
+  }
+
+  get(resource: Resource, namespace: string | undefined, name: string): CachedObject | undefined {
+    return this.#kinds.get(storePrefix(resource))?.get(storeKey(resource, namespace, name));
+  }
+
+  /** In order of namespace and name, as of `revision`. */
+  list(resource: Resource, namespace?: string): CachedObject[] {
+    return this.#kinds.get(storePrefix(resource))?.list(storePrefix(resource, namespace)) ?? [];
+  }
+
+  /** All of a kind as they stand; `at` finds them again for a while, for the pages that follow. */
+  snapshot(resource: Resource): Snapshot {
+    return this.#kind(storePrefix(resource)).snapshot(this.#newest);
+  }
+
+  /** All of a kind as they stood at that revision, if that is known still. */
+  at(resource: Resource, revision: number): Snapshot | undefined {
+    return this.#kinds.get(storePrefix(resource))?.at(revision);
+  }
+
+  /** Throws ApiError Expired where the past that is asked for is gone. */
+  subscribe(wanted: Subscription): { close(): void } {
+    if (!this.#loaded) {
+      throw new ApiError('ServiceUnavailable', 'the objects are being read from the store', { retryAfterSeconds: 1 });
+    }
+    return this.#kind(storePrefix(wanted.resource)).watch(wanted, this.#newest);
+  }
+
+  get subscribers(): number {
+    let all = 0;
+    for (const { counts } of this.#kinds.values()) all += counts.watchers;
+    return all;
+  }
+
+  /** Events heard of so far, and what is held of each kind, by the prefix of its keys. */
+  figures(): { events: number; kinds: Map<string, KindCounts> } {
+    return { events: this.#events, kinds: new Map([...this.#kinds].map(([prefix, kind]) => [prefix, kind.counts])) };
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#watch?.close();
+    for (const { resolve, timer } of this.#waiting) {
+      clearTimeout(timer);
+      resolve(false);
+    }
+    this.#waiting.clear();
+    this.#endAll(new ApiError('ServiceUnavailable', 'the server is shutting down'));
+  }
+
+  #kind(prefix: string): KindCache {
+    let kind = this.#kinds.get(prefix);
+    if (!kind) this.#kinds.set(prefix, (kind = new KindCache(prefix, this.#since)));
+    return kind;
+  }
+
+  /** All of a commit stands here before anybody hears of a part of it. */
+  #hear(events: readonly StoreEvent[], revision: number): void {
+    const changes: { kind: KindCache; change: Change }[] = [];
+    for (const { type, key, value } of events) {
+      const prefix = kindPrefixOf(key);
+      if (prefix === undefined) continue;
+      const kind = this.#kind(prefix);
+      const before = kind.get(key);
+      const after = type === 'put' ? readCached(value) : undefined;
+      if (!before && !after) continue;
+      const change = new Change(revision, key, before, after);
+      kind.set(key, after);
+      kind.remember(change);
+      changes.push({ kind, change });
+    }
+    this.#events += changes.length;
+    this.#advance(revision);
+    for (const { kind, change } of changes) kind.tell(change);
+  }
+
+  #advance(revision: number): void {
+    this.#newest = revision;
+    for (const waiting of this.#waiting) {
+      if (waiting.revision > revision) continue;
+      this.#waiting.delete(waiting);
+      clearTimeout(waiting.timer);
+      waiting.resolve(true);
+    }
+  }
+
+  /** The store's history went on without us: everything is read anew, and everybody lists again. */
+  #lost(error: StoreError): void {
+    if (this.#closed) return;
+    this.#loaded = false;
+    this.#endAll(new ApiError('Expired', `the watch was lost: ${error.message}`));
+    this.#kinds.clear();
+    const restart = () => {
+      this.start().catch(() => {
+        this.#timer = setTimeout(restart, RESTART_MS);
+      });
+    };
+    this.#timer = setTimeout(restart, RESTART_MS);
+  }
+
+  #endAll(error: ApiError): void {
+    for (const kind of this.#kinds.values()) kind.end(error);
+  }
+}
+
+function load(kinds: Map<string, KindCache>, stored: StoredValue, revision: number): void {
+  const prefix = kindPrefixOf(stored.key);
+  const object = readCached(stored);
+  if (prefix === undefined || !object) return;
+  let kind = kinds.get(prefix);
+  if (!kind) kinds.set(prefix, (kind = new KindCache(prefix, revision)));
+  kind.set(stored.key, object);
+}

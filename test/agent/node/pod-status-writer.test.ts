@@ -1,0 +1,243 @@
+/** What an API is told of a node's pods: only what it does not know, the last of many, later where it was away. */
+import type { PodStatus } from 'kubernetes-types/core/v1.js';
+import t, { type Test } from 'tap';
+import { covers, PodStatusWriter, type RunningPod } from '../../../src/agent/node/pod-status-writer.ts';
+import { ApiClient, ApiRequestError } from '../../../src/kube/api-client.ts';
+import type { Pod } from '../../../src/kube/objects.ts';
+import { TestServer } from '../../apiserver/test-server.ts';
+
+const ACCESS = {
+  authority: undefined,
+  certificate: undefined,
+  key: undefined,
+  token: 'node-a',
+  tokenFile: undefined,
+  serverName: undefined,
+  insecure: false,
+  namespace: 'default',
+};
+const PODS = '/api/v1/namespaces/default/pods';
+const RUNNING: PodStatus = {
+  phase: 'Running',
+  podIP: '10.244.1.5',
+  podIPs: [{ ip: '10.244.1.5' }, { ip: 'fd00::5' }],
+  startTime: '2026-01-01T00:00:00Z',
+  conditions: [{ type: 'Ready', status: 'True', lastTransitionTime: '2026-01-01T00:00:00Z' }],
+  containerStatuses: [
+    {
+      name: 'c',
+      ready: true,
+      restartCount: 0,
+      image: 'i',
+      imageID: '',
+      state: { running: { startedAt: '2026-01-01T00:00:00Z' } },
+    },
+  ],
+};
+
+class Bench {
+  readonly server: TestServer;
+  readonly told = new Map<string, Pod>();
+  readonly running = new Map<string, RunningPod>();
+  readonly writer: PodStatusWriter;
+  /** Method and path of what was asked. */
+  readonly asked: string[] = [];
+  isAway = false;
+
+  constructor(t: Test, server: TestServer) {
+    this.server = server;
+    const client = new ApiClient({ ...ACCESS, server: server.url });
+    const { request } = client;
+    client.request = ((method: string, path: string, options: object) => {
+      this.asked.push(`${method} ${path.slice(PODS.length)}`);
+      if (this.isAway) return Promise.reject(new ApiRequestError(0, '', 'away'));
+      return request.call(client, method, path, options);
+    }) as typeof client.request;
+    this.writer = new PodStatusWriter({ client, told: () => this.told, running: () => this.running });
+    t.teardown(() => {
+      this.writer.stop();
+      client.close();
+    });
+  }
+
+  async make(name: string, nodeName = 'a'): Promise<Pod> {
+    const spec = { nodeName, containers: [{ name: 'c', image: 'i' }] };
+    await this.server.ask('POST', PODS, { apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec });
+    return this.hear(name);
+  }
+
+  /** As a watch would. */
+  async hear(name: string): Promise<Pod> {
+    const pod = (await this.server.get(`${PODS}/${name}`)).body as Pod;
+    this.told.set(`default/${name}`, pod);
+    return pod;
+  }
+
+  run(pod: Pod, status: PodStatus = RUNNING, hasEnded = false): void {
+    this.running.set(`default/${pod.metadata.name}`, { uid: pod.metadata.uid ?? '', status, hasEnded });
+  }
+
+  async asksFor(count: number): Promise<void> {
+    const deadline = Date.now() + 10_000;
+    while (this.asked.length < count) {
+      if (Date.now() > deadline) throw new Error(`only ${this.asked.join(', ')}`);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    // What is asked too much comes now.
+    await new Promise((resolve) => setTimeout(resolve, 30));
+  }
+
+  async statusOf(name: string): Promise<PodStatus> {
+    return (await this.server.get(`${PODS}/${name}`)).body.status;
+  }
+}
+
+t.test('a status is written once, and again when it changed', async (t) => {
+  const bench = new Bench(t, await TestServer.start(t));
+  const pod = await bench.make('web');
+  const scheduled = { conditions: [{ type: 'PodScheduled', status: 'True' }], podIPs: [{ ip: '10.9.9.9' }] };
+  const type = 'application/strategic-merge-patch+json';
+  await bench.server.ask('PATCH', `${PODS}/web/status`, { status: scheduled }, { type });
+  await bench.hear('web');
+  bench.run(pod);
+  for (let i = 0; i < 5; i++) bench.writer.look();
+  await bench.asksFor(1);
+  const written = await bench.statusOf('web');
+  const { conditions = [], ...others } = RUNNING;
+  t.match(written, others);
+  t.match(
+    written.conditions?.find(({ type }) => type === 'Ready'),
+    conditions[0],
+  );
+  t.strictSame(written.podIPs, RUNNING.podIPs, 'addresses replace what stood there');
+  t.ok(
+    written.conditions?.some(({ type }) => type === 'PodScheduled'),
+    'conditions of others stay',
+  );
+  bench.writer.look();
+  await bench.asksFor(1);
+  t.equal(bench.asked.length, 1, 'the watch is late: nothing is written again');
+  await bench.hear('web');
+  bench.writer.look();
+  await bench.asksFor(1);
+  t.equal(bench.asked.length, 1);
+  bench.run(pod, { ...RUNNING, conditions: [{ type: 'Ready', status: 'False' }] });
+  bench.writer.look();
+  await bench.asksFor(2);
+  t.match((await bench.statusOf('web')).conditions, [{}, {}] as never);
+  t.equal((await bench.statusOf('web')).conditions?.find(({ type }) => type === 'Ready')?.status, 'False');
+  t.strictSame(bench.asked, ['PATCH /web/status', 'PATCH /web/status']);
+});
+
+t.test('somebody else wrote something else: ours is written again', async (t) => {
+  const bench = new Bench(t, await TestServer.start(t));
+  const pod = await bench.make('web');
+  bench.run(pod);
+  bench.writer.look();
+  await bench.asksFor(1);
+  const unready = { status: { conditions: [{ type: 'Ready', status: 'False', reason: 'NodeStatusUnknown' }] } };
+  const type = 'application/strategic-merge-patch+json';
+  await bench.server.ask('PATCH', `${PODS}/web/status`, unready, { type });
+  await bench.hear('web');
+  const after = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+  bench.writer.look();
+  await after(50);
+  t.equal(bench.asked.length, 1, 'not at once: two that disagree do not fight');
+  await bench.asksFor(2);
+  t.equal((await bench.statusOf('web')).conditions?.find(({ type }) => type === 'Ready')?.status, 'True');
+});
+
+t.test('while the server is away nothing piles up; then the last is written', async (t) => {
+  const bench = new Bench(t, await TestServer.start(t));
+  const pod = await bench.make('web');
+  bench.isAway = true;
+  for (let i = 0; i < 200; i++) {
+    bench.run(pod, { ...RUNNING, message: `${i}` });
+    bench.writer.look();
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  t.ok(bench.asked.length <= 4, `${bench.asked.length} tries`);
+  bench.isAway = false;
+  bench.asked.length = 0;
+  await bench.asksFor(1);
+  t.equal((await bench.statusOf('web')).message, '199');
+  t.equal(bench.asked.length, 1);
+});
+
+t.test('a deleted pod goes when its containers have ended, that very pod', async (t) => {
+  const bench = new Bench(t, await TestServer.start(t));
+  const pod = await bench.make('web');
+  bench.run(pod);
+  bench.writer.look();
+  await bench.asksFor(1);
+  await bench.server.ask('DELETE', `${PODS}/web`);
+  await bench.hear('web');
+  bench.writer.look();
+  await bench.asksFor(1);
+  t.strictSame(bench.asked, ['PATCH /web/status'], 'it ends still');
+  bench.run(pod, { ...RUNNING, phase: 'Succeeded' }, true);
+  bench.writer.look();
+  await bench.asksFor(3);
+  t.strictSame(bench.asked.slice(1), ['PATCH /web/status', 'DELETE /web'], 'its last status, then the end');
+  t.equal((await bench.server.get(`${PODS}/web`)).code, 404);
+
+  const second = await bench.make('web');
+  bench.told.set('default/web', { ...pod, metadata: { ...pod.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' } });
+  bench.running.clear();
+  bench.writer.look();
+  await bench.asksFor(4);
+  t.equal((await bench.server.get(`${PODS}/web`)).body.metadata.uid, second.metadata.uid, 'its successor stays');
+});
+
+t.test('one that never ran here goes at once, one of which nothing is known yet does not', async (t) => {
+  const bench = new Bench(t, await TestServer.start(t));
+  await bench.make('web');
+  await bench.server.ask('DELETE', `${PODS}/web`);
+  await bench.hear('web');
+  const client = new ApiClient({ ...ACCESS, server: bench.server.url });
+  const early = new PodStatusWriter({ client, told: () => bench.told, running: () => undefined });
+  early.look();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  t.equal((await bench.server.get(`${PODS}/web`)).code, 200);
+  early.stop();
+  client.close();
+  bench.writer.look();
+  await bench.asksFor(1);
+  t.equal((await bench.server.get(`${PODS}/web`)).code, 404);
+});
+
+t.test('a pod that finalizers hold is deleted once', async (t) => {
+  const bench = new Bench(t, await TestServer.start(t));
+  await bench.make('web');
+  const type = 'application/merge-patch+json';
+  await bench.server.ask('PATCH', `${PODS}/web`, { metadata: { finalizers: ['example.com/held'] } }, { type });
+  await bench.server.ask('DELETE', `${PODS}/web`);
+  await bench.hear('web');
+  bench.writer.look();
+  await bench.asksFor(1);
+  await bench.hear('web');
+  bench.writer.look();
+  await bench.asksFor(1);
+  t.strictSame(bench.asked, ['DELETE /web']);
+  t.equal((await bench.server.get(`${PODS}/web`)).code, 200);
+});
+
+t.test('many pods: a few requests at a time, all of them in the end', async (t) => {
+  const bench = new Bench(t, await TestServer.start(t));
+  const names = Array.from({ length: 40 }, (_, i) => `web-${i}`);
+  for (const name of names) bench.run(await bench.make(name));
+  bench.writer.look();
+  await bench.asksFor(40);
+  t.equal(bench.asked.length, 40);
+  for (const name of names) t.equal((await bench.statusOf(name)).phase, 'Running');
+});
+
+t.test('what a server adds and how it writes times is no difference', async (t) => {
+  t.ok(covers({ ...RUNNING, qosClass: 'BestEffort' }, RUNNING));
+  t.ok(covers(RUNNING, { ...RUNNING, startTime: '2026-01-01T00:00:00.123Z', message: '' }));
+  t.ok(covers({ phase: 'Running' }, { phase: 'Running', initContainerStatuses: [] }));
+  t.notOk(covers(RUNNING, { ...RUNNING, startTime: '2026-01-01T00:00:01Z' }));
+  t.notOk(covers(RUNNING, { ...RUNNING, reason: 'x' }));
+  t.notOk(covers(RUNNING, { podIPs: [{ ip: '10.244.1.5' }] }));
+  t.notOk(covers({}, { conditions: [{ type: 'Ready', status: 'True' }] }));
+});

@@ -1,0 +1,114 @@
+/** Reading a container's log: across rotation, from its end, by time, and while it grows. */
+import { appendFileSync, mkdtempSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { type LogOptions, readLog } from '../../../src/agent/pods/container-log-reader.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'weft-log-'));
+t.teardown(() => rmSync(root, { recursive: true, force: true }));
+
+const at = (second: number) => `2026-11-21T09:00:${String(second).padStart(2, '0')}.123456789Z`;
+const line = (second: number, text: string, stream = 'stdout', tag = 'F') => `${at(second)} ${stream} ${tag} ${text}\n`;
+
+let made = 0;
+function log(...files: string[]) {
+  const path = join(root, `${++made}.log`);
+  files.forEach((text, i) => {
+    const older = files.length - 1 - i;
+    writeFileSync(older === 0 ? path : `${path}.${older}`, text);
+  });
+  return path;
+}
+
+async function read(path: string, options: LogOptions = {}): Promise<string> {
+  let text = '';
+  for await (const chunk of readLog({ path, isOver: () => true }, options)) text += chunk.toString('utf8');
+  return text;
+}
+
+t.test('all of it, from old to new', async (t) => {
+  const path = log(line(1, 'a') + line(2, 'b'), line(3, 'c', 'stderr'), line(4, 'd'));
+  t.equal(await read(path), 'a\nb\nc\nd\n');
+  t.equal(await read(path, { timestamps: true }), [1, 2, 3, 4].map((s, i) => `${at(s)} ${'abcd'[i]}\n`).join(''));
+  t.equal(await read(join(root, 'none.log')), '', 'nothing is there yet');
+});
+
+t.test('parts of a line are put together', async (t) => {
+  const path = log(
+    line(1, 'be', 'stdout', 'P') + line(1, 'gin', 'stdout', 'P'),
+    `${line(2, ' end')}${line(3, 'next')}`,
+  );
+  t.equal(await read(path), 'begin end\nnext\n');
+  t.equal(await read(path, { timestamps: true }), `${at(1)} begin end\n${at(3)} next\n`);
+  t.equal(await read(path, { tailLines: 2 }), 'begin end\nnext\n'.slice(0), 'two lines, whatever their parts');
+  t.equal(await read(path, { tailLines: 1 }), 'next\n');
+  const open = log(line(1, 'whole') + line(2, 'no end yet', 'stdout', 'P'));
+  t.equal(await read(open, { tailLines: 1 }), 'no end yet');
+});
+
+t.test('the last lines, wherever they stand', async (t) => {
+  const texts = Array.from({ length: 5000 }, (_, i) => `line ${i} ${'x'.repeat(i % 97)}`);
+  const files = [0, 1, 2, 3].map((k) =>
+    texts
+      .slice(k * 1250, (k + 1) * 1250)
+      .map((text) => line(5, text))
+      .join(''),
+  );
+  const path = log(...files);
+  for (const wanted of [0, 1, 2, 1249, 1250, 1251, 2500, 3333, 4999, 5000, 6000]) {
+    const expected = wanted === 0 ? [] : texts.slice(-wanted);
+    t.same((await read(path, { tailLines: wanted })).split('\n').slice(0, -1), expected, `${wanted}`);
+  }
+});
+
+t.test('from a time on, and no more than so many bytes', async (t) => {
+  const path = log(line(1, 'a') + line(2, 'b'), line(3, 'c') + line(4, 'd'));
+  t.equal(await read(path, { since: new Date('2026-11-21T09:00:03.000Z') }), 'c\nd\n');
+  t.equal(await read(path, { since: new Date('2026-11-21T09:00:03.124Z') }), 'd\n');
+  utimesSync(`${path}.1`, new Date(0), new Date(0));
+  t.equal(
+    await read(path, { since: new Date('2026-11-21T09:00:01.000Z') }),
+    'c\nd\n',
+    'a file that is older is not read',
+  );
+  t.equal(await read(path, { limitBytes: 3 }), 'a\nb');
+});
+
+t.test('what is no record is passed over', async (t) => {
+  const path = log(`garbage\n\n${line(1, 'a')}${'x'.repeat(30)}\n`);
+  t.equal(await read(path), 'a\n');
+});
+
+t.test('followed while it grows and is rotated, to the end of the run', async (t) => {
+  const path = log(line(1, 'first'));
+  let over = false;
+  const abort = new AbortController();
+  t.teardown(() => abort.abort());
+  const reader = readLog({ path, isOver: () => over }, { follow: true }, abort.signal);
+  const next = async () => (await reader.next()).value?.toString('utf8');
+  t.equal(await next(), 'first\n');
+  appendFileSync(path, line(2, 'second'));
+  t.equal(await next(), 'second\n');
+  // Two rotations between two looks.
+  appendFileSync(path, line(3, 'third'));
+  renameSync(path, `${path}.1`);
+  writeFileSync(path, line(4, 'fourth'));
+  renameSync(`${path}.1`, `${path}.2`);
+  renameSync(path, `${path}.1`);
+  writeFileSync(path, line(5, 'fifth'));
+  t.same([await next(), await next(), await next()], ['third\n', 'fourth\n', 'fifth\n']);
+  appendFileSync(path, line(6, 'last'));
+  over = true;
+  t.equal(await next(), 'last\n');
+  t.equal((await reader.next()).done, true);
+});
+
+t.test('following ends when whoever reads goes away', async (t) => {
+  const abort = new AbortController();
+  const reader = readLog({ path: log(line(1, 'a')), isOver: () => false }, { follow: true }, abort.signal);
+  await reader.next();
+  const waiting = reader.next();
+  abort.abort();
+  t.equal((await waiting).done, true);
+});

@@ -1,0 +1,75 @@
+/** Bodies in Kubernetes' protobuf form become the JSON that the same client would have sent; bad ones are refused. */
+import protobuf from 'protobufjs/minimal.js';
+import t from 'tap';
+import { ApiError } from '../../../src/apiserver/api-error.ts';
+import { readProtobuf } from '../../../src/apiserver/rest/protobuf-body.ts';
+import { mutated, randomFrom } from '../../dns/mutate.ts';
+
+/** As kubectl 1.33 sent it: `kubectl create deployment web --image=nginx --replicas=2 --port=80`. */
+const DEPLOYMENT = Buffer.from(
+  'azhzAAoVCgdhcHBzL3YxEgpEZXBsb3ltZW50ErgBCh8KA3dlYhIAGgAiACoAMgA4AEIAWgoKA2FwcBIDd2ViEoYBCAISDAoKCgNhcHASA3dlYhpsChwKABIAGgAiACoAMgA4AEIAWgoKA2FwcBIDd2ViEkwSLgoFbmdpbngSBW5naW54KgAyCgoAEAAYUCIAKgBCAGoAcgCAAQCIAQCQAQCiAQAaADIAQgBKAFIAWABgAGgAggEAigEAmgEAwgEAIgIKACgAOAAaDAgAEAAYACAAKAA4ABoAIgA=',
+  'base64',
+);
+
+type Body = Record<string, unknown>;
+
+/** An envelope around an object's bytes. */
+function envelope(apiVersion: string, kind: string, raw: Uint8Array): Buffer {
+  const writer = protobuf.Writer.create();
+  writer.uint32(10).fork().uint32(10).string(apiVersion).uint32(18).string(kind).ldelim();
+  writer.uint32(18).bytes(raw).uint32(26).string('').uint32(34).string('');
+  return Buffer.concat([Buffer.from('k8s\0'), writer.finish()]);
+}
+
+t.test('what kubectl sends', async (t) => {
+  t.same(readProtobuf(DEPLOYMENT), {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'web', labels: { app: 'web' } },
+    spec: {
+      replicas: 2,
+      selector: { matchLabels: { app: 'web' } },
+      template: {
+        metadata: { labels: { app: 'web' } },
+        spec: { containers: [{ name: 'nginx', image: 'nginx', ports: [{ containerPort: 80 }] }] },
+      },
+    },
+  });
+});
+
+t.test('pointers keep their nought, others leave it out; maps take any key', async (t) => {
+  // DeploymentSpec: replicas 0, a pointer; minReadySeconds 0, none.
+  const spec = protobuf.Writer.create().uint32(8).int32(0).uint32(40).int32(0).finish();
+  const label = protobuf.Writer.create().uint32(10).string('__proto__').uint32(18).string('x').finish();
+  const metadata = protobuf.Writer.create().uint32(10).string('web').uint32(90).bytes(label).finish();
+  const raw = protobuf.Writer.create().uint32(10).bytes(metadata).uint32(18).bytes(spec).finish();
+  const body = readProtobuf(envelope('apps/v1', 'Deployment', raw));
+  t.same(body.spec, { replicas: 0 });
+  const { labels } = body.metadata as { labels: Body };
+  t.same(Object.entries(labels), [['__proto__', 'x']], 'a plain key');
+  t.equal(({} as Body).x, undefined);
+});
+
+t.test('what is not in the table is refused, not lost', async (t) => {
+  const refused = (raw: Uint8Array, kind: string, message: RegExp) =>
+    t.throws(() => readProtobuf(envelope('v1', kind, raw)), { reason: 'UnsupportedMediaType', message });
+  refused(new Uint8Array(), 'Secret', /v1 Secret is read as JSON only/);
+  const wrong = envelope('v1', 'ConfigMap', protobuf.Writer.create().uint32(8).int32(1).finish());
+  t.throws(() => readProtobuf(wrong), { reason: 'BadRequest', message: /ConfigMap.metadata: is of wire type 0/ });
+  refused(protobuf.Writer.create().uint32(98).string('x').finish(), 'ConfigMap', /field 12 of ConfigMap/);
+});
+
+t.test('20,000 damaged bodies end as answers', async (t) => {
+  const random = randomFrom(4711);
+  let read = 0;
+  for (let n = 0; n < 20_000; n++) {
+    const bytes = mutated(DEPLOYMENT, random);
+    try {
+      readProtobuf(bytes);
+      read++;
+    } catch (error) {
+      if (!(error instanceof ApiError)) t.fail(`${error} for ${bytes.toString('base64')}`);
+    }
+  }
+  t.ok(read > 1000 && read < 19_000, `some are harmless, some not: ${read}`);
+});
