@@ -17,6 +17,8 @@ import { splitLines } from './line-splitter.ts';
 const PAGE = 500;
 const FIRST_WAIT_MS = 200;
 const LONGEST_WAIT_MS = 10_000;
+/** Where nobody listens, asking costs nobody anything: who comes back is found soon. */
+const LONGEST_REFUSED_MS = 1000;
 /** A watch lives so long, plus up to as much again: not all clients come back at once. */
 const WATCH_SECONDS = 240;
 /** Servers say something (a bookmark) more often than this; who is silent longer may have gone. */
@@ -99,8 +101,9 @@ export class Reflector {
 
   async #pause(error: unknown): Promise<void> {
     const asked = isRequestError(error) ? Number(error.details.retryAfterSeconds ?? 0) * 1000 : 0;
-    const jittered = this.#waitMs * (0.5 + Math.random() / 2);
-    this.#waitMs = Math.min(this.#waitMs * 2, LONGEST_WAIT_MS);
+    const longest = isRefused(error) ? LONGEST_REFUSED_MS : LONGEST_WAIT_MS;
+    const jittered = Math.min(this.#waitMs, longest) * (0.5 + Math.random() / 2);
+    this.#waitMs = Math.min(this.#waitMs * 2, longest);
     const wait = this.#options.wait ?? sleep;
     await wait(Math.min(Math.max(jittered, asked), LONGEST_WAIT_MS), this.#stop.signal);
   }
@@ -229,6 +232,10 @@ function isStatus(error: unknown): boolean {
 
 function isGone(error: unknown): boolean {
   return isRequestError(error) && (error.code === 410 || error.reason === 'Expired');
+}
+
+function isRefused(error: unknown): boolean {
+  return error instanceof Error && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ECONNREFUSED';
 }
 
 function sentence(error: unknown): string {

@@ -2,4 +2,4 @@
 import t from 'tap';
 import { noUser, runAsUser } from './ordinary-user.ts';
 
-t.test('as an ordinary user', { skip: noUser(), timeout: 400_000 }, (t) => runAsUser(t, ['commands', 'network']));
+t.test('as an ordinary user', { skip: noUser(), timeout: 400_000 }, (t) => runAsUser(t, ['commands']));

@@ -1,4 +1,7 @@
 /** A collection followed through everything that can go wrong on the way: what is known in the end is what is there. */
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import t, { type Test } from 'tap';
 import { ApiClient } from '../../src/kube/api-client.ts';
@@ -267,6 +270,28 @@ t.test('connections that break off at any byte', async (t) => {
   }
   await until(() => same(known, server), 'all of it is known');
   t.ok(breaks > 5, `${breaks} connections broke off`);
+});
+
+t.test('where nobody listens it asks each second, where somebody fails more and more seldom', async (t) => {
+  const longest = async (server: string) => {
+    const waits: number[] = [];
+    const wait = async (ms: number) => {
+      waits.push(ms);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    };
+    follow(t, server, { wait });
+    await until(() => waits.length >= 12, 'it has asked often');
+    return Math.max(...waits);
+  };
+  const gone = await FakeCollection.start(t);
+  await gone.stop();
+  const refused = await longest(gone.url);
+  t.ok(refused > 400 && refused <= 1000, `${refused} ms at most`);
+  const failing = createServer((_, response) => response.writeHead(500).end('{}')).listen(0, '127.0.0.1');
+  await once(failing, 'listening');
+  t.teardown(() => failing.close());
+  const failed = await longest(`http://127.0.0.1:${(failing.address() as AddressInfo).port}`);
+  t.ok(failed > 4000 && failed <= 10_000, `${failed} ms at most`);
 });
 
 t.test('five thousand objects hold up nobody', async (t) => {

@@ -1,11 +1,11 @@
 /** SPDY/3.1 as kubectl up to 1.29 speaks it: streams, their order and ends, what is no SPDY, and frames at random. */
 import { createHash } from 'node:crypto';
 import t from 'tap';
-import { exitStatus } from '../../../src/agent/node/streams/remote-streams.ts';
-import { spdyCommand } from '../../../src/agent/node/streams/spdy-command.ts';
-import { SpdyConnection, type SpdyStream } from '../../../src/agent/node/streams/spdy-connection.ts';
-import { HEADER_DICTIONARY, HeaderCodec } from '../../../src/agent/node/streams/spdy-headers.ts';
-import { Random } from '../../dataplane/random.ts';
+import { exitStatus } from '../../../../src/agent/node/streams/remote-streams.ts';
+import { spdyCommand } from '../../../../src/agent/node/streams/spdy-command.ts';
+import { SpdyConnection, type SpdyStream } from '../../../../src/agent/node/streams/spdy-connection.ts';
+import { HEADER_DICTIONARY, HeaderCodec } from '../../../../src/agent/node/streams/spdy-headers.ts';
+import { Random } from '../../../dataplane/random.ts';
 import {
   connectionPair,
   controlFrame,

@@ -4,10 +4,10 @@ import type { AddressInfo } from 'node:net';
 import { PassThrough } from 'node:stream';
 import t, { type Test } from 'tap';
 import { WebSocket } from 'ws';
-import { exitStatus, type RemoteStreams, readSizes } from '../../../src/agent/node/streams/remote-streams.ts';
-import { acceptStreams } from '../../../src/agent/node/streams/stream-upgrade.ts';
-import type { WindowSize } from '../../../src/io/native-addon.ts';
-import { Random } from '../../dataplane/random.ts';
+import { exitStatus, type RemoteStreams, readSizes } from '../../../../src/agent/node/streams/remote-streams.ts';
+import { acceptStreams } from '../../../../src/agent/node/streams/stream-upgrade.ts';
+import type { WindowSize } from '../../../../src/io/native-addon.ts';
+import { Random } from '../../../dataplane/random.ts';
 import { mutated, randomBytes } from './stream-client.ts';
 
 const ALL = { stdin: true, stdout: true, stderr: true, tty: true };

@@ -1,6 +1,6 @@
 /** Every kubectl that is on this machine: by SPDY up to 1.29, by WebSockets from then on. */
 import t from 'tap';
-import { findKubectls } from '../../apiserver/kubectl.ts';
+import { findKubectls } from '../../../apiserver/kubectl.ts';
 import { tryStreams } from './kubectl-streams.ts';
 
 const kubectls = findKubectls();

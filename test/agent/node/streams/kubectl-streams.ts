@@ -3,10 +3,10 @@ import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { Terminal } from '../../../src/agent/node/streams/terminal.ts';
-import { VIEWERS } from '../../../src/apiserver/access/access.ts';
-import { loadNativeAddon } from '../../../src/io/native-addon.ts';
-import type { Kubectl } from '../../apiserver/kubectl.ts';
+import { Terminal } from '../../../../src/agent/node/streams/terminal.ts';
+import { VIEWERS } from '../../../../src/apiserver/access/access.ts';
+import { loadNativeAddon } from '../../../../src/io/native-addon.ts';
+import type { Kubectl } from '../../../apiserver/kubectl.ts';
 import { StreamCluster } from './stream-cluster.ts';
 
 const BIG_BYTES = 20_000_000;

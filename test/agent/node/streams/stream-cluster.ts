@@ -5,18 +5,18 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { AgentError } from '../../../src/agent/agent-error.ts';
-import { NodeServer, type NodeServerOptions } from '../../../src/agent/node/node-server.ts';
-import type { ContainerLogRequest } from '../../../src/agent/pods/local-pods.ts';
-import type { ContainerPlace, PodAccess } from '../../../src/agent/pods/pod-access.ts';
-import { ADMINISTRATORS, Authenticator } from '../../../src/apiserver/access/access.ts';
-import { Authority } from '../../../src/apiserver/access/authority.ts';
-import { kubeconfig } from '../../../src/apiserver/access/kubeconfig.ts';
-import type { ApiObject } from '../../../src/apiserver/api-object.ts';
-import { ApiService } from '../../../src/apiserver/api-service.ts';
-import { ResourceTable } from '../../../src/apiserver/kinds/resource-table.ts';
-import { LmdbStore } from '../../../src/apiserver/store/lmdb-store.ts';
-import { loadNativeAddon } from '../../../src/io/native-addon.ts';
+import { AgentError } from '../../../../src/agent/agent-error.ts';
+import { NodeServer, type NodeServerOptions } from '../../../../src/agent/node/node-server.ts';
+import type { ContainerLogRequest } from '../../../../src/agent/pods/local-pods.ts';
+import type { ContainerPlace, PodAccess } from '../../../../src/agent/pods/pod-access.ts';
+import { ADMINISTRATORS, Authenticator } from '../../../../src/apiserver/access/access.ts';
+import { Authority } from '../../../../src/apiserver/access/authority.ts';
+import { kubeconfig } from '../../../../src/apiserver/access/kubeconfig.ts';
+import type { ApiObject } from '../../../../src/apiserver/api-object.ts';
+import { ApiService } from '../../../../src/apiserver/api-service.ts';
+import { ResourceTable } from '../../../../src/apiserver/kinds/resource-table.ts';
+import { LmdbStore } from '../../../../src/apiserver/store/lmdb-store.ts';
+import { loadNativeAddon } from '../../../../src/io/native-addon.ts';
 
 const NODE = 'a';
 

@@ -1,6 +1,6 @@
 /** The kubectl on PATH; all that are here in the slow suite. */
 import t from 'tap';
-import { findKubectls } from '../../apiserver/kubectl.ts';
+import { findKubectls } from '../../../apiserver/kubectl.ts';
 import { tryStreams } from './kubectl-streams.ts';
 
 const kubectls = findKubectls().filter(({ name }) => name === 'kubectl');

@@ -1,7 +1,7 @@
 /** A client's side of the streams, in memory: connections, and frames of SPDY made by hand. */
 import { Duplex } from 'node:stream';
-import type { HeaderCodec } from '../../../src/agent/node/streams/spdy-headers.ts';
-import type { Random } from '../../dataplane/random.ts';
+import type { HeaderCodec } from '../../../../src/agent/node/streams/spdy-headers.ts';
+import type { Random } from '../../../dataplane/random.ts';
 
 /** Two ends of one connection. What is written to a full end waits. */
 export function connectionPair(): [Duplex, Duplex] {
