@@ -284,8 +284,9 @@ t.test('where nobody listens it asks each second, where somebody fails more and 
     return Math.max(...waits);
   };
   const gone = await FakeCollection.start(t);
+  const { url } = gone;
   await gone.stop();
-  const refused = await longest(gone.url);
+  const refused = await longest(url);
   t.ok(refused > 400 && refused <= 1000, `${refused} ms at most`);
   const failing = createServer((_, response) => response.writeHead(500).end('{}')).listen(0, '127.0.0.1');
   await once(failing, 'listening');

@@ -8,7 +8,7 @@ import { WebSocket } from 'ws';
 import { ADMINISTRATORS, NODES, VIEWERS } from '../../../src/apiserver/access/access.ts';
 import { Authority, type Certified } from '../../../src/apiserver/access/authority.ts';
 import { TestServer } from '../../apiserver/test-server.ts';
-import { nodeObject, StreamCluster } from '../streams/stream-cluster.ts';
+import { nodeObject, StreamCluster } from './streams/stream-cluster.ts';
 
 interface Answer {
   code: number;

@@ -2,6 +2,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { kill } from 'node:process';
 import t from 'tap';
 import { ContainerProcess } from '../../../src/agent/pods/container.ts';
 import { findTools } from '../../../src/agent/pods/container-command.ts';
@@ -42,7 +43,9 @@ function container(script: string, restartPolicy: RestartPolicy, setup: Setup = 
     refused: (error) => refused.push(error.message),
   });
   // What a failed test leaves running ends with the file.
-  t.teardown(() => process.end(0));
+  t.teardown(() => {
+    if (isRunning(shim(process))) kill(process.state.shimPid, 'SIGKILL');
+  });
   const output = () => readFileSync(join(folder, logName(process.state)), 'utf8');
   const running = () => until('its start', () => process.isRunning);
   return { process, messages, refused, site, folder, output, running, starts: () => starts };
