@@ -28,7 +28,8 @@ export function clusterPage({ machine, size, runs, compiled }: ClusterFigures): 
 Written by \`make bench-cluster\`; every figure comes from a run, none is typed by hand. One API server process with its
 controllers, ${count(size.nodes)} simulated nodes, ${count(size.pods)} pods, ${count(size.services)} services with a slice of five endpoints each. A simulated
 node has a certificate of its own, lists nodes, pods, services and slices in pages, watches each on a TLS connection,
-and renews its Lease every second; it runs no pods. Server, nodes and etcd share the processors of one machine.
+and renews its Lease every second; it runs no pods. Server, nodes and etcd share the processors of one machine, so the
+server takes a node for dead after 40 s, as Kubernetes does, not after our 4 s.
 
 ${machine.processors}, ${machine.memory}, ${machine.kernel}, Node ${machine.node}, commit ${machine.commit}; load of the machine: ${load.toFixed(1)}.
 
@@ -59,7 +60,7 @@ Goal: a change of one endpoint is seen by all nodes with a p99 under 2 s.
 
 ${stores.map((store) => `## ${TITLES[store]}, part by part\n\n${phaseTable(runs[store] as RunFigures)}`).join('\n\n')}
 
-Event loop: how late the server's main thread came, in milliseconds. A Lease that is not renewed for 4 s makes its node
+Event loop: how late the server's main thread came, in milliseconds. With the usual settings a Lease that is not renewed for 4 s makes its node
 Unknown: the longest gap is the longest time between two renewals of any node.
 
 ## What a change costs a node
