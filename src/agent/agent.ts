@@ -15,7 +15,7 @@ import { chooseOffload } from './host/offload.ts';
 import { HostAgent } from './host-agent.ts';
 import { hostChecks, requireChecks } from './host-checks.ts';
 import { type Log, openLog } from './log.ts';
-import { ApiLink } from './node/api-link.ts';
+import type { ApiLink } from './node/api-link.ts';
 import { type AgentOptions, type AgentSettings, agentSettings } from './options.ts';
 import { serveStatus } from './status-server.ts';
 import { weftVersion, writeWeftCommand } from './weft-command.ts';
@@ -35,7 +35,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   requireChecks(checks);
   const native = loadNativeAddon();
   const stop = stopRequest(log, leave);
-  const link = settings.kubeconfig === undefined ? undefined : new ApiLink(settings, settings.kubeconfig);
+  const link = settings.kubeconfig === undefined ? undefined : await openLink(settings, settings.kubeconfig);
   // The workers start on threads of their own, the objects are read, while this one tries what the kernel offers.
   const starting = Dataplane.start({
     workers: settings.workers,
@@ -83,6 +83,12 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   log.info(`stopped in ${Date.now() - began} ms`);
   // Whatever still holds the event loop (a probe's socket) has nothing left to do.
   process.exit(0);
+}
+
+/** Loaded where there is an API alone: its libraries take memory that the others need not give. */
+async function openLink(settings: AgentSettings, kubeconfig: string): Promise<ApiLink> {
+  const { ApiLink } = await import('./node/api-link.ts');
+  return new ApiLink(settings, kubeconfig);
 }
 
 /** Resolves with the first signal; the second one ends the process at once. */

@@ -5,7 +5,7 @@
 import type { NativeAddon } from '../../io/native-addon.ts';
 import type { ApiAccess } from '../../kube/kubeconfig.ts';
 import type { PodAccess } from '../pods/pod-access.ts';
-import { NodeServer } from './node-server.ts';
+import type { NodeServer, NodeServerOptions } from './node-server.ts';
 
 const LOOPBACK = '127.0.0.1';
 
@@ -18,7 +18,8 @@ export interface NodeEndpointParts {
 
 export class NodeEndpoint {
   readonly #port: number;
-  readonly #server: NodeServer | undefined;
+  readonly #parts: NodeServerOptions | undefined;
+  #server: NodeServer | undefined;
   readonly #listening = new Set<string>();
   #problems: readonly string[] = [];
 
@@ -26,7 +27,7 @@ export class NodeEndpoint {
     const { authority, certificate, key } = access;
     this.#port = port;
     if (authority !== undefined && certificate !== undefined && key !== undefined) {
-      this.#server = new NodeServer({ authority, certificate, key, pods, native });
+      this.#parts = { authority, certificate, key, pods, native };
     } else {
       const missing = authority === undefined ? 'certificate-authority' : 'client-certificate with its key';
       this.#problems = [`kubectl logs and exec are not served: the kubeconfig names no ${missing}`];
@@ -39,8 +40,11 @@ export class NodeEndpoint {
 
   /** Resolves to whether it listens on all of them. */
   async listenOn(addresses: readonly string[]): Promise<boolean> {
+    if (!this.#parts) return true;
+    // Loaded where there is an API alone, as its libraries are large.
+    const { NodeServer } = await import('./node-server.ts');
+    this.#server ??= new NodeServer(this.#parts);
     const server = this.#server;
-    if (!server) return true;
     const problems: string[] = [];
     for (const address of new Set([LOOPBACK, ...addresses])) {
       if (this.#listening.has(address)) continue;
