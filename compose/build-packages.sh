@@ -4,9 +4,10 @@
 set -eu
 node -e '
   const { readFileSync, writeFileSync } = require("node:fs");
-  const needed = ["@types/dns-packet", "@types/node", "kubernetes-types", "node-gyp", "typescript"];
+  const needed = ["kubernetes-types", "node-gyp", "typescript"];
   const own = JSON.parse(readFileSync("package.json", "utf8"));
-  own.devDependencies = Object.fromEntries(needed.map((name) => [name, own.devDependencies[name]]));
+  const compiles = ([name]) => needed.includes(name) || name.startsWith("@types/");
+  own.devDependencies = Object.fromEntries(Object.entries(own.devDependencies).filter(compiles));
   writeFileSync("package.json", JSON.stringify(own));
 '
 headers=$(sh scripts/node-headers.sh)
