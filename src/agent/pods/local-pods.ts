@@ -341,10 +341,16 @@ export class LocalPods {
   }
 
   status(): PodStatus[] {
-    const leaving = [...this.#leaving.values()].flatMap(({ pod }) =>
-      pod ? [{ ...pod.status(), message: 'is being ended' }] : [],
-    );
-    const all = [...[...this.#pods.values()].map((pod) => pod.status()), ...leaving];
+    const leaving = [...this.#leaving.values()].flatMap(({ pod }) => (pod ? [leavingStatus(pod)] : []));
+    const kept = [...this.#pods.values(), ...this.#finished.values()];
+    const all = [...kept.map((pod) => pod.status()), ...leaving];
     return all.sort((a, b) => (`${a.namespace}/${a.name}` < `${b.namespace}/${b.name}` ? -1 : 1));
   }
+}
+
+/** One that ended by itself has said how; its network alone goes. */
+function leavingStatus(pod: LocalPod): PodStatus {
+  const status = pod.status();
+  const ended = status.phase === 'Failed' || status.phase === 'Succeeded';
+  return ended ? status : { ...status, message: 'is being ended' };
 }
