@@ -160,6 +160,7 @@ async function crashHost(lab: ComposeLab): Promise<CheckResult> {
 
 /** A partition of 20 s: new flows fail over, a stream that was under way goes on, agents stay and log it once. */
 async function disconnectHost(lab: ComposeLab): Promise<CheckResult> {
+  await untilUntroubled(lab);
   const before = await Promise.all(lab.hosts.map((host) => lab.status(host)));
   const address = before.find(({ node }) => node === AWAY)?.underlay.address ?? '';
   const network = await lab.network();
@@ -207,6 +208,19 @@ async function disconnectHost(lab: ComposeLab): Promise<CheckResult> {
     ].join('; '),
     figure: `back after ${(back / 1000).toFixed(1)} s; slowest ${all.maxMs.toFixed(0)} ms`,
   };
+}
+
+/** Peers that were silent for a check before this one are asked again seconds later: its end is not this one's. */
+async function untilUntroubled(lab: ComposeLab): Promise<void> {
+  const deadline = Date.now() + 30_000;
+  for (;;) {
+    const problems = (await Promise.all(lab.hosts.map((host) => lab.status(host)))).flatMap((status) =>
+      status.problems.map(({ message }) => `${status.node}: ${message}`),
+    );
+    if (problems.length === 0) return;
+    if (Date.now() > deadline) throw new Error(`trouble before the partition: ${problems.join('; ')}`);
+    await sleep(500);
+  }
 }
 
 async function untilStreamRuns(lab: ComposeLab, pod: string, port: number): Promise<void> {
