@@ -1,5 +1,5 @@
 /** What `weft apiserver` does: opens the store, makes certificates, writes kubeconfigs, serves until it is told to end. */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Authenticator } from '../apiserver/access/access.ts';
 import { ADMIN, Identities, SERVER, VIEWER } from '../apiserver/access/identities.ts';
@@ -13,6 +13,7 @@ import { clusterRanges, completeSettings } from '../control/cluster-settings.ts'
 import { isHostAddress } from '../kube/rule-checks.ts';
 import { parseAddress } from '../wire/address.ts';
 import type { ApiServerOptions } from './apiserver-commands.ts';
+import { etcdAccess } from './etcd-access.ts';
 import { weftVersion } from './version.ts';
 
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
@@ -79,15 +80,12 @@ function log(message: string): void {
 
 /** Only the store that is used is loaded. */
 async function openStore(options: ApiServerOptions, data: string): Promise<Store> {
+  const etcd = etcdAccess(options);
   if (options.store === 'lmdb') {
     const { LmdbStore } = await import('../apiserver/store/lmdb-store.ts');
     return LmdbStore.open({ path: join(data, 'store') });
   }
-  const { etcdServers = [], etcdCa, etcdCert, etcdKey } = options;
-  if (etcdServers.length === 0) throw new Error('--store etcd needs --etcd-servers: name its members');
-  if ((etcdCert === undefined) !== (etcdKey === undefined)) throw new Error('--etcd-cert and --etcd-key go together');
+  if (etcd === undefined) throw new Error('--store etcd needs --etcd-servers: name its members');
   const { EtcdStore } = await import('../apiserver/store/etcd-store.ts');
-  if (etcdCa === undefined) return new EtcdStore({ endpoints: etcdServers });
-  const own = etcdCert && etcdKey ? { certificate: readFileSync(etcdCert), key: readFileSync(etcdKey) } : {};
-  return new EtcdStore({ endpoints: etcdServers, tls: { ca: readFileSync(etcdCa), ...own } });
+  return new EtcdStore(etcd);
 }

@@ -1,5 +1,6 @@
 /** The words of `weft apiserver`; what it does is imported when called. */
 import { type Command, Option } from 'commander';
+import { addEtcdOptions, type EtcdOptions } from './etcd-options.ts';
 import { integer } from './numbers.ts';
 
 const DATA = '/var/lib/weft/apiserver';
@@ -12,13 +13,8 @@ export interface KubeconfigOptions {
   server?: string;
 }
 
-export interface ApiServerOptions {
+export interface ApiServerOptions extends EtcdOptions {
   data: string;
-  store: 'lmdb' | 'etcd';
-  etcdServers?: string[];
-  etcdCa?: string;
-  etcdCert?: string;
-  etcdKey?: string;
   bind: string;
   port: number;
   name: string[];
@@ -39,15 +35,12 @@ export interface ApiServerOptions {
 }
 
 export function addApiServer(program: Command): void {
-  program
+  const command = program
     .command('apiserver')
     .description('a Kubernetes API that kubectl drives, kept in a folder or in etcd')
     .option('--data <path>', 'folder of its certificates, and of its objects with --store lmdb', DATA)
-    .addOption(new Option('--store <kind>', 'where objects are kept').choices(['lmdb', 'etcd']).default('lmdb'))
-    .option('--etcd-servers <urls...>', 'members of the etcd cluster, as in http://127.0.0.1:2379')
-    .option('--etcd-ca <path>', "authority of the members' certificates (PEM)")
-    .option('--etcd-cert <path>', 'certificate that etcd knows us by (PEM)')
-    .option('--etcd-key <path>', 'its key (PEM)')
+    .addOption(new Option('--store <kind>', 'where objects are kept').choices(['lmdb', 'etcd']).default('lmdb'));
+  addEtcdOptions(command, '/registry')
     .option('--bind <address>', 'address to listen on', '127.0.0.1')
     .option('--port <port>', 'port to listen on; 0: any that is free', integer(0, 65535), 6443)
     .option(
@@ -103,7 +96,7 @@ export function addApiServer(program: Command): void {
     .option('--plain-http', 'no TLS and no questions who asks: on loopback alone')
     .addHelpText(
       'after',
-      '\nWrites DATA/admin.kubeconfig and DATA/viewer.kubeconfig, which only their owner can read.\n\nExamples:\n  weft apiserver --data /tmp/cluster\n  kubectl --kubeconfig /tmp/cluster/admin.kubeconfig get all -A\n  weft apiserver --store etcd --etcd-servers http://10.0.0.1:2379 http://10.0.0.2:2379',
+      '\nWrites DATA/admin.kubeconfig and DATA/viewer.kubeconfig, which only their owner can read.\n\nExamples:\n  weft apiserver --data /tmp/cluster\n  kubectl --kubeconfig /tmp/cluster/admin.kubeconfig get all -A\n  weft apiserver --store etcd --etcd-servers http://10.0.0.1:2379,http://10.0.0.2:2379',
     )
     .action(async (options: ApiServerOptions) => (await import('./apiserver-action.ts')).apiServer(options));
 }

@@ -2,9 +2,10 @@
  * The store in an etcd cluster, 3.4 or later, over its v3 API. Writes are sent once: whether one that got no answer took
  * place is for its conditions to tell. Reads are tried again on another member.
  */
+import { rootCertificates } from 'node:tls';
 import { noop } from 'cockatiel';
 import { Etcd3, type IDeleteRangeRequest, type IPutRequest } from 'etcd3';
-import { storedValue } from './etcd-records.ts';
+import { EtcdKeys } from './etcd-records.ts';
 import { EtcdWatch } from './etcd-watch.ts';
 import {
   type Committed,
@@ -31,25 +32,41 @@ const MOST_MESSAGE_BYTES = 512 * 1024 * 1024;
 export interface EtcdStoreOptions {
   /** `https://10.0.0.1:2379`, all members. */
   endpoints: readonly string[];
-  /** For https: the authority that signed the members' certificates, and our own certificate, all PEM. */
-  tls?: { ca: Buffer; certificate?: Buffer; key?: Buffer };
+  /** Where our keys stand, `/registry` by default: without a slash at its end. */
+  prefix?: string;
+  /** For https: the authority that signed the members' certificates, else those that Node knows, and our own certificate; PEM. */
+  tls?: EtcdTls;
+  /** Whatever the environment says of proxies. */
+  direct?: boolean;
+}
+
+export interface EtcdTls {
+  ca?: Buffer;
+  certificate?: Buffer;
+  key?: Buffer;
 }
 
 export class EtcdStore implements Store {
   readonly #client: Etcd3;
+  readonly #keys: EtcdKeys;
   readonly #watches = new Set<EtcdWatch>();
   #closed = false;
 
-  constructor({ endpoints, tls }: EtcdStoreOptions) {
+  constructor({ endpoints, prefix, tls, direct = false }: EtcdStoreOptions) {
+    this.#keys = new EtcdKeys(prefix);
     this.#client = new Etcd3({
       hosts: [...endpoints],
-      grpcOptions: { ...KEEPALIVE, 'grpc.max_receive_message_length': MOST_MESSAGE_BYTES },
+      grpcOptions: {
+        ...KEEPALIVE,
+        'grpc.max_receive_message_length': MOST_MESSAGE_BYTES,
+        'grpc.enable_http_proxy': direct ? 0 : 1,
+      },
       faultHandling: { global: noop },
       defaultCallOptions: (call) => (call.isStream ? {} : { deadline: Date.now() + CALL_MS }),
       ...(tls
         ? {
             credentials: {
-              rootCertificate: tls.ca,
+              rootCertificate: tls.ca ?? Buffer.from(rootCertificates.join('\n')),
               ...(tls.certificate && tls.key ? { certChain: tls.certificate, privateKey: tls.key } : {}),
             },
           }
@@ -58,7 +75,9 @@ export class EtcdStore implements Store {
   }
 
   async revision(): Promise<number> {
-    const answer = await this.#read(() => this.#client.kv.range({ key: Buffer.from('\0'), count_only: true }));
+    // Of our own keys: where etcd asks who may read what, we may read these.
+    const key = this.#keys.outer('/registry/');
+    const answer = await this.#read(() => this.#client.kv.range({ key, count_only: true }));
     return Number(answer.header.revision);
   }
 
@@ -66,14 +85,14 @@ export class EtcdStore implements Store {
     if (limit === 0) throw new StoreError('bad-request', 'a range has a limit of 1 or more');
     const answer = await this.#read(() =>
       this.#client.kv.range({
-        key: Buffer.from(from),
-        range_end: Buffer.from(to),
+        key: this.#keys.outer(from),
+        range_end: this.#keys.outer(to),
         ...(limit === undefined ? {} : { limit }),
         ...(revision === undefined ? {} : { revision }),
       }),
     );
     return {
-      values: answer.kvs.map(storedValue),
+      values: answer.kvs.map((kv) => this.#keys.stored(kv)),
       more: answer.more,
       revision: revision ?? Number(answer.header.revision),
     };
@@ -86,19 +105,19 @@ export class EtcdStore implements Store {
     try {
       const answer = await this.#client.kv.txn({
         compare: conditions.map(({ key, modRevision }) => ({
-          key: Buffer.from(key),
+          key: this.#keys.outer(key),
           target: 'Mod' as const,
           result: 'Equal' as const,
           mod_revision: modRevision,
         })),
-        success: writes.map(requestOf),
-        failure: conditions.map(({ key }) => ({ request_range: { key: Buffer.from(key) } })),
+        success: writes.map((write) => requestOf(write, this.#keys)),
+        failure: conditions.map(({ key }) => ({ request_range: { key: this.#keys.outer(key) } })),
       });
       const found = answer.succeeded
         ? []
         : answer.responses.map((one) => {
             const kv = one.response_range?.kvs[0];
-            return kv && storedValue(kv);
+            return kv && this.#keys.stored(kv);
           });
       return { succeeded: answer.succeeded, revision: Number(answer.header.revision), found };
     } catch (error) {
@@ -108,7 +127,7 @@ export class EtcdStore implements Store {
 
   watch(request: WatchRequest): Watch {
     this.#checkOpen();
-    const watch = new EtcdWatch(this.#client.watchClient, request, () => this.#watches.delete(watch));
+    const watch = new EtcdWatch(this.#client.watchClient, this.#keys, request, () => this.#watches.delete(watch));
     this.#watches.add(watch);
     return watch;
   }
@@ -177,13 +196,17 @@ export class EtcdStore implements Store {
   }
 
   async #read<T>(read: () => Promise<T>): Promise<T> {
+    let first: StoreError | undefined;
     for (let attempt = 1; ; attempt++) {
       this.#checkOpen();
       try {
         return await read();
       } catch (error) {
         const known = storeError(error);
-        if (known.code !== 'unavailable' || attempt === READ_ATTEMPTS) throw known;
+        if (known.code !== 'unavailable') throw known;
+        // What comes of a member that is known to be away does not say why it is.
+        first ??= known;
+        if (attempt === READ_ATTEMPTS) throw first;
       }
     }
   }
@@ -193,8 +216,11 @@ export class EtcdStore implements Store {
   }
 }
 
-function requestOf(write: Write): { request_put: IPutRequest } | { request_delete_range: IDeleteRangeRequest } {
-  const key = Buffer.from(write.key);
+function requestOf(
+  write: Write,
+  keys: EtcdKeys,
+): { request_put: IPutRequest } | { request_delete_range: IDeleteRangeRequest } {
+  const key = keys.outer(write.key);
   if (write.type === 'delete') return { request_delete_range: { key } };
   return { request_put: { key, value: Buffer.from(write.value), ...(write.lease ? { lease: write.lease } : {}) } };
 }

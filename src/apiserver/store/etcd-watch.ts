@@ -3,7 +3,7 @@
  * on with the first revision not heard of, so that nothing is missed or heard twice.
  */
 import type { IEvent, IWatchResponse, WatchClient } from 'etcd3';
-import { storedValue } from './etcd-records.ts';
+import type { EtcdKeys } from './etcd-records.ts';
 import { StoreError, type StoreEvent, type Watch, type WatchRequest } from './store.ts';
 
 const FIRST_WAIT_MS = 50;
@@ -13,6 +13,7 @@ type Stream = Awaited<ReturnType<WatchClient['watch']>>;
 
 export class EtcdWatch implements Watch {
   readonly #client: WatchClient;
+  readonly #keys: EtcdKeys;
   readonly #request: WatchRequest;
   readonly #ended: () => void;
   #next: number;
@@ -22,8 +23,9 @@ export class EtcdWatch implements Watch {
   #closed = false;
 
   /** `ended` is called once, whatever ends it. */
-  constructor(client: WatchClient, request: WatchRequest, ended: () => void) {
+  constructor(client: WatchClient, keys: EtcdKeys, request: WatchRequest, ended: () => void) {
     this.#client = client;
+    this.#keys = keys;
     this.#request = request;
     this.#ended = ended;
     this.#next = Math.max(1, request.fromRevision);
@@ -71,8 +73,8 @@ export class EtcdWatch implements Watch {
     stream.on('end', lost);
     stream.write({
       create_request: {
-        key: Buffer.from(this.#request.from),
-        range_end: Buffer.from(this.#request.to),
+        key: this.#keys.outer(this.#request.from),
+        range_end: this.#keys.outer(this.#request.to),
         start_revision: this.#next,
         prev_kv: true,
         progress_notify: true,
@@ -97,7 +99,7 @@ export class EtcdWatch implements Watch {
     for (const [i, event] of answer.events.entries()) {
       const revision = Number(event.kv.mod_revision);
       if (revision < this.#next) continue;
-      events.push(storeEvent(event));
+      events.push(storeEvent(event, this.#keys));
       const following = answer.events[i + 1];
       if (following && Number(following.kv.mod_revision) === revision) continue;
       this.#next = revision + 1;
@@ -119,12 +121,12 @@ export class EtcdWatch implements Watch {
   }
 }
 
-function storeEvent(event: IEvent): StoreEvent {
-  const value = storedValue(event.kv);
+function storeEvent(event: IEvent, keys: EtcdKeys): StoreEvent {
+  const value = keys.stored(event.kv);
   return {
     type: event.type === 'Delete' ? 'delete' : 'put',
     key: value.key,
     value,
-    previous: event.prev_kv ? storedValue(event.prev_kv) : undefined,
+    previous: event.prev_kv ? keys.stored(event.prev_kv) : undefined,
   };
 }

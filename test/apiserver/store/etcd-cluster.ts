@@ -1,11 +1,16 @@
-/** Real etcd on loopback, as Debian's etcd-server has it: one member or several, each in a folder of the test's. */
+/**
+ * Real etcd on loopback, as Debian's etcd-server has it: one member or several, each in a folder of the test's. With TLS,
+ * the members' certificates are for the name localhost alone, and clients have to show one of theirs.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { get } from 'node:https';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import { findTool } from '../../../src/agent/command.ts';
+import { Authority } from '../../../src/apiserver/access/authority.ts';
 
 /** For tap's `skip`. */
 export const missingEtcd = findTool('etcd') === undefined && 'needs etcd: apt-get install etcd-server';
@@ -18,36 +23,59 @@ interface Member {
   process: ChildProcess | undefined;
 }
 
+/** Of a client, and of the authority that signed the members' too: PEM, and the files that hold it. */
+export interface ClientCertificates {
+  ca: Buffer;
+  certificate: Buffer;
+  key: Buffer;
+  files: { ca: string; certificate: string; key: string };
+}
+
 export class EtcdCluster {
   readonly #members: Member[];
+  /** Where it was started with TLS. */
+  readonly certificates: ClientCertificates | undefined;
+  readonly #tls: readonly string[];
 
-  private constructor(members: Member[]) {
+  private constructor(members: Member[], directory: string, certificates: ClientCertificates | undefined) {
     this.#members = members;
+    this.certificates = certificates;
+    this.#tls = certificates
+      ? [
+          ...['--client-cert-auth', '--trusted-ca-file', certificates.files.ca],
+          ...['--cert-file', join(directory, 'server.pem'), '--key-file', join(directory, 'server.key')],
+        ]
+      : [];
   }
 
   /** Ends with the test. */
-  static async start(t: Pick<Test, 'testdir' | 'teardown'>, size: number): Promise<EtcdCluster> {
+  static async start(
+    t: Pick<Test, 'testdir' | 'teardown'>,
+    size: number,
+    { tls = false }: { tls?: boolean } = {},
+  ): Promise<EtcdCluster> {
     const directory = t.testdir();
+    const certificates = tls ? await certify(directory) : undefined;
     const ports = await freePorts(size * 2);
     const members = Array.from({ length: size }, (_, i): Member => {
       const name = `member${i}`;
       mkdirSync(join(directory, name));
       return {
         name,
-        client: `http://127.0.0.1:${ports[i * 2]}`,
+        client: `${tls ? 'https' : 'http'}://127.0.0.1:${ports[i * 2]}`,
         peer: `http://127.0.0.1:${ports[i * 2 + 1]}`,
         directory: join(directory, name),
         process: undefined,
       };
     });
-    const cluster = new EtcdCluster(members);
+    const cluster = new EtcdCluster(members, directory, certificates);
     t.teardown(() => cluster.stop());
     await Promise.all(members.map((_, i) => cluster.startMember(i)));
     return cluster;
   }
 
   get endpoints(): string[] {
-    return this.#members.map(({ client }) => client);
+    return this.#members.map(({ client }) => (this.certificates ? client.replace('127.0.0.1', 'localhost') : client));
   }
 
   /** Starts a member, for the first time or again; resolves when it is healthy. */
@@ -62,6 +90,7 @@ export class EtcdCluster {
         ...['--listen-client-urls', client, '--advertise-client-urls', client],
         ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer],
         ...['--initial-cluster', this.#members.map((m) => `${m.name}=${m.peer}`).join(',')],
+        ...this.#tls,
         ...['--heartbeat-interval', '50', '--election-timeout', '500'],
       ],
       { stdio: 'ignore', env: { PATH: process.env.PATH, ETCD_UNSUPPORTED_ARCH: process.arch } },
@@ -70,11 +99,21 @@ export class EtcdCluster {
     for (let i = 0; i < 300; i++) {
       if (child.exitCode !== null)
         throw new Error(`etcd ended at its start:\n${readFileSync(log, 'utf8').slice(-2000)}`);
-      const answer = await fetch(`${client}/health`).catch(() => undefined);
-      if (answer?.ok && ((await answer.json()) as { health: string }).health === 'true') return;
+      if ((await this.#health(client)) === 'true') return;
       await sleep(100);
     }
     throw new Error(`etcd is not healthy after 30 s:\n${readFileSync(log, 'utf8').slice(-2000)}`);
+  }
+
+  async #health(client: string): Promise<string | undefined> {
+    try {
+      const text = this.certificates
+        ? await getSecurely(`${client}/health`, this.certificates)
+        : await (await fetch(`${client}/health`)).text();
+      return (JSON.parse(text) as { health: string }).health;
+    } catch {
+      return undefined;
+    }
   }
 
   /** `kill -9`; resolves when it is gone. */
@@ -91,6 +130,40 @@ export class EtcdCluster {
   async stop(): Promise<void> {
     await Promise.all(this.#members.map((_, i) => this.killMember(i)));
   }
+}
+
+async function certify(directory: string): Promise<ClientCertificates> {
+  const authority = await Authority.open(join(directory, 'pki'));
+  const server = await authority.server(['localhost']);
+  const client = await authority.client('weft', []);
+  const write = (name: string, text: string): string => {
+    writeFileSync(join(directory, name), text, { mode: 0o600 });
+    return join(directory, name);
+  };
+  write('server.pem', server.certificate);
+  write('server.key', server.key);
+  return {
+    ca: Buffer.from(authority.certificate),
+    certificate: Buffer.from(client.certificate),
+    key: Buffer.from(client.key),
+    files: {
+      ca: join(directory, 'pki', 'ca.crt'),
+      certificate: write('client.pem', client.certificate),
+      key: write('client.key', client.key),
+    },
+  };
+}
+
+function getSecurely(url: string, { ca, certificate: cert, key }: ClientCertificates): Promise<string> {
+  return new Promise((resolve, reject) => {
+    get(url, { ca, cert, key, servername: 'localhost', agent: false }, (answer) => {
+      let text = '';
+      answer.on('data', (chunk) => {
+        text += chunk;
+      });
+      answer.on('end', () => resolve(text));
+    }).on('error', reject);
+  });
 }
 
 async function freePorts(count: number): Promise<number[]> {

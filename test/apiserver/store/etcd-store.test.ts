@@ -15,6 +15,37 @@ t.test('suite', { skip: missingEtcd, timeout: 100_000 }, async (t) => {
   });
 });
 
+t.test('a prefix of its own', { skip: missingEtcd, timeout: 60_000 }, async (t) => {
+  const { endpoints } = await EtcdCluster.start(t, 1);
+  const open = (prefix?: string) => {
+    const store = new EtcdStore({ endpoints, ...(prefix ? { prefix } : {}) });
+    t.teardown(() => store.close());
+    return store;
+  };
+  const [one, two, plain] = [open('/weft/one'), open('/weft/two'), open()];
+  const [key, gone] = ['/registry/pods/default/web', '/registry/pods/default/gone'];
+  const listener = new Listener(one, '/registry/', 1);
+  t.teardown(() => listener.close());
+  for (const store of [one, two]) {
+    const conditions = [{ key, modRevision: 0 }];
+    t.ok((await store.commit({ conditions, writes: [put(gone, '1'), put(key, '1')] })).succeeded, 'free for each');
+  }
+  await one.commit({ conditions: [], writes: [{ type: 'delete', key: gone }] });
+  const { values } = await one.range(prefixRange('/registry/'));
+  t.same(
+    values.map((each) => each.key),
+    [key],
+    'nothing of the other',
+  );
+  const again = await one.commit({ conditions: [{ key, modRevision: 0 }], writes: [put(key, '2')] });
+  t.equal(again.found[0]?.key, key);
+  await listener.until(() => listener.heard.length >= 3);
+  t.same(listener.heard, [`put ${gone}=1 v1`, `put ${key}=1 v1`, `delete ${gone} v0 was 1`]);
+  const keys = (await plain.range(prefixRange('/weft/'))).values.map((each) => each.key);
+  t.same(keys, ['/weft/one/pods/default/web', '/weft/two/pods/default/gone', '/weft/two/pods/default/web']);
+  t.equal((await plain.range(prefixRange('/registry/'))).values.length, 0);
+});
+
 t.test('nobody there', { timeout: 60_000 }, async (t) => {
   const store = new EtcdStore({ endpoints: ['http://127.0.0.1:9'] });
   t.teardown(() => store.close());
