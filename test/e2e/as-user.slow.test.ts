@@ -1,7 +1,10 @@
-/** End to end, once more without root: what as-user.test.ts leaves out. */
+/** End to end, once more without root: the files that everything else stands on. */
 import t from 'tap';
 import { noUser, runAsUser } from './ordinary-user.ts';
 
-t.test('as an ordinary user', { skip: noUser(), timeout: 900_000 }, (t) =>
-  runAsUser(t, ['network', 'services', 'overlay', 'host-gw', 'ipv6', 'dns', 'dns-dataplane', 'fragments', 'demo']),
-);
+const FILES = [
+  ...['commands', 'network', 'services', 'overlay', 'host-gw'],
+  ...['ipv6', 'dns', 'dns-dataplane', 'fragments', 'demo'],
+];
+
+t.test('as an ordinary user', { skip: noUser(), timeout: 900_000 }, (t) => runAsUser(t, FILES));
