@@ -36,18 +36,18 @@ export class Heartbeats {
     return this.#seen.has(node);
   }
 
-  /** Nodes that were heard of once and have been silent for longer. To be asked regularly. */
-  silent(graceMs: number): Set<string> {
+  /** Nodes that were heard of once and have been silent for longer, and for how many ms. To be asked regularly. */
+  silent(graceMs: number): Map<string, number> {
     const now = this.#clock.nowMs();
     const pause = now - this.#lookedMs - this.#intervalMs;
     this.#lookedMs = now;
-    const out = new Set<string>();
+    const out = new Map<string, number>();
     for (const [node, seen] of this.#seen) {
       // What came meanwhile may not have been read yet.
       if (pause > this.#intervalMs) seen.atMs += pause;
       // Nor is what a clock was set back by.
       seen.atMs = Math.min(seen.atMs, now);
-      if (now - seen.atMs > graceMs) out.add(node);
+      if (now - seen.atMs > graceMs) out.set(node, now - seen.atMs);
     }
     return out;
   }

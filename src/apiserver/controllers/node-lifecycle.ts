@@ -3,6 +3,10 @@
  * its Lease for the grace period, nobody knows how its node is: its conditions become Unknown, it is tainted, its pods
  * are not ready, and so leave the endpoints of their services. The agent's next status undoes the first and the last,
  * the taints follow the Ready condition. A node that never had a Lease is left alone: somebody wrote it by hand.
+ *
+ * Where many fall silent at once it is rather us who hear too late, and to give them all up would make that worse: each
+ * costs dozens of writes that everybody is told of. The first few are given up after the grace period, the others at a
+ * pace, or when they have been silent for as long as Kubernetes waits.
  */
 
 import { isDeepStrictEqual } from 'node:util';
@@ -25,6 +29,11 @@ const UNKNOWN = { reason: 'NodeStatusUnknown', message: 'The agent stopped renew
 /** Looks in a grace period. */
 const LOOKS = 8;
 const LONGEST_INTERVAL_MS = 1000;
+/** Nodes that may be given up at once; then one more in each of these, as Kubernetes empties nodes. */
+const AT_ONCE = 10;
+const ONE_MORE_MS = 10_000;
+/** Whoever is silent for longer is given up whatever becomes of the others. */
+const MOST_PATIENCE_MS = 40_000;
 /** Pods that are written at a time. */
 const PODS_AT_ONCE = 32;
 
@@ -39,7 +48,10 @@ export class NodeLifecycle implements Controller {
   readonly #podsOn: ObjectIndex;
   readonly #heartbeats: Heartbeats;
   readonly #queue: WorkQueue;
+  /** Given up, and silent still. */
   #silent: ReadonlySet<string> = new Set();
+  /** Nodes that may be given up now. */
+  #allowance = AT_ONCE;
   #cancel: () => void = () => {};
   #stopped = false;
 
@@ -87,7 +99,7 @@ export class NodeLifecycle implements Controller {
   #lookSoon(): void {
     this.#cancel = this.#parts.clock.after(this.#intervalMs, () => {
       if (this.#stopped) return;
-      const silent = this.#heartbeats.silent(this.#graceMs);
+      const silent = this.#givenUp();
       for (const name of silent) {
         const node = this.#nodes.get(undefined, name);
         const known = conditionOf(node?.status, 'Ready')?.status === 'Unknown' && this.#silent.has(name);
@@ -96,6 +108,20 @@ export class NodeLifecycle implements Controller {
       this.#silent = silent;
       this.#lookSoon();
     });
+  }
+
+  /** Of those that are silent now; who has been for longest comes first. */
+  #givenUp(): Set<string> {
+    this.#allowance = Math.min(AT_ONCE, this.#allowance + this.#intervalMs / ONE_MORE_MS);
+    const longest = [...this.#heartbeats.silent(this.#graceMs)].sort(([, a], [, b]) => b - a);
+    const out = new Set<string>();
+    for (const [name, ms] of longest) {
+      const isOld = this.#silent.has(name) || ms > Math.max(MOST_PATIENCE_MS, this.#graceMs);
+      if (!isOld && this.#allowance < 1) continue;
+      if (!isOld) this.#allowance--;
+      out.add(name);
+    }
+    return out;
   }
 
   async #look(name: string): Promise<void> {
