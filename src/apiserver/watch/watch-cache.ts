@@ -15,23 +15,16 @@ import {
   type Watch,
 } from '../store/store.ts';
 import { type CachedObject, readCached } from './cached-object.ts';
+import { CatchUp } from './catch-up.ts';
 import { KindCache, type KindCounts, type Watching } from './kind-cache.ts';
 import { Change } from './watch-event.ts';
 
 const RANGE = prefixRange('/registry/');
 const LOAD_PAGE = 500;
 const RESTART_MS = 200;
-/** An answer waits so long for changes that are on their way from the store. */
-const CATCH_UP_MS = 250;
 
 export interface Subscription extends Watching {
   resource: Resource;
-}
-
-interface Waiting {
-  revision: number;
-  resolve(reached: boolean): void;
-  timer: NodeJS.Timeout;
 }
 
 export class WatchCache {
@@ -42,7 +35,7 @@ export class WatchCache {
   #since = 0;
   #newest = 0;
   #loaded = false;
-  readonly #waiting = new Set<Waiting>();
+  readonly #catchUp: CatchUp;
   #watch: Watch | undefined;
   #closed = false;
   #timer: NodeJS.Timeout | undefined;
@@ -50,6 +43,7 @@ export class WatchCache {
 
   constructor(store: Store) {
     this.#store = store;
+    this.#catchUp = new CatchUp(store);
   }
 
   /** Resolves when everything is in memory, and it watches. */
@@ -83,22 +77,14 @@ export class WatchCache {
     return this.#newest;
   }
 
-  /** Whether it is, or soon comes to be, as new as the store is now. */
-  async caughtUp(): Promise<boolean> {
-    return this.reached(await this.#store.revision());
+  /** Whether it is, or soon comes to be, as new as the store is now. Throws StoreError. */
+  caughtUp(): Promise<boolean> {
+    return this.#catchUp.caughtUp();
   }
 
   /** Whether it is, or soon comes to be, as new as that. */
   reached(revision: number): Promise<boolean> {
-    if (this.#loaded && this.#newest >= revision) return Promise.resolve(true);
-    return new Promise((resolve) => {
-      const done = () => {
-        this.#waiting.delete(waiting);
-        resolve(false);
-      };
-      const waiting = { revision, resolve, timer: setTimeout(done, CATCH_UP_MS) };
-      this.#waiting.add(waiting);
-    });
+    return this.#catchUp.reached(revision);
   }
 
   get(resource: Resource, namespace: string | undefined, name: string): CachedObject | undefined {
@@ -143,11 +129,7 @@ export class WatchCache {
     this.#closed = true;
     clearTimeout(this.#timer);
     this.#watch?.close();
-    for (const { resolve, timer } of this.#waiting) {
-      clearTimeout(timer);
-      resolve(false);
-    }
-    this.#waiting.clear();
+    this.#catchUp.close();
     this.#endAll(new ApiError('ServiceUnavailable', 'the server is shutting down'));
   }
 
@@ -179,18 +161,14 @@ export class WatchCache {
 
   #advance(revision: number): void {
     this.#newest = revision;
-    for (const waiting of this.#waiting) {
-      if (waiting.revision > revision) continue;
-      this.#waiting.delete(waiting);
-      clearTimeout(waiting.timer);
-      waiting.resolve(true);
-    }
+    this.#catchUp.advance(revision);
   }
 
   /** The store's history went on without us: everything is read anew, and everybody lists again. */
   #lost(error: StoreError): void {
     if (this.#closed) return;
     this.#loaded = false;
+    this.#catchUp.lose();
     this.#endAll(new ApiError('Expired', `the watch was lost: ${error.message}`));
     this.#kinds.clear();
     const restart = () => {

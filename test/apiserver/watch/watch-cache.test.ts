@@ -217,7 +217,7 @@ t.test('an answer is never older than what was acknowledged before, though the w
   const [one, all] = await Promise.all([reader.get(place, ''), reader.list(PODS, ALL)]);
   t.match(one.object, { data: 'new', metadata: { resourceVersion: `${revision}` } }, 'from the store, in the end');
   t.match(all.items[0]?.object, { data: 'new' });
-  t.equal(all.resourceVersion, `${revision}`);
+  t.ok(Number(all.resourceVersion) >= revision);
   await t.rejects(reader.get(place, `${revision}`), { name: 'ApiError', message: /too large resource version/ });
   const waiting = reader.list(PODS, { ...ALL, freshness: { version: `${revision}`, exact: false } });
   release();
