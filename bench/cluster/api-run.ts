@@ -68,10 +68,17 @@ export async function runApi(options: RunOptions): Promise<RunFigures> {
   const folder = mkdtempSync(join(tmpdir(), 'weft-bench-cluster-'));
   const endings: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true })];
   try {
-    return await measure(options, folder, (end) => void endings.unshift(end));
+    // Interrupted, it still ends what it started.
+    return await Promise.race([measure(options, folder, (end) => void endings.unshift(end)), interruption()]);
   } finally {
     for (const end of endings) await end();
   }
+}
+
+function interruption(): Promise<never> {
+  return new Promise((_, reject) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => reject(new Error(signal)));
+  });
 }
 
 async function measure(options: RunOptions, folder: string, atEnd: (end: () => unknown) => void): Promise<RunFigures> {

@@ -35,7 +35,8 @@ try {
   await main();
 } catch (error) {
   console.error(`weft: ${error instanceof Error ? error.message : String(error)}`);
-  process.exitCode = 1;
+  // What was under way when it was interrupted goes no further.
+  process.exit(1);
 }
 
 async function main(): Promise<void> {
