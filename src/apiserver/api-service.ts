@@ -112,8 +112,8 @@ export class ApiService {
     const limits = new RequestLimits(options.limits);
     const services = table.find('', 'v1', 'services');
     if (services) table.add({ ...services, allocation: serviceAllocation(ranges) });
-    const objects = new ObjectStore(store, table);
     const cache = new WatchCache(store);
+    const objects = new ObjectStore(store, table, (key) => cache.recall(key)?.object);
     await cache.start();
     await makeNamespaces(objects, table);
     const customKinds = new CustomKinds({ table, objects, cache, log });

@@ -11,11 +11,20 @@ import { ApiError } from '../api-error.ts';
 import { type ApiObject, type ObjectMeta, timestamp, withoutNulls } from '../api-object.ts';
 import { apiVersionOf, asVersion, type Resource, resourceName, storeKey, storePrefix } from '../kinds/resource.ts';
 import type { ResourceTable } from '../kinds/resource-table.ts';
-import { type Condition, prefixRange, type Store, type StoredValue, StoreError, type Write } from '../store/store.ts';
+import {
+  type Condition,
+  type LeaseId,
+  prefixRange,
+  type Store,
+  type StoredValue,
+  StoreError,
+  type Write,
+} from '../store/store.ts';
 import { Claiming } from './claims.ts';
 import { readContinue, writeContinue } from './continue-token.ts';
 import { type DeleteOptions, dying, isHeld } from './deletion.ts';
 import { metadataViolations } from './metadata-rules.ts';
+import { decode, encode } from './object-encoding.ts';
 import { alreadyExists, checkPreconditions, conflict, invalid, notFound, type ObjectPlace } from './object-errors.ts';
 import { checkObjectMeta } from './object-meta.ts';
 
@@ -41,6 +50,13 @@ export interface ObjectPage {
   continue: string;
 }
 
+/** What an update replaces. */
+interface Before {
+  current: ApiObject;
+  modRevision: number;
+  lease: LeaseId;
+}
+
 const SUFFIX_LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
 const MOST_RACES = 30;
 /** In a range that is nearly full, all look for the same last places. */
@@ -51,10 +67,13 @@ const PAGE = 500;
 export class ObjectStore {
   readonly #store: Store;
   readonly #table: ResourceTable;
+  readonly #recall: (key: string) => ApiObject | undefined;
 
-  constructor(store: Store, table: ResourceTable) {
+  /** `recall`: an object as memory has it, which may be older than the store's; nobody changes it. */
+  constructor(store: Store, table: ResourceTable, recall: (key: string) => ApiObject | undefined = () => undefined) {
     this.#store = store;
     this.#table = table;
+    this.#recall = recall;
   }
 
   async get(place: ObjectPlace): Promise<ApiObject> {
@@ -147,15 +166,24 @@ export class ObjectStore {
     options: ChangeOptions = {},
   ): Promise<ApiObject> {
     const claiming = new Claiming(this.#store, place);
+    // What is decided by memory counts only when it is written: the store may be ahead.
+    let known = options.dryRun ? undefined : this.#known(place);
     for (let race = 0; ; race++) {
-      const stored = await this.#read(place);
-      if (!stored) throw notFound(place);
-      const current = asVersion(place.resource, decode(stored));
-      const wanted = change(structuredClone(current));
-      const meant = wanted.metadata?.resourceVersion;
-      if (meant && meant !== current.metadata.resourceVersion) throw conflict(place);
-      const next = this.#succeeding({ place, current, wanted, options, claiming });
-      if (isDeepStrictEqual(next, current)) return current;
+      const isOld = known !== undefined;
+      const before = known ?? (await this.#stored(place));
+      known = undefined;
+      const { current } = before;
+      let next: ApiObject;
+      try {
+        next = this.#succeeding({ place, current, wanted: change(structuredClone(current)), options, claiming });
+      } catch (error) {
+        if (isOld) continue;
+        throw error;
+      }
+      if (isDeepStrictEqual(next, current)) {
+        if (isOld) continue;
+        return current;
+      }
       // The last finalizer of a deleted object went.
       const ends = next.metadata.deletionTimestamp !== undefined && !isHeld(next) && isHeld(current);
       const { gained, conditions, writes } = await claiming.change(current, ends ? undefined : next);
@@ -167,13 +195,13 @@ export class ObjectStore {
         const key = keyOf(place);
         const own: Write = ends
           ? { type: 'delete', key }
-          : { type: 'put', key, value: encode(place.resource, next), ...(stored.lease ? { lease: stored.lease } : {}) };
+          : { type: 'put', key, value: encode(place.resource, next), ...(before.lease ? { lease: before.lease } : {}) };
         const done = await this.#commit(place, {
-          conditions: [{ key, modRevision: stored.modRevision }, ...conditions],
+          conditions: [{ key, modRevision: before.modRevision }, ...conditions],
           writes: [own, ...writes],
         });
         if (done.succeeded) return { ...next, metadata: { ...next.metadata, resourceVersion: `${done.revision}` } };
-        if (done.found[0]?.modRevision === stored.modRevision) await claiming.refused(gained, done.found.slice(1));
+        if (done.found[0]?.modRevision === before.modRevision) await claiming.refused(gained, done.found.slice(1));
       }
       if (race >= MOST_RACES) throw conflict(place);
     }
@@ -243,6 +271,8 @@ export class ObjectStore {
   }): ApiObject {
     const { place, current, wanted, options, claiming } = parts;
     const { resource } = place;
+    const meant = wanted.metadata?.resourceVersion;
+    if (meant && meant !== current.metadata.resourceVersion) throw conflict(place);
     const object = this.#identified(resource, place.namespace, wanted);
     if (object.metadata.name !== place.name) {
       const message = `the name of the object (${object.metadata.name}) does not match the name on the URL (${place.name})`;
@@ -318,6 +348,22 @@ export class ObjectStore {
     throw new ApiError('Forbidden', `${resourceName(resource)} "${name}" is forbidden: ${why}`);
   }
 
+  /** Throws ApiError NotFound. */
+  async #stored(place: ObjectPlace): Promise<Before> {
+    const stored = await this.#read(place);
+    if (!stored) throw notFound(place);
+    const { modRevision, lease } = stored;
+    return { current: asVersion(place.resource, decode(stored)), modRevision, lease };
+  }
+
+  #known(place: ObjectPlace): Before | undefined {
+    // Memory does not know of leases.
+    const object = place.resource.ttlSeconds === undefined ? this.#recall(keyOf(place)) : undefined;
+    if (!object) return undefined;
+    const modRevision = Number(object.metadata.resourceVersion);
+    return { current: asVersion(place.resource, object), modRevision, lease: '' };
+  }
+
   async #read(place: ObjectPlace): Promise<StoredValue | undefined> {
     const key = keyOf(place);
     const { values } = await this.#store.range({ from: key, to: `${key}\x01`, limit: 1 });
@@ -336,19 +382,6 @@ export class ObjectStore {
 
 function keyOf({ resource, namespace, name }: ObjectPlace): string {
   return storeKey(resource, namespace, name);
-}
-
-function encode(resource: Resource, object: ApiObject): Buffer {
-  const { resourceVersion: _, ...metadata } = object.metadata;
-  const kept = asVersion(resource, object, resource.custom?.storageVersion);
-  return Buffer.from(JSON.stringify({ ...kept, metadata }));
-}
-
-/** The revision that wrote an object is its version. */
-export function decode(stored: StoredValue): ApiObject {
-  const object = JSON.parse(Buffer.from(stored.value).toString('utf8')) as ApiObject;
-  object.metadata.resourceVersion = `${stored.modRevision}`;
-  return object;
 }
 
 function hasSpec(object: ApiObject): boolean {

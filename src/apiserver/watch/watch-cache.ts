@@ -88,7 +88,12 @@ export class WatchCache {
   }
 
   get(resource: Resource, namespace: string | undefined, name: string): CachedObject | undefined {
-    return this.#kinds.get(storePrefix(resource))?.get(storeKey(resource, namespace, name));
+    return this.recall(storeKey(resource, namespace, name));
+  }
+
+  /** By its key in the store. */
+  recall(key: string): CachedObject | undefined {
+    return this.#kinds.get(kindPrefixOf(key) ?? '')?.get(key);
   }
 
   /** In order of namespace and name, as of `revision`. */

@@ -1,0 +1,67 @@
+/** Updates decided by memory: no read of the store where it is as new, the same answers where it is not. */
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { type ApiObject, timestamp } from '../../../src/apiserver/api-object.ts';
+import { ResourceTable } from '../../../src/apiserver/kinds/resource-table.ts';
+import { ObjectStore } from '../../../src/apiserver/objects/object-store.ts';
+import { LmdbStore } from '../../../src/apiserver/store/lmdb-store.ts';
+import type { RangeRequest, Store } from '../../../src/apiserver/store/store.ts';
+
+/** A ConfigMap `c`, an ObjectStore whose memory is what `remember` says, and a count of its reads. */
+async function opened(t: Test) {
+  const store = LmdbStore.open({ path: join(t.testdir(), 'store') });
+  t.teardown(() => store.close());
+  const table = new ResourceTable();
+  const state = { reads: 0, memory: undefined as ApiObject | undefined };
+  const counted: Store = Object.create(store, {
+    range: {
+      value: (request: RangeRequest) => {
+        state.reads++;
+        return store.range(request);
+      },
+    },
+    commit: { value: store.commit.bind(store) },
+  });
+  const objects = new ObjectStore(counted, table, () => state.memory);
+  const resource = table.known('', 'v1', 'configmaps');
+  const metadata = { name: 'c', uid: '', resourceVersion: '', creationTimestamp: timestamp() };
+  const made = await objects.create(resource, 'default', {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata,
+    data: { n: '0' },
+  });
+  const place = { resource, namespace: 'default', name: 'c' };
+  const set = (n: string, resourceVersion = '') =>
+    objects.update(place, (o) => ({ ...o, metadata: { ...o.metadata, resourceVersion }, data: { n } }));
+  return { state, objects, place, made, set };
+}
+
+t.test('where memory is as new as the store, an update reads nothing', async (t) => {
+  const { state, made, set } = await opened(t);
+  state.memory = made;
+  state.reads = 0;
+  const next = await set('1', made.metadata.resourceVersion);
+  t.equal(state.reads, 0);
+  t.match(next.data, { n: '1' });
+});
+
+t.test('where memory is old, the store decides', async (t) => {
+  const { state, objects, place, made, set } = await opened(t);
+  const newer = await set('1');
+  state.memory = made;
+  await t.rejects(
+    set('2', made.metadata.resourceVersion),
+    { name: 'ApiError', reason: 'Conflict' },
+    'the client is as old',
+  );
+  t.match((await set('2', newer.metadata.resourceVersion)).data, { n: '2' }, 'the client is newer than memory');
+  // To what memory has already, but the store has not.
+  t.match((await set('0')).data, { n: '0' });
+  t.match((await objects.get(place)).data, { n: '0' });
+  const count = (o: ApiObject) => ({ ...o, data: { n: `${Number((o.data as { n: string }).n) + 5}` } });
+  await set('7');
+  t.match((await objects.update(place, count)).data, { n: '12' }, 'what the store has is changed');
+  await objects.delete(place);
+  await t.rejects(set('3'), { name: 'ApiError', reason: 'NotFound' });
+});
