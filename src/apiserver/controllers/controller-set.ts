@@ -73,7 +73,7 @@ export class ControllerSet {
       clock: this.#clock,
       identity: `${hostname()}_${randomUUID()}`,
       alone: options.alone ?? false,
-      onLead: () => this.#lead(),
+      onLead: (revision) => this.#lead(revision),
       onLose: () => this.#lose(),
     });
     this.#leases.onChange((_, after) => {
@@ -101,11 +101,14 @@ export class ControllerSet {
     await this.#ended;
   }
 
-  #lead(): void {
+  #lead(revision: number): void {
     const { log } = this.#options;
     const turn = new Turn(this.#options, this.#clock, this.#factories);
     this.#turn = turn;
-    this.#ended.then(() => turn.start()).catch((error) => log(`controllers: ${String(error)}`));
+    // What the last leader made must be known by then: it would be made again.
+    Promise.all([this.#ended, this.#leases.reached(revision)])
+      .then(() => turn.start())
+      .catch((error) => log(`controllers: ${String(error)}`));
   }
 
   #lose(): void {

@@ -51,7 +51,7 @@ export class EventRecorder {
   /** `component`: who says it, as in `deployment-controller`. */
   record(object: ApiObject, component: string, type: EventType, reason: string, message: string): void {
     const { clock } = this.#parts;
-    const history = this.#historyOf(object.metadata.uid, clock.nowMs());
+    const history = this.#historyOf(object.metadata.uid, clock.monotonicMs());
     if (history.room < 1 || this.#pending >= MOST_PENDING) return;
     history.room--;
     const words = `${type}/${reason}/${message}`;

@@ -23,7 +23,8 @@ export interface LeaseElectionOptions {
   identity: string;
   /** No other process can be at this store: whoever held the lease is gone. */
   alone: boolean;
-  onLead(): void;
+  /** `revision`: that took the lease. What others wrote while they had it is older. */
+  onLead(revision: number): void;
   onLose(): void;
 }
 
@@ -37,7 +38,6 @@ export class LeaseElection {
   /** As we saw it last, and since when. */
   #seen: Record | undefined;
   #seenMs = 0;
-  #renewedMs = 0;
   #leads = false;
   #stopped = false;
   #cancelTick: () => void = () => {};
@@ -91,7 +91,7 @@ export class LeaseElection {
     const { clock } = this.#options;
     this.#cancelTick();
     // A lease that somebody holds is looked at when its time may be over, and by look() when it changes.
-    const left = this.#seenMs + LEASE_SECONDS * 1000 - clock.nowMs();
+    const left = this.#seenMs + LEASE_SECONDS * 1000 - clock.monotonicMs();
     const held = !this.#leads && this.#seen !== undefined && this.#seen.holder !== '';
     const delay = held ? Math.min(Math.max(left, 0), RENEW_MS) : RENEW_MS;
     this.#cancelTick = clock.after(delay, () => void this.#tick());
@@ -112,7 +112,7 @@ export class LeaseElection {
 
   async #renew(): Promise<void> {
     const { objects, place, clock, identity } = this.#options;
-    const begun = clock.nowMs();
+    const begun = clock.monotonicMs();
     await objects.update(place, (current) => {
       if (current.spec?.holderIdentity !== identity) throw taken();
       return { ...current, spec: { ...current.spec, renewTime: microTime(clock.nowMs()) } };
@@ -122,51 +122,50 @@ export class LeaseElection {
 
   async #acquire(): Promise<void> {
     const { objects, place, clock, identity, alone } = this.#options;
-    const begun = clock.nowMs();
+    const begun = clock.monotonicMs();
+    const time = microTime(clock.nowMs());
     let current: ApiObject;
     try {
       current = await objects.get(place);
     } catch (error) {
       if (!(error instanceof ApiError) || error.reason !== 'NotFound') throw error;
-      await objects.create(place.resource, place.namespace, newLease(place, identity, begun));
-      this.#won(begun);
+      const made = await objects.create(place.resource, place.namespace, newLease(place, identity, time));
+      this.#won(begun, made);
       return;
     }
     const holder = String(current.spec?.holderIdentity ?? '');
     const { resourceVersion } = current.metadata;
     if (this.#seen?.resourceVersion !== resourceVersion) {
       this.#seen = { holder, resourceVersion };
-      this.#seenMs = clock.nowMs();
+      this.#seenMs = clock.monotonicMs();
     }
     const free = holder === '' || holder === identity || alone;
-    if (!free && clock.nowMs() - this.#seenMs < LEASE_SECONDS * 1000) return;
-    const time = microTime(begun);
+    if (!free && clock.monotonicMs() - this.#seenMs < LEASE_SECONDS * 1000) return;
     const transitions = Number(current.spec?.leaseTransitions ?? 0) + 1;
-    await objects.update(place, (now) => {
+    const written = await objects.update(place, (now) => {
       if (now.metadata.resourceVersion !== resourceVersion) throw taken();
       const spec = { holderIdentity: identity, leaseDurationSeconds: LEASE_SECONDS, leaseTransitions: transitions };
       return { ...now, spec: { ...now.spec, ...spec, acquireTime: time, renewTime: time } };
     });
-    this.#won(begun);
+    this.#won(begun, written);
   }
 
-  #won(begunMs: number): void {
+  #won(begunMs: number, lease: ApiObject): void {
     if (this.#stopped) {
       // Too late to begin: stop() gives it back.
       this.#leads = true;
       return;
     }
-    if (this.#options.clock.nowMs() - begunMs >= GIVE_UP_MS) return;
+    if (this.#options.clock.monotonicMs() - begunMs >= GIVE_UP_MS) return;
     this.#leads = true;
     this.#renewed(begunMs);
-    this.#options.onLead();
+    this.#options.onLead(Number(lease.metadata.resourceVersion));
   }
 
   #renewed(begunMs: number): void {
     const { clock } = this.#options;
-    this.#renewedMs = begunMs;
     this.#cancelEnd();
-    this.#cancelEnd = clock.after(this.#renewedMs + GIVE_UP_MS - clock.nowMs(), () => this.#lose());
+    this.#cancelEnd = clock.after(begunMs + GIVE_UP_MS - clock.monotonicMs(), () => this.#lose());
   }
 
   #lose(): void {
@@ -178,8 +177,7 @@ export class LeaseElection {
   }
 }
 
-function newLease({ namespace, name }: ObjectPlace, identity: string, nowMs: number): ApiObject {
-  const time = microTime(nowMs);
+function newLease({ namespace, name }: ObjectPlace, identity: string, time: string): ApiObject {
   return {
     apiVersion: 'coordination.k8s.io/v1',
     kind: 'Lease',

@@ -69,16 +69,18 @@ export class PodEviction implements Controller {
     const { namespace, name } = splitKey(key);
     const pod = this.#pods.get(namespace, name);
     if (!pod || nodeOf(pod) === '') return;
-    const now = this.#parts.clock.nowMs();
+    const { clock } = this.#parts;
     const node = this.#nodes.get(undefined, nodeOf(pod));
     if (!node) {
-      const since = this.#missing.get(nodeOf(pod)) ?? now;
+      const since = this.#missing.get(nodeOf(pod)) ?? clock.monotonicMs();
       this.#missing.set(nodeOf(pod), since);
-      if (now < since + QUARANTINE_MS) this.#queue.addAfter(key, since + QUARANTINE_MS - now);
+      const leftMs = since + QUARANTINE_MS - clock.monotonicMs();
+      if (leftMs > 0) this.#queue.addAfter(key, leftMs);
       else await this.#delete(pod, 0);
       return;
     }
     if (pod.metadata.deletionTimestamp) return;
+    const now = clock.nowMs();
     const dueMs = leavesAt(pod, node, now);
     if (dueMs === undefined) return;
     if (dueMs > now) {

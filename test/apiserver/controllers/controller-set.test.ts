@@ -1,11 +1,15 @@
 /** The controllers' lease: one set of several leads, and never two, whoever dies, stalls or is cut off. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import type { Controller, ControllerFactory } from '../../../src/apiserver/controllers/controller-set.ts';
 import { ControllerSet } from '../../../src/apiserver/controllers/controller-set.ts';
+import { ReplicaSetController } from '../../../src/apiserver/controllers/replica-set.ts';
 import { ObjectStore } from '../../../src/apiserver/objects/object-store.ts';
-import { StoreError } from '../../../src/apiserver/store/store.ts';
+import { type Store, StoreError } from '../../../src/apiserver/store/store.ts';
+import { WatchCache } from '../../../src/apiserver/watch/watch-cache.ts';
 import { ClusterStore } from './cluster-store.ts';
 import { FakeClock } from './fake-clock.ts';
+import { workload } from './workloads.ts';
 
 /** Names of those that run, and the most that ever ran at a time. */
 class Running {
@@ -122,6 +126,54 @@ t.test('on a store of its own nobody is waited for', async (t) => {
     (n) => n === 1,
     1,
   );
+});
+
+t.test('a clock that somebody sets makes nobody lead', async (t) => {
+  const cluster = await ClusterStore.open(t);
+  const clocks = { a: new FakeClock(), b: new FakeClock() };
+  const running = new Running();
+  const a = await server(t, cluster, clocks.a, running, 'a');
+  await server(t, cluster, clocks.b, running, 'b');
+  const go = async (ms: number) => void (await Promise.all([clocks.a.run(ms, 500), clocks.b.run(ms, 500)]));
+  await go(5000);
+  clocks.b.setBy(3_600_000);
+  await go(10_000);
+  clocks.a.setBy(-3_600_000);
+  await go(10_000);
+  t.ok(a.set.leads);
+  t.equal(running.most, 1);
+});
+
+t.test('who leads next knows what the last one made, however late it is told', async (t) => {
+  const cluster = await ClusterStore.open(t);
+  await cluster.create(workload('ReplicaSet', 'web', { replicas: 3 }));
+  const late: (() => void)[] = [];
+  const watch: Store['watch'] = (wanted) =>
+    cluster.store.watch({ ...wanted, onEvents: (...words) => void late.push(() => wanted.onEvents(...words)) });
+  const store = new Proxy(cluster.store, {
+    get: (target, property) => {
+      const value: unknown = property === 'watch' ? watch : Reflect.get(target, property);
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  });
+  const cache = new WatchCache(store);
+  t.teardown(() => cache.close());
+  await cache.start();
+  const controllers: ControllerFactory[] = [(parts) => new ReplicaSetController(parts)];
+  const first = await cluster.run(controllers);
+  await cluster.until(
+    'three are made',
+    () => cluster.names('Pod'),
+    ({ length }) => length === 3,
+  );
+  const made = await cluster.names('Pod');
+  await first.stop();
+  const next = await cluster.run(controllers, { cache });
+  t.ok(next.leads);
+  await sleep(50);
+  for (const tell of late) tell();
+  await sleep(50);
+  t.same(await cluster.names('Pod'), made);
 });
 
 t.test('many servers, cut off at random: never two at a time, and always one in the end', async (t) => {

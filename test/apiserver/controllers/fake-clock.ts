@@ -3,10 +3,21 @@ import type { Clock } from '../../../src/apiserver/controllers/clock.ts';
 
 export class FakeClock implements Clock {
   #nowMs = Date.parse('2026-01-01T00:00:00Z');
+  /** By how much the clock on the wall is wrong. */
+  #offMs = 0;
   readonly #timers = new Set<{ atMs: number; run: () => void }>();
 
   nowMs(): number {
+    return this.#nowMs + this.#offMs;
+  }
+
+  monotonicMs(): number {
     return this.#nowMs;
+  }
+
+  /** Somebody sets the clock on the wall, forward or back: no time goes by. */
+  setBy(ms: number): void {
+    this.#offMs += ms;
   }
 
   after(delayMs: number, run: () => void): () => void {
