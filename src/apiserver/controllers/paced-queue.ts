@@ -34,11 +34,11 @@ export class PacedQueue {
 
   add(key: string): void {
     const last = this.#last.get(key);
-    this.#queue.addAfter(key, last === undefined ? 0 : last + this.#paceMs - this.#clock.nowMs());
+    this.#queue.addAfter(key, last === undefined ? 0 : last + this.#paceMs - this.#clock.monotonicMs());
   }
 
   #begun(key: string): void {
-    const now = this.#clock.nowMs();
+    const now = this.#clock.monotonicMs();
     this.#last.delete(key);
     this.#last.set(key, now);
     // In order of time.

@@ -2,6 +2,7 @@
  * Keys that a controller has to look at (client-go's workqueue). A key that is added while it waits is one; while it
  * is worked on it is worked on once more afterwards, never twice at a time. Failures are tried again, ever later.
  */
+import { setImmediate as immediate } from 'node:timers/promises';
 import { ApiError } from '../api-error.ts';
 import type { Clock } from './clock.ts';
 
@@ -59,7 +60,7 @@ export class WorkQueue {
       this.add(key);
       return;
     }
-    const atMs = this.#options.clock.nowMs() + delayMs;
+    const atMs = this.#options.clock.monotonicMs() + delayMs;
     const known = this.#later.get(key);
     if (known && known.atMs <= atMs) return;
     known?.cancel();
@@ -95,10 +96,11 @@ export class WorkQueue {
   }
 
   async #run(key: string): Promise<void> {
-    // Never within the caller of add(): that may be in the middle of something.
-    await Promise.resolve();
+    // Never within the caller of add(), which may be in the middle of something; and thousands of keys whose work waits
+    // for nothing must not keep requests waiting.
+    await immediate();
     try {
-      await this.#options.work(key);
+      if (this.#state === 'started') await this.#options.work(key);
       this.#failures.delete(key);
     } catch (error) {
       this.#failed(key, error);
@@ -112,7 +114,9 @@ export class WorkQueue {
     const { name, log } = this.#options;
     const failures = (this.#failures.get(key) ?? 0) + 1;
     this.#failures.set(key, failures);
-    if (!(error instanceof ApiError) || failures === SAID_FAILURE) {
+    // What should not happen is said at once, and ever more seldom while it lasts: a store that is away fails all keys.
+    const isSaid = error instanceof ApiError ? failures === SAID_FAILURE : Number.isInteger(Math.log2(failures));
+    if (isSaid) {
       log?.(`${name} ${key}: ${error instanceof ApiError ? error.message : describe(error)}`);
     }
     this.addAfter(key, Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), LONGEST_RETRY_MS));

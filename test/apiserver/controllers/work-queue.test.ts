@@ -1,10 +1,14 @@
 /** The work queue: one key at a time and never lost, whatever is added when; failures are tried again, ever later. */
 import t from 'tap';
 import { ApiError } from '../../../src/apiserver/api-error.ts';
+import { PacedQueue } from '../../../src/apiserver/controllers/paced-queue.ts';
 import { WorkQueue } from '../../../src/apiserver/controllers/work-queue.ts';
 import { FakeClock } from './fake-clock.ts';
 
-const moment = () => new Promise<void>((resolve) => setImmediate(resolve));
+/** For a key to end and the next to begin. */
+async function moment(): Promise<void> {
+  for (let i = 0; i < 3; i++) await new Promise<void>((resolve) => setImmediate(resolve));
+}
 
 t.test('a key is worked on once, and once more where it came meanwhile', async (t) => {
   const begun: string[] = [];
@@ -39,6 +43,39 @@ t.test('a key is worked on once, and once more where it came meanwhile', async (
   t.equal(begun.length, 4);
 });
 
+t.test('work that waits for nothing lets others have their turn', async (t) => {
+  let done = 0;
+  const queue = new WorkQueue({ name: 'test', clock: new FakeClock(), work: async () => void done++ });
+  for (let i = 0; i < 1000; i++) queue.add(`${i}`);
+  queue.start();
+  await moment();
+  t.ok(done < 100, `${done} in one turn`);
+  while (!queue.idle) await moment();
+  t.equal(done, 1000);
+});
+
+t.test('a burst is answered together, and in time when somebody sets the clock back', async (t) => {
+  const clock = new FakeClock();
+  let looks = 0;
+  const queue = new PacedQueue({ name: 'test', clock, paceMs: 20, work: async () => void looks++ });
+  queue.start();
+  queue.add('a');
+  await moment();
+  t.equal(looks, 1, 'the first at once');
+  for (let i = 0; i < 5; i++) queue.add('a');
+  clock.advance(19);
+  await moment();
+  t.equal(looks, 1);
+  clock.advance(1);
+  await moment();
+  t.equal(looks, 2);
+  clock.setBy(-3_600_000);
+  queue.add('a');
+  clock.advance(20);
+  await moment();
+  t.equal(looks, 3);
+});
+
 t.test('failures come again, later each time, until it works', async (t) => {
   const clock = new FakeClock();
   const log: string[] = [];
@@ -63,6 +100,25 @@ t.test('failures come again, later each time, until it works', async (t) => {
     [10, 20, 40, 80, 160],
   );
   t.same(log, ['ReplicaSet default/web: somebody was quicker'], 'said when it lasts');
+});
+
+t.test('what should not happen is said at once, and ever more seldom', async (t) => {
+  const clock = new FakeClock();
+  const log: string[] = [];
+  let tries = 0;
+  const work = async () => {
+    tries++;
+    throw new Error('the store is away');
+  };
+  const queue = new WorkQueue({ name: 'Pod', clock, log: (message) => log.push(message), work });
+  queue.start();
+  queue.add('default/a');
+  while (tries < 9) {
+    await moment();
+    clock.advance(1000);
+  }
+  t.equal(log.length, 4, 'after 1, 2, 4 and 8');
+  t.match(log[0], /^Pod default\/a: Error: the store is away/);
 });
 
 t.test('later, at the earliest time that was asked for; nothing after stop', async (t) => {
@@ -93,6 +149,7 @@ t.test('later, at the earliest time that was asked for; nothing after stop', asy
   queue.addAfter('b', 10);
   queue.add('long');
   await moment();
+  queue.add('at once');
   let stopped = false;
   const stop = queue.stop().then(() => (stopped = true));
   clock.advance(100);
