@@ -116,8 +116,9 @@ export class GarbageCollector implements Controller {
   async #find(reference: OwnerReference, owned: ApiObject): Promise<ApiObject | 'gone' | 'unknown'> {
     const known = this.#ownership.get(reference.uid)?.object;
     const { namespace } = owned.metadata;
-    // An owner in another namespace is none.
-    if (known) return known.metadata.namespace === undefined || known.metadata.namespace === namespace ? known : 'gone';
+    if (known && mayOwn(known, owned)) return known;
+    // An owner in another namespace is none. What is in no namespace has no such owner at all, and never goes for it.
+    if (known && namespace !== undefined) return 'gone';
     const resource = this.#ownership.resourceOf(reference);
     if (!resource || (resource.namespaced && namespace === undefined)) {
       this.#queue.addAfter(owned.metadata.uid, UNKNOWN_AGAIN_MS);
@@ -138,6 +139,7 @@ export class GarbageCollector implements Controller {
     const { uid } = entry.object.metadata;
     const dependents = [...this.#ownership.dependents(uid)];
     const blocks = ({ object }: OwnedEntry) =>
+      mayOwn(entry.object, object) &&
       object.metadata.ownerReferences?.some((r) => r.uid === uid && r.blockOwnerDeletion === true);
     if (!dependents.some(blocks)) return this.#removeFinalizer(entry, FOREGROUND);
     for (const { object } of dependents) this.#queue.add(object.metadata.uid);
@@ -190,6 +192,11 @@ export class GarbageCollector implements Controller {
       if (!(error instanceof ApiError) || error.reason !== 'NotFound') throw error;
     }
   }
+}
+
+/** What is in a namespace owns nothing outside. */
+function mayOwn(owner: ApiObject, owned: ApiObject): boolean {
+  return owner.metadata.namespace === undefined || owner.metadata.namespace === owned.metadata.namespace;
 }
 
 const uidsOf = ({ metadata }: ApiObject): string[] => (metadata.ownerReferences ?? []).map(({ uid }) => uid);

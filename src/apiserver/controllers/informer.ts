@@ -56,9 +56,10 @@ export class Informer {
     else for (const objects of this.#objects.values()) yield* objects.values();
   }
 
-  /** Listeners are called in the order in which they came. */
+  /** Listeners are called in the order in which they came; one that comes late is told of what there is. */
   onChange(listener: ChangeListener): void {
     this.#listeners.push(listener);
+    for (const object of this.list()) this.#tellOne(listener, undefined, object);
   }
 
   /**
@@ -66,8 +67,12 @@ export class Informer {
    * own writes never decides on what was before them.
    */
   reached(revision: number): Promise<void> {
-    if (revision <= this.#revision || this.#closed) return Promise.resolve();
+    if (this.hasReached(revision) || this.#closed) return Promise.resolve();
     return new Promise((resolve) => this.#waiting.add({ revision, resolve }));
+  }
+
+  hasReached(revision: number): boolean {
+    return revision <= this.#revision;
   }
 
   close(): void {
@@ -149,14 +154,16 @@ export class Informer {
   }
 
   #tell(before: ApiObject | undefined, after: ApiObject | undefined): void {
-    for (const listener of this.#listeners) {
-      try {
-        listener(before, after);
-      } catch (error) {
-        // One that cannot read an object must not keep the others from it.
-        const { namespace, name } = (after ?? before)?.metadata ?? {};
-        this.#parts.log?.(`${this.resource.kind} ${namespace ? `${namespace}/` : ''}${name}: ${String(error)}`);
-      }
+    for (const listener of this.#listeners) this.#tellOne(listener, before, after);
+  }
+
+  #tellOne(listener: ChangeListener, before: ApiObject | undefined, after: ApiObject | undefined): void {
+    try {
+      listener(before, after);
+    } catch (error) {
+      // One that cannot read an object must not keep the others from it.
+      const { namespace, name } = (after ?? before)?.metadata ?? {};
+      this.#parts.log?.(`${this.resource.kind} ${namespace ? `${namespace}/` : ''}${name}: ${String(error)}`);
     }
   }
 }

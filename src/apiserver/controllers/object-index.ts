@@ -9,7 +9,6 @@ export class ObjectIndex {
   /** Listeners that were added to the informer before see the index as it was before a change. */
   constructor(informer: Informer, keysOf: (object: ApiObject) => readonly string[]) {
     this.#keysOf = keysOf;
-    for (const object of informer.list()) this.#add(object);
     informer.onChange((before, after) => {
       if (before) this.#remove(before);
       if (after) this.#add(after);

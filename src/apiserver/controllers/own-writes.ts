@@ -32,9 +32,7 @@ export class OwnWrites {
 
   /** `key`: under which the index has the object. */
   wrote(key: string, object: ApiObject): void {
-    const { namespace, name } = object.metadata;
-    const known = this.#informer.get(namespace, name);
-    if (!known || versionOf(known) < versionOf(object)) this.#written.set(keyOf(object), { key, object });
+    if (!this.#informer.hasReached(versionOf(object))) this.#written.set(keyOf(object), { key, object });
   }
 
   deleted(namespace: string, name: string): void {

@@ -3,7 +3,7 @@
  * table of kinds, so that custom kinds count from the moment that they are known.
  */
 import type { ApiObject, OwnerReference } from '../api-object.ts';
-import { apiVersionOf, type Resource } from '../kinds/resource.ts';
+import { apiVersionOf, type Resource, resourceName } from '../kinds/resource.ts';
 import type { ResourceTable } from '../kinds/resource-table.ts';
 import type { ChangeListener } from './informer.ts';
 import type { InformerSet } from './informer-set.ts';
@@ -33,9 +33,10 @@ export class Ownership {
     this.follow();
   }
 
-  /** Follows kinds that came, and lets go of those that went. */
+  /** Follows kinds that came, and lets go of those that went. All versions of a kind show the same objects: one will do. */
   follow(): void {
-    const now = new Set(this.#table);
+    const kinds = new Map([...this.#table].map((resource) => [resourceName(resource), resource]));
+    const now = new Set(kinds.values());
     for (const resource of now) if (!this.#followed.has(resource)) this.#add(resource);
     for (const resource of this.#followed) {
       if (now.has(resource)) continue;

@@ -8,6 +8,7 @@ import { NamespaceController } from '../../../src/apiserver/controllers/namespac
 import { ReplicaSetController } from '../../../src/apiserver/controllers/replica-set.ts';
 import type { Resource } from '../../../src/apiserver/kinds/resource.ts';
 import { ClusterStore, type Written } from './cluster-store.ts';
+import { FakeClock } from './fake-clock.ts';
 import { FakeKubelet } from './fake-kubelet.ts';
 import { pod, workload } from './workloads.ts';
 
@@ -108,6 +109,17 @@ t.test('one of two owners is enough; an owner by name alone is none', async (t) 
   t.ok(await cluster.get('ConfigMap', 'd'), 'a kind that nobody knows may exist');
 });
 
+t.test('what is in no namespace never goes for an owner in one, and does not hold it', async (t) => {
+  const cluster = await open(t);
+  const a = await cluster.create(map('a'));
+  await cluster.create({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n', ...ownedBy(a) } });
+  await moment();
+  await cluster.delete('ConfigMap', 'a', { propagationPolicy: 'Foreground' });
+  await left(cluster, []);
+  await moment();
+  t.same(await cluster.names('Node'), ['n']);
+});
+
 t.test('two that own each other go in the foreground all the same', async (t) => {
   const cluster = await open(t);
   const a = await cluster.create(map('a'));
@@ -205,6 +217,29 @@ t.test('a namespace empties itself, custom kinds too, and lets nothing in meanwh
     (names) => !names.includes('n'),
   );
   t.same(await cluster.names('ConfigMap'), ['elsewhere']);
+});
+
+t.test('a kind that is known late, and loses a version, loses none of its objects', async (t) => {
+  const cluster = await ClusterStore.open(t);
+  const clock = new FakeClock();
+  const names = { group: 'example.org', kind: 'Gadget', plural: 'gadgets', singular: 'gadget' };
+  const gadgets: Resource = { ...cluster.kind('ConfigMap'), ...names };
+  const later = { ...gadgets, version: 'v2' };
+  await cluster.run([(parts) => new GarbageCollector(parts)], { clock });
+  for (const version of [gadgets, later]) cluster.table.add(version);
+  const a = await cluster.create(map('a'));
+  const gadget = { apiVersion: 'example.org/v1', kind: 'Gadget', metadata: { name: 'g', ...ownedBy(a) } };
+  await cluster.objects.create(gadgets, 'default', gadget as unknown as ApiObject);
+  await moment();
+  clock.advance(1000);
+  cluster.table.remove(later);
+  clock.advance(1000);
+  await cluster.delete('ConfigMap', 'a');
+  await cluster.until(
+    'it goes with its owner',
+    () => cluster.objects.list(gadgets),
+    ({ items }) => items.length === 0,
+  );
 });
 
 t.test('namespaces that all need stay', async (t) => {

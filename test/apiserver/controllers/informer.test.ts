@@ -4,6 +4,7 @@ import type { ApiObject } from '../../../src/apiserver/api-object.ts';
 import { Informer } from '../../../src/apiserver/controllers/informer.ts';
 import { InformerSet } from '../../../src/apiserver/controllers/informer-set.ts';
 import { ObjectIndex } from '../../../src/apiserver/controllers/object-index.ts';
+import { OwnWrites } from '../../../src/apiserver/controllers/own-writes.ts';
 import { WatchCache } from '../../../src/apiserver/watch/watch-cache.ts';
 import { ClusterStore } from './cluster-store.ts';
 
@@ -75,6 +76,7 @@ t.test('after a lost watch it tells what was missed, a namesake as another objec
   const informer = new Informer(parts, resource);
   await informer.start();
   const heard = told(informer);
+  t.same(heard.splice(0), ['n/anew - 1', 'n/goes - 1', 'n/stays - 1'], 'who comes late is told what there is');
   cache = new WatchCache(cluster.store);
   lost.close();
   for (const name of ['goes', 'anew']) await cluster.objects.delete({ resource, namespace: 'n', name });
@@ -95,6 +97,26 @@ t.test('after a lost watch it tells what was missed, a namesake as another objec
   );
   informer.close();
   cache.close();
+});
+
+t.test('what was written lies over it until it is heard of, and no longer', async (t) => {
+  const cluster = await ClusterStore.open(t);
+  const informer = new Informer(cluster, cluster.kind('ConfigMap'));
+  const index = new ObjectIndex(informer, (o) => Object.values(o.data as Record<string, string>));
+  const own = new OwnWrites(informer, index);
+  const names = () => own.list('1').map(({ metadata }) => metadata.name);
+  const a = await cluster.create(map('a', 'n', { x: '1' }));
+  own.wrote('1', a);
+  t.same(names(), ['a'], 'before the informer knows it');
+  await informer.start();
+  t.same(names(), ['a']);
+  const place = { resource: informer.resource, namespace: 'n', name: 'b' };
+  const b = await cluster.create(map('b', 'n', { x: '1' }));
+  const { object } = await cluster.objects.delete(place);
+  await informer.reached(Number(object.metadata.resourceVersion));
+  own.wrote('1', b);
+  t.same(names(), ['a'], 'it came and went before the answer to our writing');
+  informer.close();
 });
 
 t.test('a listener that fails keeps nothing from the others', async (t) => {
