@@ -7,28 +7,30 @@ import { type ApiObject, fieldAt } from '../api-object.ts';
 import { numberAt } from '../kinds/fields.ts';
 import type { ControllerParts } from './controller-set.ts';
 import type { Informer } from './informer.ts';
-import { controllerOf, controllerReference } from './object-key.ts';
+import { controllerReference } from './object-key.ts';
+import { OwnedObjects } from './owned-objects.ts';
 import { contentHash, isSame, type PodTemplate, templateOf } from './pod-template.ts';
 
 export class ControllerRevisions {
   readonly #parts: ControllerParts;
   readonly #informer: Informer;
+  readonly #owned: OwnedObjects;
 
-  constructor(parts: ControllerParts) {
+  constructor(parts: ControllerParts, owners: Informer) {
+    const { informers, objects, table } = parts;
     this.#parts = parts;
-    this.#informer = parts.informers.of(parts.table.known('apps', 'v1', 'controllerrevisions'));
+    this.#informer = informers.of(table.known('apps', 'v1', 'controllerrevisions'));
+    this.#owned = new OwnedObjects({ objects, owners, owned: this.#informer });
   }
 
   /** The oldest first. */
   of(owner: ApiObject): ApiObject[] {
-    const { namespace, uid } = owner.metadata;
-    const own = [...this.#informer.list(namespace)].filter((one) => controllerOf(one)?.uid === uid);
-    return own.sort((a, b) => numberAt(a, 'revision') - numberAt(b, 'revision'));
+    return inOrder(this.#owned.of(owner));
   }
 
-  /** That of the owner's template: the newest, made or renewed where it is not. */
+  /** That of the owner's template: the newest, made or renewed where it is not. Those of an owner before it, it adopts. */
   async current(owner: ApiObject, collisions: number): Promise<ApiObject> {
-    const all = this.of(owner);
+    const all = inOrder(await this.#owned.claim(owner));
     const data = dataOf(owner);
     const newest = numberAt(all.at(-1) ?? owner, 'revision');
     const found = all.findLast((one) => isSame(one.data, data));
@@ -80,6 +82,10 @@ export class ControllerRevisions {
     await this.#informer.reached(Number(object.metadata.resourceVersion));
     return object;
   }
+}
+
+function inOrder(revisions: ApiObject[]): ApiObject[] {
+  return revisions.sort((a, b) => numberAt(a, 'revision') - numberAt(b, 'revision'));
 }
 
 /** The template that a revision keeps. */

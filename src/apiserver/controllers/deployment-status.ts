@@ -1,10 +1,11 @@
 /** A Deployment's status, of its ReplicaSets' (pkg/controller/deployment progress.go): numbers, and two conditions. */
 import { type ApiObject, timestamp } from '../api-object.ts';
 import { numberAt } from '../kinds/fields.ts';
-import { type Condition, conditionOf, withCondition } from './conditions.ts';
+import { type Condition, conditionOf, withCondition, withoutCondition } from './conditions.ts';
 
 const AVAILABLE = 'NewReplicaSetAvailable';
 const PROGRESSING = 'Progressing';
+const FAILURE = 'ReplicaFailure';
 const LATE = 'ProgressDeadlineExceeded';
 
 type Known = ReturnType<typeof conditionOf>;
@@ -57,6 +58,10 @@ export function deploymentStatus(view: DeploymentView): StatusAnswer {
     reason: enough ? 'MinimumReplicasAvailable' : 'MinimumReplicasUnavailable',
     message: enough ? 'Deployment has minimum availability.' : 'Deployment does not have minimum availability.',
   });
+  // Why pods are missing: the newest set's reason before others'.
+  const failure = sets.map((one) => conditionOf(one.status, FAILURE)).find((known) => known !== undefined);
+  if (failure) set(failure);
+  else status = { ...withoutCondition(status, FAILURE) };
   if (view.news) set(view.news);
   const { condition, moved, deadlineMs } = progress(view, numbers, conditionOf(status, PROGRESSING));
   if (condition) set(condition);

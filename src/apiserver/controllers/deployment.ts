@@ -3,7 +3,6 @@
  * pkg/controller/deployment). Everything it knows stands in the objects: who takes over in the middle goes on.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { selects } from '../../kube/selector.ts';
 import { ApiError } from '../api-error.ts';
 import type { ApiObject } from '../api-object.ts';
 import { fieldAt } from '../api-object.ts';
@@ -22,11 +21,11 @@ import {
 } from './deployment-revisions.ts';
 import { deploymentStatus } from './deployment-status.ts';
 import type { Informer } from './informer.ts';
+import { ObjectIndex } from './object-index.ts';
 import { controllerOf, controllerReference, keyOf, splitKey } from './object-key.ts';
-import { OwnedObjects } from './owned-objects.ts';
+import { OwnedObjects, selectorOf } from './owned-objects.ts';
 import { hasEnded } from './pod-state.ts';
 import { contentHash, templateOf } from './pod-template.ts';
-import { selectorOf } from './replica-set.ts';
 import { type RolloutGoal, resolveGoal, rollingStep, type SetSize, type Sizes, scaledSizes } from './rollout-plan.ts';
 import { WorkQueue } from './work-queue.ts';
 
@@ -48,8 +47,9 @@ export class DeploymentController implements Controller {
   readonly #parts: ControllerParts;
   readonly #deployments: Informer;
   readonly #sets: Informer;
-  readonly #ownedSets: OwnedObjects;
-  readonly #ownedPods: OwnedObjects;
+  readonly #owned: OwnedObjects;
+  /** By the uid of their set. */
+  readonly #pods: ObjectIndex;
   readonly #queue: WorkQueue;
 
   constructor(parts: ControllerParts) {
@@ -58,13 +58,10 @@ export class DeploymentController implements Controller {
     this.#deployments = informers.of(table.known('apps', 'v1', 'deployments'));
     this.#sets = informers.of(table.known('apps', 'v1', 'replicasets'));
     const pods = informers.of(table.known('', 'v1', 'pods'));
-    this.#ownedSets = new OwnedObjects(objects, this.#sets);
-    this.#ownedPods = new OwnedObjects(objects, pods);
+    this.#owned = new OwnedObjects({ objects, owners: this.#deployments, owned: this.#sets });
+    this.#pods = new ObjectIndex(pods, (pod) => [controllerOf(pod)?.uid ?? '']);
     this.#queue = new WorkQueue({ name: 'Deployment', clock, log, parallel: PARALLEL, work: (key) => this.#sync(key) });
-    this.#deployments.onChange((before, after) => this.#queue.add(keyOf((after ?? before) as ApiObject)));
-    this.#sets.onChange((before, after) => {
-      for (const set of [before, after]) if (set) this.#heardSet(set);
-    });
+    this.#owned.onChange((deployment) => this.#queue.add(deployment));
     pods.onChange((before, after) => {
       if (before && (!after || hasEnded(after))) this.#heardEnd(before);
     });
@@ -78,36 +75,19 @@ export class DeploymentController implements Controller {
     return this.#queue.stop();
   }
 
-  #heardSet(set: ApiObject): void {
-    const owner = controllerOf(set);
-    const { namespace, labels = {} } = set.metadata;
-    if (owner) {
-      if (owner.kind === 'Deployment') this.#queue.add(`${namespace ?? ''}/${owner.name}`);
-      return;
-    }
-    for (const deployment of this.#deployments.list(namespace)) {
-      if (selects(selectorOf(deployment), labels)) this.#queue.add(keyOf(deployment));
-    }
-  }
-
   /** Who recreates waits until the last old pod has gone. */
   #heardEnd(pod: ApiObject): void {
     const set = controllerOf(pod);
     if (set?.kind !== 'ReplicaSet') return;
     const found = this.#sets.get(pod.metadata.namespace, set.name);
-    if (found) this.#heardSet(found);
+    if (found) for (const deployment of this.#owned.concerned(found)) this.#queue.add(deployment);
   }
 
   async #sync(key: string): Promise<void> {
     const { namespace, name } = splitKey(key);
     const deployment = this.#deployments.get(namespace, name);
     if (!deployment) return;
-    const { uid, deletionTimestamp } = deployment.metadata;
-    const mayAdopt = async () => {
-      const now = await this.#parts.objects.get({ resource: this.#deployments.resource, namespace, name });
-      return now.metadata.uid === uid && now.metadata.deletionTimestamp === undefined;
-    };
-    const sets = await this.#ownedSets.claim(deployment, selectorOf(deployment), mayAdopt);
+    const sets = await this.#owned.claim(deployment);
     const live = sets.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
     const strategy = fieldAt(deployment, ['spec', 'strategy']);
     const rolling = textAt(deployment, 'spec', 'strategy', 'type') !== 'Recreate';
@@ -120,10 +100,10 @@ export class DeploymentController implements Controller {
       old: live.filter((set) => set !== newest),
       goal: rolling
         ? resolveGoal(replicas, at('maxSurge'), at('maxUnavailable'))
-        : { replicas, maxSurge: 0, maxUnavailable: replicas },
+        : { replicas, maxSurge: 0, maxUnavailable: 0 },
       rolling,
     };
-    if (deletionTimestamp === undefined) await this.#advance(round);
+    if (deployment.metadata.deletionTimestamp === undefined) await this.#advance(round);
     await this.#writeStatus(round);
   }
 
@@ -156,7 +136,7 @@ export class DeploymentController implements Controller {
     const { old, goal } = round;
     const active = old.filter((set) => numberAt(set, 'spec', 'replicas') > 0);
     if (active.length > 0) return this.#resize(round, new Map(active.map((set) => [set.metadata.name, 0])));
-    const running = old.some((set) => [...this.#ownedPods.namedBy(set.metadata.uid)].some((pod) => !hasEnded(pod)));
+    const running = old.some((set) => [...this.#pods.get(set.metadata.uid)].some((pod) => !hasEnded(pod)));
     if (running) return;
     const newest = await this.#ensureNewest(round);
     if (numberAt(newest, 'spec', 'replicas') === goal.replicas) return;

@@ -9,50 +9,69 @@ import type { ApiObject, ObjectMeta } from '../api-object.ts';
 import type { ObjectStore } from '../objects/object-store.ts';
 import type { Informer } from './informer.ts';
 import { ObjectIndex } from './object-index.ts';
-import { controllerOf, controllerReference } from './object-key.ts';
+import { controllerOf, controllerReference, keyOf } from './object-key.ts';
+
+export interface OwnedObjectsParts {
+  objects: ObjectStore;
+  /** Workloads, with a `spec.selector`. */
+  owners: Informer;
+  owned: Informer;
+  /** What an object must be beside its labels. */
+  fits?: (owner: ApiObject, object: ApiObject) => boolean;
+}
 
 export class OwnedObjects {
-  readonly #objects: ObjectStore;
-  readonly #informer: Informer;
+  readonly #parts: OwnedObjectsParts;
   /** By the uid of their controller; `/NAMESPACE`: those without. */
   readonly #index: ObjectIndex;
 
-  /** To be made before others listen to the informer. */
-  constructor(objects: ObjectStore, informer: Informer) {
-    this.#objects = objects;
-    this.#informer = informer;
-    this.#index = new ObjectIndex(informer, (object) => [
+  /** To be made before others listen to the informers. */
+  constructor(parts: OwnedObjectsParts) {
+    this.#parts = parts;
+    this.#index = new ObjectIndex(parts.owned, (object) => [
       controllerOf(object)?.uid ?? `/${object.metadata.namespace ?? ''}`,
     ]);
   }
 
-  /** Whatever their labels are. */
-  namedBy(uid: string): Iterable<ApiObject> {
-    return this.#index.get(uid);
+  /** `wake`: this workload (`namespace/name`) changed, or what it owns or may adopt. */
+  onChange(wake: (owner: string) => void): void {
+    const { owners, owned } = this.#parts;
+    owners.onChange((before, after) => wake(keyOf((after ?? before) as ApiObject)));
+    owned.onChange((before, after) => {
+      for (const object of [before, after]) if (object) for (const owner of this.concerned(object)) wake(owner);
+    });
   }
 
-  /**
-   * Adopts and releases; what is the owner's afterwards. The informer has heard of all changes by then.
-   * `fits`: what it must be beside its labels.
-   */
-  async claim(
-    owner: ApiObject,
-    selector: LabelSelector,
-    mayAdopt: () => Promise<boolean>,
-    fits: (object: ApiObject) => boolean = () => true,
-  ): Promise<ApiObject[]> {
-    const { uid, namespace = '', deletionTimestamp } = owner.metadata;
-    const matches = (object: ApiObject) => selects(selector, object.metadata.labels ?? {}) && fits(object);
-    const own: ApiObject[] = [];
-    let newest = 0;
-    for (const object of [...this.#index.get(uid)]) {
-      if (matches(object)) own.push(object);
-      else if (deletionTimestamp === undefined) newest = Math.max(newest, await this.#release(object, uid));
+  /** Keys of the workloads whose business an object is. */
+  *concerned(object: ApiObject): Iterable<string> {
+    const { owners } = this.#parts;
+    const { namespace } = object.metadata;
+    const controller = controllerOf(object);
+    if (controller) {
+      if (controller.kind === owners.resource.kind) yield `${namespace ?? ''}/${controller.name}`;
+      return;
     }
-    const strays = deletionTimestamp === undefined ? [...this.#index.get(`/${namespace}`)].filter(matches) : [];
-    const free = strays.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+    for (const owner of owners.list(namespace)) if (this.#matches(owner, object)) yield keyOf(owner);
+  }
+
+  /** What is the owner's already, as the informer has it. */
+  of(owner: ApiObject): ApiObject[] {
+    return [...this.#index.get(owner.metadata.uid)].filter((object) => this.#matches(owner, object));
+  }
+
+  /** Adopts and releases; what is the owner's afterwards. The informer has heard of all changes by then. */
+  async claim(owner: ApiObject): Promise<ApiObject[]> {
+    const own = this.of(owner);
+    const { uid, namespace = '', deletionTimestamp } = owner.metadata;
+    if (deletionTimestamp !== undefined) return own;
+    let newest = 0;
+    const strangers = [...this.#index.get(uid)].filter((object) => !this.#matches(owner, object));
+    for (const object of strangers) newest = Math.max(newest, await this.#release(object, uid));
+    const free = [...this.#index.get(`/${namespace}`)].filter(
+      (object) => object.metadata.deletionTimestamp === undefined && this.#matches(owner, object),
+    );
     // What we know of the owner may be old: it could be gone.
-    if (free.length > 0 && (await mayAdopt())) {
+    if (free.length > 0 && (await this.#stands(owner))) {
       for (const object of free) {
         const adopted = await this.#adopt(object, owner);
         if (!adopted) continue;
@@ -60,8 +79,19 @@ export class OwnedObjects {
         newest = Math.max(newest, Number(adopted.metadata.resourceVersion));
       }
     }
-    await this.#informer.reached(newest);
+    await this.#parts.owned.reached(newest);
     return own;
+  }
+
+  #matches(owner: ApiObject, object: ApiObject): boolean {
+    const { fits = () => true } = this.#parts;
+    return selects(selectorOf(owner), object.metadata.labels ?? {}) && fits(owner, object);
+  }
+
+  async #stands({ metadata: { namespace, name, uid } }: ApiObject): Promise<boolean> {
+    const { objects, owners } = this.#parts;
+    const { metadata } = await objects.get({ resource: owners.resource, namespace, name });
+    return metadata.uid === uid && metadata.deletionTimestamp === undefined;
   }
 
   async #release(object: ApiObject, ownerUid: string): Promise<number> {
@@ -85,10 +115,11 @@ export class OwnedObjects {
     object: ApiObject,
     change: (metadata: ObjectMeta) => ObjectMeta | undefined,
   ): Promise<ApiObject | undefined> {
+    const { objects, owned } = this.#parts;
     const { namespace, name, uid } = object.metadata;
     const gone = () => new ApiError('NotFound', 'it is another by now');
     try {
-      return await this.#objects.update({ resource: this.#informer.resource, namespace, name }, (current) => {
+      return await objects.update({ resource: owned.resource, namespace, name }, (current) => {
         const metadata = current.metadata.uid === uid ? change(current.metadata) : undefined;
         if (!metadata) throw gone();
         return { ...current, metadata };
@@ -98,4 +129,8 @@ export class OwnedObjects {
       throw error;
     }
   }
+}
+
+export function selectorOf(owner: ApiObject): LabelSelector {
+  return owner.spec?.selector ?? {};
 }

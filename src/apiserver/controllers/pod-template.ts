@@ -54,9 +54,8 @@ export async function createPod(
       return made;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      const taken = error.reason === 'AlreadyExists';
-      if (taken && pod.metadata.name === '' && i < NAME_TRIES) continue;
-      if (!taken) events.record(owner, component, 'Warning', 'FailedCreate', `Error creating: ${error.message}`);
+      if (error.reason === 'AlreadyExists' && pod.metadata.name === '' && i < NAME_TRIES) continue;
+      events.record(owner, component, 'Warning', 'FailedCreate', `Error creating: ${error.message}`);
       throw error;
     }
   }

@@ -1,7 +1,6 @@
 /** ReplicaSet: so many pods of a template as it says (kube-controller-manager pkg/controller/replicaset). */
 
 import { isDeepStrictEqual } from 'node:util';
-import type { LabelSelector } from 'kubernetes-types/meta/v1.js';
 import { selects } from '../../kube/selector.ts';
 import { ApiError } from '../api-error.ts';
 import { type ApiObject, timestamp } from '../api-object.ts';
@@ -9,7 +8,7 @@ import { numberAt } from '../kinds/fields.ts';
 import { conditionOf, withCondition, withoutCondition } from './conditions.ts';
 import type { Controller, ControllerParts } from './controller-set.ts';
 import type { Informer } from './informer.ts';
-import { controllerOf, keyOf, splitKey } from './object-key.ts';
+import { keyOf, splitKey } from './object-key.ts';
 import { OwnedObjects } from './owned-objects.ts';
 import { availableInMs, byDeletion, isActive, isReady } from './pod-state.ts';
 import { createPod, deletePod, podOf, templateOf } from './pod-template.ts';
@@ -34,12 +33,9 @@ export class ReplicaSetController implements Controller {
     this.#parts = parts;
     this.#sets = informers.of(table.known('apps', 'v1', 'replicasets'));
     this.#pods = informers.of(table.known('', 'v1', 'pods'));
-    this.#owned = new OwnedObjects(objects, this.#pods);
+    this.#owned = new OwnedObjects({ objects, owners: this.#sets, owned: this.#pods });
     this.#queue = new WorkQueue({ name: 'ReplicaSet', clock, log, parallel: PARALLEL, work: (key) => this.#sync(key) });
-    this.#sets.onChange((before, after) => this.#queue.add(keyOf((after ?? before) as ApiObject)));
-    this.#pods.onChange((before, after) => {
-      for (const pod of [before, after]) if (pod) this.#heardPod(pod);
-    });
+    this.#owned.onChange((set) => this.#queue.add(set));
   }
 
   start(): void {
@@ -50,31 +46,14 @@ export class ReplicaSetController implements Controller {
     return this.#queue.stop();
   }
 
-  #heardPod(pod: ApiObject): void {
-    const owner = controllerOf(pod);
-    const { namespace, labels = {} } = pod.metadata;
-    if (owner) {
-      if (owner.kind === 'ReplicaSet') this.#queue.add(`${namespace ?? ''}/${owner.name}`);
-      return;
-    }
-    for (const set of this.#sets.list(namespace)) if (selects(selectorOf(set), labels)) this.#queue.add(keyOf(set));
-  }
-
   async #sync(key: string): Promise<void> {
     const { namespace, name } = splitKey(key);
     const set = this.#sets.get(namespace, name);
     if (!set) return;
-    const { uid } = set.metadata;
-    const selector = selectorOf(set);
-    const mayAdopt = async () => {
-      const now = await this.#parts.objects.get({ resource: this.#sets.resource, namespace, name });
-      return now.metadata.uid === uid && now.metadata.deletionTimestamp === undefined;
-    };
-    const own = (await this.#owned.claim(set, selector, mayAdopt)).filter(isActive);
+    const own = (await this.#owned.claim(set)).filter(isActive);
     let failure: Error | undefined;
     if (set.metadata.deletionTimestamp === undefined) failure = await this.#manage(set, own);
-    const left = [...this.#owned.namedBy(uid)].filter((p) => isActive(p) && selects(selector, p.metadata.labels ?? {}));
-    await this.#writeStatus(set, left, failure);
+    await this.#writeStatus(set, this.#owned.of(set).filter(isActive), failure);
     if (failure !== undefined) throw failure;
   }
 
@@ -143,8 +122,4 @@ export class ReplicaSetController implements Controller {
     const next = Math.min(...waits.filter((ms) => ms > 0));
     if (Number.isFinite(next)) this.#queue.addAfter(keyOf(set), next);
   }
-}
-
-export function selectorOf(owner: ApiObject): LabelSelector {
-  return owner.spec?.selector ?? {};
 }

@@ -32,19 +32,25 @@ export interface StatefulStep {
   remove: Member[];
 }
 
+/** Pods made in one step; the rest follows. */
+const BURST = 500;
+
 export function statefulStep(goal: StatefulGoal, members: readonly Member[]): StatefulStep {
   const { start, replicas, ordered, update } = goal;
   const end = start + replicas;
   const byOrdinal = new Map(members.map((member) => [member.ordinal, member]));
   const step: StatefulStep = { create: [], remove: [] };
-  for (let ordinal = start; ordinal < end; ordinal++) {
+  // One is on its way already: nobody else is taken down.
+  let unsettled = members.some((m) => m.ending || (m.revision === update?.revision && !isWell(m)));
+  for (let ordinal = start; ordinal < end && step.create.length < BURST; ordinal++) {
     const member = byOrdinal.get(ordinal);
     if (!member) step.create.push(ordinal);
     else if (member.ended && !member.ending) step.remove.push(member);
     else if (isWell(member)) continue;
     // What is unwell and would be replaced anyway is replaced now: a way back from a template that does not come up.
-    else if (update && !member.ending && ordinal >= update.from && member.revision !== update.revision) {
+    else if (update && !unsettled && ordinal >= update.from && member.revision !== update.revision) {
       step.remove.push(member);
+      unsettled = true;
     }
     // Who keeps an order waits for each.
     if (ordered) return step;

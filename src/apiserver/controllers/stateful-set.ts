@@ -3,18 +3,16 @@
  * pkg/controller/statefulset). Volumes of their own they do not get: that is said by an event.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { selects } from '../../kube/selector.ts';
 import { ApiError } from '../api-error.ts';
 import { type ApiObject, fieldAt } from '../api-object.ts';
 import { listAt, numberAt, textAt } from '../kinds/fields.ts';
 import { ControllerRevisions, templateIn } from './controller-revisions.ts';
 import type { Controller, ControllerParts } from './controller-set.ts';
 import type { Informer } from './informer.ts';
-import { controllerOf, keyOf, splitKey } from './object-key.ts';
+import { keyOf, splitKey } from './object-key.ts';
 import { OwnedObjects } from './owned-objects.ts';
 import { availableInMs, hasEnded, isReady } from './pod-state.ts';
 import { createPod, deletePod, podOf, templateOf } from './pod-template.ts';
-import { selectorOf } from './replica-set.ts';
 import { firstFailure } from './slow-start.ts';
 import { type Member, type StatefulGoal, statefulStep } from './stateful-plan.ts';
 import { WorkQueue } from './work-queue.ts';
@@ -45,8 +43,9 @@ export class StatefulSetController implements Controller {
     this.#parts = parts;
     this.#sets = informers.of(table.known('apps', 'v1', 'statefulsets'));
     this.#pods = informers.of(table.known('', 'v1', 'pods'));
-    this.#owned = new OwnedObjects(objects, this.#pods);
-    this.#revisions = new ControllerRevisions(parts);
+    const fits = (set: ApiObject, pod: ApiObject) => ordinalOf(set, pod) !== undefined;
+    this.#owned = new OwnedObjects({ objects, owners: this.#sets, owned: this.#pods, fits });
+    this.#revisions = new ControllerRevisions(parts, this.#sets);
     this.#queue = new WorkQueue({
       name: 'StatefulSet',
       clock,
@@ -54,10 +53,7 @@ export class StatefulSetController implements Controller {
       parallel: PARALLEL,
       work: (key) => this.#sync(key),
     });
-    this.#sets.onChange((before, after) => this.#queue.add(keyOf((after ?? before) as ApiObject)));
-    this.#pods.onChange((before, after) => {
-      for (const pod of [before, after]) if (pod) this.#heardPod(pod);
-    });
+    this.#owned.onChange((set) => this.#queue.add(set));
   }
 
   start(): void {
@@ -68,35 +64,16 @@ export class StatefulSetController implements Controller {
     return this.#queue.stop();
   }
 
-  #heardPod(pod: ApiObject): void {
-    const owner = controllerOf(pod);
-    const { namespace, labels = {} } = pod.metadata;
-    if (owner) {
-      if (owner.kind === 'StatefulSet') this.#queue.add(`${namespace ?? ''}/${owner.name}`);
-      return;
-    }
-    for (const set of this.#sets.list(namespace)) {
-      if (ordinalOf(set, pod) !== undefined && selects(selectorOf(set), labels)) this.#queue.add(keyOf(set));
-    }
-  }
-
   async #sync(key: string): Promise<void> {
     const { namespace, name } = splitKey(key);
     const set = this.#sets.get(namespace, name);
-    if (!set) return;
-    const { uid } = set.metadata;
-    const mayAdopt = async () => {
-      const now = await this.#parts.objects.get({ resource: this.#sets.resource, namespace, name });
-      return now.metadata.uid === uid && now.metadata.deletionTimestamp === undefined;
-    };
-    const isMember = (pod: ApiObject) => ordinalOf(set, pod) !== undefined;
-    const own = await this.#owned.claim(set, selectorOf(set), mayAdopt, isMember);
+    // While it is being deleted its pods and revisions are the garbage collector's.
+    if (!set || set.metadata.deletionTimestamp !== undefined) return;
+    const own = await this.#owned.claim(set);
     const { metadata } = await this.#revision(set);
     const revisions = { update: metadata.name, current: textAt(set, 'status', 'currentRevision') || metadata.name };
-    let failure: Error | undefined;
-    if (set.metadata.deletionTimestamp === undefined) failure = await this.#advance(set, own, revisions);
-    const left = [...this.#owned.namedBy(uid)].filter(isMember);
-    await this.#writeStatus(set, left, revisions);
+    const failure = await this.#advance(set, own, revisions);
+    await this.#writeStatus(set, this.#owned.of(set), revisions);
     if (failure !== undefined) throw failure;
   }
 
@@ -183,7 +160,6 @@ export class StatefulSetController implements Controller {
     await this.#update(set, (status) => ({ collisionCount: 0, ...status, ...numbers, ...revisions }));
     const next = Math.min(...waits.filter((ms) => ms > 0));
     if (Number.isFinite(next)) this.#queue.addAfter(keyOf(set), next);
-    if (!complete) return;
     const used = new Set([currentRevision, update, ...pods.map(revisionOf)]);
     await this.#revisions.forget(set, used, numberAt(set, 'spec', 'revisionHistoryLimit'));
   }

@@ -181,6 +181,25 @@ t.test('recreate: the last old pod has gone before the first new one comes', asy
   t.equal(await setsOf(cluster), '2:two:3 1:one:0');
 });
 
+t.test('recreated, it is not available before its pods are', async (t) => {
+  const { cluster } = await open(t, { starts: () => false });
+  await cluster.create(workload('Deployment', 'web', { replicas: 2, strategy: { type: 'Recreate' } }));
+  const state = () => cluster.get('Deployment', 'web');
+  const two = await cluster.until('two are made', state, (o) => o.status?.replicas === 2);
+  t.equal(conditionsOf(two).Available, 'False MinimumReplicasUnavailable');
+});
+
+t.test('it says why its pods cannot be made', async (t) => {
+  const { cluster } = await open(t);
+  const spec = { dnsPolicy: 'None', containers: [{ name: 'c', image: 'x' }] };
+  await cluster.create(workload('Deployment', 'web', { template: { metadata: { labels: { app: 'web' } }, spec } }));
+  const state = () => cluster.get('Deployment', 'web');
+  await cluster.until('it says so', state, (o) => conditionsOf(o).ReplicaFailure === 'True FailedCreate');
+  await setSpec(cluster, { template: { metadata: { labels: { app: 'web' } }, spec: { containers: spec.containers } } });
+  await complete(cluster);
+  await cluster.until('no more', state, (o) => conditionsOf(o).ReplicaFailure === undefined);
+});
+
 t.test('a rollout that does not come up keeps what there is, and says that it is late', async (t) => {
   const clock = new FakeClock();
   const { cluster } = await open(t, { starts: (pod) => imageOf(pod) !== 'broken' }, clock);

@@ -1,6 +1,7 @@
 /** StatefulSets: names that last, an order that is kept, updates from the highest down, and a way back. */
 import t, { type Test } from 'tap';
 import type { ApiObject } from '../../../src/apiserver/api-object.ts';
+import { GarbageCollector } from '../../../src/apiserver/controllers/garbage-collector.ts';
 import { Informer } from '../../../src/apiserver/controllers/informer.ts';
 import { type Member, type StatefulGoal, statefulStep } from '../../../src/apiserver/controllers/stateful-plan.ts';
 import { StatefulSetController } from '../../../src/apiserver/controllers/stateful-set.ts';
@@ -189,6 +190,37 @@ t.test('revisions that nobody needs go', async (t) => {
   );
 });
 
+t.test('nor do those of templates that were never rolled out', async (t) => {
+  const { cluster } = await open(t);
+  const updateStrategy = { type: 'RollingUpdate', rollingUpdate: { partition: 9 } };
+  await cluster.create(web({ replicas: 1, revisionHistoryLimit: 1, updateStrategy }));
+  for (const image of ['two', 'three', 'four', 'five']) {
+    await settled(cluster, { readyReplicas: 1 });
+    await setImage(cluster, image);
+  }
+  await settled(cluster, { readyReplicas: 1 });
+  const numbers = async () => (await cluster.list('ControllerRevision')).map(({ revision }) => Number(revision)).sort();
+  await cluster.until('the first, the last, one more', numbers, (all) => all.join() === '1,4,5');
+});
+
+t.test('orphaned and made anew, it goes on with its pods and revisions', async (t) => {
+  const { cluster, story } = await open(t);
+  await cluster.run([(parts) => new GarbageCollector(parts)]);
+  await cluster.create(web({ replicas: 2 }));
+  await complete(cluster, 2);
+  const { status } = await cluster.get('StatefulSet', 'web');
+  await cluster.delete('StatefulSet', 'web', { propagationPolicy: 'Orphan' });
+  await cluster.until(
+    'it is gone',
+    () => cluster.names('StatefulSet'),
+    ({ length }) => length === 0,
+  );
+  await cluster.create(web({ replicas: 2, podManagementPolicy: 'Parallel' }));
+  t.match(await complete(cluster, 2), { status: { updateRevision: status?.updateRevision } });
+  t.same(story, ['+web-0', '+web-1'], 'no pod is renewed');
+  t.equal((await cluster.list('ControllerRevision')).length, 1);
+});
+
 t.test('controllers that end in the middle leave nothing half done', async (t) => {
   const opened = await open(t, { delayMs: () => 4 });
   const { cluster } = opened;
@@ -209,8 +241,9 @@ t.test('a pod of that name that is not the set’s is waited for; volumes are sp
   await cluster.create(pod('web-1'));
   await cluster.create(web({ replicas: 2, volumeClaimTemplates: [{ metadata: { name: 'data' } }] }));
   await settled(cluster, { replicas: 1 });
-  const told = async () => (await cluster.list('Event')).map(({ reason }) => reason);
-  await cluster.until('told', told, (reasons) => reasons.includes('VolumesNotServed'));
+  const told = async () => (await cluster.list('Event')).map(({ reason, message }) => `${reason}: ${message}`);
+  await cluster.until('told', told, (all) => all.some((one) => one.startsWith('VolumesNotServed')));
+  await cluster.until('told', told, (all) => all.includes('FailedCreate: Error creating: pods "web-1" already exists'));
   await cluster.delete('Pod', 'web-1');
   await complete(cluster, 2);
 });
@@ -241,5 +274,11 @@ t.test('the plan, by itself', async (t) => {
   t.equal(step(goal(), member(0, old), member(1, old), member(2, { healthy: false })), '');
   t.equal(step(goal(), member(0, old), member(1, old), member(2, { ...old, healthy: false })), '-2');
   t.equal(step(goal({ update: { revision: 'b', from: 2 } }), member(0, old), member(1, old), member(2)), '');
+  const unwell = { healthy: false };
+  t.equal(step(goal(), member(0, old), member(1, { ...old, ...unwell }), member(2, unwell)), '', 'one at a time');
+  t.equal(step(goal(), member(0, old), member(1, { ...old, ...unwell }), member(2, { ...old, ending: true })), '');
+  const all = [0, 1, 2].map((ordinal) => member(ordinal, { ...old, ...unwell }));
+  t.equal(step(goal({ ordered: false }), ...all), '-0', 'and never all');
+  t.equal(statefulStep(goal({ ordered: false, replicas: 2_000_000_000 }), []).create.length, 500, 'a part at a time');
   t.equal(step(goal({ update: undefined }), member(0, old), member(1, old), member(2, old)), '');
 });
