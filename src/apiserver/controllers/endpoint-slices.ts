@@ -5,11 +5,10 @@
 import type { Endpoint, EndpointPort } from 'kubernetes-types/discovery/v1.js';
 import type { AddressFamily } from '../../control/service-addresses.ts';
 import type { Service } from '../../kube/objects.ts';
-import type { Controller, ControllerParts } from './controller-set.ts';
-import { splitKey } from './object-key.ts';
-import { PacedQueue } from './paced-queue.ts';
+import type { ControllerParts } from './controller-set.ts';
 import { isPresent, podAddress, podEndpoint, podPorts } from './pod-endpoint.ts';
-import { ServicePods } from './service-pods.ts';
+import { ServiceController } from './service-controller.ts';
+import { hasSelector, ServicePods } from './service-pods.ts';
 import type { EndpointGroup } from './slice-packing.ts';
 import { SliceWriter } from './slice-writer.ts';
 
@@ -18,31 +17,18 @@ export const SLICES_MANAGER = 'endpointslice-controller.k8s.io';
 /** Pods that become ready one after the other are written together; each write is told to every node. */
 const PACE_MS = 20;
 
-export class EndpointSlices implements Controller {
-  readonly name = 'EndpointSlices';
-  readonly #queue: PacedQueue;
+export class EndpointSlices extends ServiceController {
   readonly #pods: ServicePods;
   readonly #slices: SliceWriter;
 
   constructor(parts: ControllerParts) {
-    const { clock, log } = parts;
-    const work = (key: string) => this.#look(key);
-    this.#queue = new PacedQueue({ name: this.name, clock, log, work, paceMs: PACE_MS });
-    const add = (service: string) => this.#queue.add(service);
+    super(parts, 'EndpointSlices', PACE_MS);
+    const add = (service: string) => this.add(service);
     this.#pods = new ServicePods(parts, add);
     this.#slices = new SliceWriter(parts, SLICES_MANAGER, add);
   }
 
-  start(): void {
-    this.#queue.start();
-  }
-
-  stop(): Promise<void> {
-    return this.#queue.stop();
-  }
-
-  async #look(key: string): Promise<void> {
-    const { namespace = '', name } = splitKey(key);
+  protected async look(namespace: string, name: string): Promise<void> {
     const object = this.#pods.services.get(namespace, name);
     const service = object as unknown as Service | undefined;
     if (!object || !service || service.spec.type === 'ExternalName') {
@@ -50,7 +36,7 @@ export class EndpointSlices implements Controller {
       return;
     }
     // Who takes the selector away writes the endpoints from then on, and may begin with those that are there.
-    if (!service.spec.selector) return;
+    if (!hasSelector(service)) return;
     const headless = service.spec.clusterIP === 'None';
     await this.#slices.write({ namespace, service: name, object, headless }, this.#groups(service));
   }

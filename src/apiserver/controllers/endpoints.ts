@@ -12,12 +12,12 @@ import { ApiError } from '../api-error.ts';
 import type { ApiObject } from '../api-object.ts';
 import type { Resource } from '../kinds/resource.ts';
 import type { ObjectStore } from '../objects/object-store.ts';
-import type { Controller, ControllerParts } from './controller-set.ts';
+import type { ControllerParts } from './controller-set.ts';
 import type { Informer } from './informer.ts';
-import { keyOf, splitKey } from './object-key.ts';
-import { PacedQueue } from './paced-queue.ts';
+import { keyOf } from './object-key.ts';
 import { isNamed, isPresent, isReady, podAddress, podPorts } from './pod-endpoint.ts';
-import { ServicePods } from './service-pods.ts';
+import { ServiceController } from './service-controller.ts';
+import { hasSelector, ServicePods } from './service-pods.ts';
 import { sortedPorts } from './slice-packing.ts';
 
 const MOST_ADDRESSES = 1000;
@@ -32,37 +32,25 @@ interface Entry {
   ready: boolean;
 }
 
-export class EndpointsController implements Controller {
-  readonly name = 'Endpoints';
+export class EndpointsController extends ServiceController {
   readonly #objects: ObjectStore;
   readonly #resource: Resource;
-  readonly #queue: PacedQueue;
   readonly #pods: ServicePods;
   readonly #endpoints: Informer;
 
   constructor(parts: ControllerParts) {
-    const { clock, log, objects, informers, table } = parts;
+    super(parts, 'Endpoints', PACE_MS);
+    const { objects, informers, table } = parts;
     this.#objects = objects;
     this.#resource = table.known('', 'v1', 'endpoints');
-    const work = (key: string) => this.#look(key);
-    this.#queue = new PacedQueue({ name: this.name, clock, log, work, paceMs: PACE_MS });
-    this.#pods = new ServicePods(parts, (service) => this.#queue.add(service));
+    this.#pods = new ServicePods(parts, (service) => this.add(service));
     this.#endpoints = informers.of(this.#resource);
     this.#endpoints.onChange((before, after) => {
-      this.#queue.add(keyOf((after ?? before) as ApiObject));
+      this.add(keyOf((after ?? before) as ApiObject));
     });
   }
 
-  start(): void {
-    this.#queue.start();
-  }
-
-  stop(): Promise<void> {
-    return this.#queue.stop();
-  }
-
-  async #look(key: string): Promise<void> {
-    const { namespace = '', name } = splitKey(key);
+  protected async look(namespace: string, name: string): Promise<void> {
     const object = this.#pods.services.get(namespace, name);
     const service = object as unknown as Service | undefined;
     const current = this.#endpoints.get(namespace, name);
@@ -71,7 +59,7 @@ export class EndpointsController implements Controller {
       if (current && isOurs(current)) await this.#delete(namespace, name);
       return;
     }
-    if (!service.spec.selector || service.spec.type === 'ExternalName') return;
+    if (!hasSelector(service) || service.spec.type === 'ExternalName') return;
     const { subsets, truncated } = subsetsOf(service, this.#pods.of(service));
     const next = (now: ApiObject | undefined): ApiObject => {
       const { [OVER_CAPACITY]: _, ...annotations } = now?.metadata.annotations ?? {};

@@ -8,11 +8,12 @@ import { familyOf } from '../../control/service-addresses.ts';
 import type { Endpoints, Service } from '../../kube/objects.ts';
 import { parseAddress } from '../../wire/address.ts';
 import type { ApiObject } from '../api-object.ts';
-import type { Controller, ControllerParts } from './controller-set.ts';
+import type { ControllerParts } from './controller-set.ts';
 import { isOurs } from './endpoints.ts';
 import type { Informer } from './informer.ts';
-import { keyOf, splitKey } from './object-key.ts';
-import { PacedQueue } from './paced-queue.ts';
+import { keyOf } from './object-key.ts';
+import { ServiceController } from './service-controller.ts';
+import { hasSelector } from './service-pods.ts';
 import type { EndpointGroup } from './slice-packing.ts';
 import { SliceWriter } from './slice-writer.ts';
 
@@ -23,40 +24,28 @@ const LEADER_ANNOTATION = 'control-plane.alpha.kubernetes.io/leader';
 const MOST_ADDRESSES = 1000;
 const PACE_MS = 20;
 
-export class MirroredSlices implements Controller {
-  readonly name = 'MirroredSlices';
-  readonly #queue: PacedQueue;
+export class MirroredSlices extends ServiceController {
   readonly #services: Informer;
   readonly #endpoints: Informer;
   readonly #slices: SliceWriter;
 
   constructor(parts: ControllerParts) {
-    const { clock, log, informers, table } = parts;
-    const work = (key: string) => this.#look(key);
-    this.#queue = new PacedQueue({ name: this.name, clock, log, work, paceMs: PACE_MS });
+    super(parts, 'MirroredSlices', PACE_MS);
+    const { informers, table } = parts;
     this.#services = informers.of(table.known('', 'v1', 'services'));
     this.#endpoints = informers.of(table.known('', 'v1', 'endpoints'));
-    this.#slices = new SliceWriter(parts, MIRROR_MANAGER, (service) => this.#queue.add(service));
+    this.#slices = new SliceWriter(parts, MIRROR_MANAGER, (service) => this.add(service));
     for (const informer of [this.#services, this.#endpoints]) {
       informer.onChange((before, after) => {
-        this.#queue.add(keyOf((after ?? before) as ApiObject));
+        this.add(keyOf((after ?? before) as ApiObject));
       });
     }
   }
 
-  start(): void {
-    this.#queue.start();
-  }
-
-  stop(): Promise<void> {
-    return this.#queue.stop();
-  }
-
-  async #look(key: string): Promise<void> {
-    const { namespace = '', name } = splitKey(key);
+  protected async look(namespace: string, name: string): Promise<void> {
     const service = this.#services.get(namespace, name) as unknown as Service | undefined;
     const object = this.#endpoints.get(namespace, name);
-    const mirrors = service && !service.spec.selector && service.spec.type !== 'ExternalName';
+    const mirrors = service && !hasSelector(service) && service.spec.type !== 'ExternalName';
     if (!mirrors || !object || !isMirrored(object)) {
       await this.#slices.clear({ namespace, service: name });
       return;

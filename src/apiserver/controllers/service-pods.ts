@@ -18,6 +18,8 @@ export class ServicePods {
   readonly #nodes: Informer;
   /** By each label. */
   readonly #pods: ObjectIndex;
+  /** By their nodes. */
+  readonly #podsOn: ObjectIndex;
   /** By one label of their selectors. */
   readonly #services: ObjectIndex;
 
@@ -29,6 +31,7 @@ export class ServicePods {
     this.#pods = new ObjectIndex(pods, ({ metadata }) =>
       Object.entries(metadata.labels ?? {}).map(([key, value]) => labelId(metadata.namespace, key, value)),
     );
+    this.#podsOn = new ObjectIndex(pods, ({ spec }) => (spec?.nodeName ? [spec.nodeName as string] : []));
     this.#services = new ObjectIndex(this.services, (service) => {
       const [label] = Object.entries(selectorOf(service) ?? {});
       return label ? [labelId(service.metadata.namespace, ...label)] : [];
@@ -39,12 +42,12 @@ export class ServicePods {
     });
     pods.onChange((before, after) => {
       if (before && after && samePod(before, after)) return;
-      const concerned = new Set([before, after].flatMap((pod) => (pod ? this.#servicesOf(pod) : [])));
-      for (const service of concerned) onChange(service);
+      for (const service of this.#servicesOf(before, after)) onChange(service);
     });
     this.#nodes.onChange((before, after) => {
       if (before?.metadata.labels?.[ZONE_LABEL] === after?.metadata.labels?.[ZONE_LABEL]) return;
-      for (const service of this.services.list()) onChange(keyOf(service));
+      const { name } = ((after ?? before) as ApiObject).metadata;
+      for (const service of this.#servicesOf(...this.#podsOn.get(name))) onChange(service);
     });
   }
 
@@ -69,12 +72,14 @@ export class ServicePods {
     return node === undefined ? undefined : this.#nodes.get(undefined, node)?.metadata.labels?.[ZONE_LABEL];
   }
 
-  #servicesOf({ metadata }: ApiObject): string[] {
-    const labels = metadata.labels ?? {};
-    const out: string[] = [];
-    for (const [key, value] of Object.entries(labels)) {
-      for (const service of this.#services.get(labelId(metadata.namespace, key, value))) {
-        if (hasLabels(selectorOf(service) ?? {}, labels)) out.push(keyOf(service));
+  /** Services behind which any of these pods stands. */
+  #servicesOf(...pods: (ApiObject | undefined)[]): Set<string> {
+    const out = new Set<string>();
+    for (const { namespace, labels = {} } of pods.flatMap((pod) => pod?.metadata ?? [])) {
+      for (const [key, value] of Object.entries(labels)) {
+        for (const service of this.#services.get(labelId(namespace, key, value))) {
+          if (hasLabels(selectorOf(service) ?? {}, labels)) out.add(keyOf(service));
+        }
       }
     }
     return out;
@@ -83,6 +88,11 @@ export class ServicePods {
 
 function labelId(namespace: string | undefined, key: string, value: string): string {
   return `${namespace}\0${key}\0${value}`;
+}
+
+/** Whether pods stand behind it by their labels; where not, people write its endpoints. An empty selector is none. */
+export function hasSelector({ spec }: Service): boolean {
+  return Object.keys(spec.selector ?? {}).length > 0;
 }
 
 function selectorOf(service: ApiObject): Record<string, string> | undefined {

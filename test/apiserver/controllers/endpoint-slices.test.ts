@@ -181,6 +181,12 @@ t.test('ports, families, names and zones', async (t) => {
   );
   await cluster.update('Service', 'web', (o) => (o.spec = { ...o.spec, publishNotReadyAddresses: true }));
   await setReady(cluster, 'three', false);
+  await cluster.update('Node', 'a', (o) => (o.metadata.labels = { 'topology.kubernetes.io/zone': 'west' }));
+  await cluster.until(
+    'the zone follows',
+    () => slicesOf(cluster),
+    (all) => all.every(({ endpoints = [] }) => endpoints.every(({ zone }) => zone === 'west')),
+  );
   const late = async () => shown(await slicesOf(cluster)).filter((line) => line.startsWith('10.244.1.3'));
   await cluster.until('ready by order', late, (lines) => lines.join() === '10.244.1.3:9000 ready');
   await cluster.update('Pod', 'two', (o) => (o.metadata.labels = { app: 'elsewhere' }));
@@ -293,4 +299,17 @@ t.test('Endpoints that people write are mirrored', async (t) => {
   await becomes(cluster, ['10.244.1.1:80 ready serving']);
   const read = () => addresses(cluster);
   await cluster.until('Endpoints are ours now', read, (all) => all.join() === '10.244.1.1:80');
+});
+
+t.test('an empty selector is none: what people write is theirs', async (t) => {
+  const cluster = await open(t);
+  await cluster.create(service('web', { selector: {} }));
+  await cluster.create({
+    apiVersion: 'v1',
+    kind: 'Endpoints',
+    metadata: { name: 'web' },
+    subsets: [{ addresses: [{ ip: '192.0.2.1' }], ports: [{ port: 8080 }] }],
+  });
+  await becomes(cluster, ['192.0.2.1:8080 ready serving']);
+  t.same(await addresses(cluster), ['192.0.2.1:8080']);
 });
