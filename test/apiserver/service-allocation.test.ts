@@ -249,3 +249,15 @@ t.test('a start mends what does not agree', async (t) => {
   await server.ask('DELETE', `${SERVICES}/two`);
   t.ok((await claims(store)).includes('serviceips/10.96.3.3 /registry/services/default/one'), "another's stays");
 });
+
+t.test('one node port for two ports of a service is refused, whichever store it is', async (t) => {
+  const server = await TestServer.start(t, false, { store: lmdb(t) });
+  const local = { type: 'LoadBalancer', externalTrafficPolicy: 'Local', healthCheckNodePort: 30_005 };
+  const answer = await server.ask(
+    'POST',
+    SERVICES,
+    service('web', { ...local, ports: [{ port: 80, nodePort: 30_005 }] }),
+  );
+  const message = /spec.healthCheckNodePort: provided port is already allocated, to another port of this service/;
+  t.match(answer, { code: 422, body: { message } });
+});

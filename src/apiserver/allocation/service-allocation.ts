@@ -14,6 +14,8 @@ import type { FieldPath, Violation } from '../../kube/validate.ts';
 import { formatAddress, isV4, parseAddress, type Words } from '../../wire/address.ts';
 import type { Allocation, Claim } from '../objects/claims.ts';
 
+const ALLOCATED = 'provided port is already allocated';
+
 type IsTaken = (name: string) => boolean;
 
 export function serviceAllocation(ranges: ClusterRanges): Allocation {
@@ -58,7 +60,7 @@ function addressClaim(address: Words, path: FieldPath): Claim {
 }
 
 function portClaim(port: number, protocol: string, path: FieldPath): Claim {
-  return { name: portName(port, protocol), path, refusal: 'provided port is already allocated' };
+  return { name: portName(port, protocol), path, refusal: ALLOCATED };
 }
 
 function addressName(text: string): string {
@@ -147,14 +149,18 @@ function fillPorts(service: Service, old: Service | undefined, range: PortRange,
   const wishes = portWishes(`${metadata.namespace}/${metadata.name}`, service);
   const kept = new Set(old ? nodePortsOf(old) : []);
   const used = new Set(nodePortsOf(service));
+  const written = new Set<string>();
   const count = range.last - range.first + 1;
   // Likewise for ports (KEP-3668).
   const low = count <= 16 ? 0 : Math.min(Math.max(16, Math.floor(count / 32)), 128);
   const out: Violation[] = [];
-  for (const { written, name, protocol, index } of wishes) {
+  for (const { written: wanted, name, protocol, index } of wishes) {
     const path = index === undefined ? ['spec', 'healthCheckNodePort'] : ['spec', 'ports', index, 'nodePort'];
-    if (written !== undefined) {
-      const fault = kept.has(portName(written, protocol)) ? undefined : portFault(written, range);
+    if (wanted !== undefined) {
+      const claimed = portName(wanted, protocol);
+      if (written.has(claimed)) out.push({ path, message: `${ALLOCATED}, to another port of this service` });
+      written.add(claimed);
+      const fault = kept.has(claimed) ? undefined : portFault(wanted, range);
       if (fault !== undefined) out.push({ path, message: `provided port is not in the valid range: ${fault}` });
       continue;
     }

@@ -38,8 +38,6 @@ export class LoadBalancers implements Controller {
   readonly #services: Informer;
   readonly #nodes: Informer;
   readonly #queue: WorkQueue;
-  /** Written of late, by service. */
-  readonly #given = new Map<string, readonly string[]>();
 
   constructor(parts: ControllerParts, settings: LoadBalancerSettings) {
     this.#parts = parts;
@@ -50,9 +48,7 @@ export class LoadBalancers implements Controller {
     // One at a time: they are all out of one pool.
     this.#queue = new WorkQueue({ name: this.name, clock, log, parallel: 1, work: (key) => this.#look(key) });
     this.#services.onChange((before, after) => {
-      const key = keyOf((after ?? before) as ApiObject);
-      if (!after || !waits(after)) this.#given.delete(key);
-      if (after && waits(after)) this.#queue.add(key);
+      if (after && waits(after)) this.#queue.add(keyOf(after));
       // What it gives up another may wait for.
       const freed = before && ingressOf(before).length > 0 && (!after || ingressOf(after).length === 0);
       if (freed) for (const service of this.#services.list()) if (waits(service)) this.#queue.add(keyOf(service));
@@ -87,14 +83,15 @@ export class LoadBalancers implements Controller {
     };
     try {
       const place = { resource: this.#services.resource, namespace, name };
-      await this.#parts.objects.update(place, write, { subresource: 'status' });
+      const written = await this.#parts.objects.update(place, write, { subresource: 'status' });
+      // The next one is given another.
+      await this.#services.reached(Number(written.metadata.resourceVersion));
     } catch (error) {
       if (error instanceof ApiError && error.reason === 'NotFound') return;
       if (!(error instanceof ApiError) || error.reason !== 'Invalid') throw error;
       this.#parts.events.record(object, COMPONENT, 'Warning', 'SyncLoadBalancerFailed', error.message);
       throw error;
     }
-    this.#given.set(key, ips);
     this.#parts.events.record(object, COMPONENT, 'Normal', 'EnsuredLoadBalancer', `Has address ${ips.join(', ')}`);
   }
 
@@ -128,7 +125,7 @@ export class LoadBalancers implements Controller {
 
   /** Addresses outside that services and nodes have. */
   #taken(): Set<string> {
-    const texts = [...this.#given.values()].flat();
+    const texts: string[] = [];
     for (const service of this.#services.list()) {
       texts.push(...ingressOf(service), ...((service as unknown as Service).spec.externalIPs ?? []));
     }

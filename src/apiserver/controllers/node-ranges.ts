@@ -3,7 +3,6 @@
  * pkg/controller/nodeipam, RangeAllocator). What is written in a node already stays; what was given up last is given
  * again last, for others may still send to who had it.
  */
-import { isDeepStrictEqual } from 'node:util';
 import { type AddressBlock, blockAt, blocksOverlap, parseBlock } from '../../control/address-block.ts';
 import { SettingsError } from '../../control/cluster-settings.ts';
 import type { Node } from '../../kube/objects.ts';
@@ -46,8 +45,6 @@ export class NodeRanges implements Controller {
   readonly #pools: readonly Pool[];
   readonly #nodes: Informer;
   readonly #queue: WorkQueue;
-  /** What was written of late, which the informer may not know yet. */
-  readonly #given = new Map<string, readonly AddressBlock[]>();
 
   constructor(parts: ControllerParts, settings: NodeRangeSettings) {
     this.#parts = parts;
@@ -58,12 +55,11 @@ export class NodeRanges implements Controller {
     const { clock, log } = parts;
     // One at a time: they are all out of one range.
     this.#queue = new WorkQueue({ name: this.name, clock, log, parallel: 1, work: (name) => this.#look(name) });
-    this.#nodes.onChange((before, after) => {
-      const name = ((after ?? before) as ApiObject).metadata.name;
-      if (!after || rangesOf(after).length > 0) this.#given.delete(name);
-      if (after && rangesOf(after).length === 0) this.#queue.add(name);
-      if (after) return;
-      for (const node of this.#nodes.list()) if (rangesOf(node).length === 0) this.#queue.add(node.metadata.name);
+    this.#nodes.onChange((_, after) => {
+      // What one gives up another may wait for.
+      for (const node of after ? [after] : this.#nodes.list()) {
+        if (rangesOf(node).length === 0) this.#queue.add(node.metadata.name);
+      }
     });
   }
 
@@ -78,8 +74,8 @@ export class NodeRanges implements Controller {
   async #look(name: string): Promise<void> {
     const { objects, events } = this.#parts;
     const node = this.#nodes.get(undefined, name);
-    if (!node || node.metadata.deletionTimestamp || rangesOf(node).length > 0 || this.#given.has(name)) return;
-    const used = [...[...this.#nodes.list()].flatMap(rangesOf), ...[...this.#given.values()].flat()];
+    if (!node || node.metadata.deletionTimestamp || rangesOf(node).length > 0) return;
+    const used = [...this.#nodes.list()].flatMap(rangesOf);
     const blocks = this.#pools.map((pool) => pool.next(used));
     const full = this.#pools.find((_, i) => !blocks[i]);
     if (full) {
@@ -87,22 +83,15 @@ export class NodeRanges implements Controller {
       events.record(node, COMPONENT, 'Warning', 'CIDRNotAvailable', message);
       return;
     }
-    const given = blocks as AddressBlock[];
-    const podCIDRs = given.map(({ text }) => text);
+    const podCIDRs = (blocks as AddressBlock[]).map(({ text }) => text);
     const write = (current: ApiObject): ApiObject => {
       if (rangesOf(current).length > 0) return current;
       return { ...current, spec: { ...current.spec, podCIDR: podCIDRs[0], podCIDRs } };
     };
     try {
       const written = await objects.update({ resource: this.#nodes.resource, namespace: undefined, name }, write);
-      const own = rangesOf(written);
-      if (
-        isDeepStrictEqual(
-          own.map(({ text }) => text),
-          podCIDRs,
-        )
-      )
-        this.#given.set(name, given);
+      // The next one is given another.
+      await this.#nodes.reached(Number(written.metadata.resourceVersion));
     } catch (error) {
       if (error instanceof ApiError && error.reason === 'NotFound') return;
       // Somebody wrote it into another node in this moment: the next one is tried.

@@ -85,7 +85,10 @@ export class Scheduler implements Controller {
     try {
       await this.#bind(pod, node);
     } catch (error) {
-      this.#load.remove(pod.metadata.uid);
+      // Unless it has one by now, of somebody else or of the write that we believe to have failed.
+      const now = this.#pods.get(namespace, name);
+      const isPlaced = now?.metadata.uid === pod.metadata.uid && textAt(now, 'spec', 'nodeName') !== '';
+      if (!isPlaced) this.#load.remove(pod.metadata.uid);
       if (error instanceof ApiError && error.reason === 'NotFound') return;
       throw error;
     }

@@ -1,6 +1,9 @@
 /** Nodes get ranges for their pods: one of each family, never one that another has, as they come back last. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
+import type { ApiObject } from '../../../src/apiserver/api-object.ts';
 import { NodeRanges, nodeRangeSettings } from '../../../src/apiserver/controllers/node-ranges.ts';
+import { ObjectStore } from '../../../src/apiserver/objects/object-store.ts';
 import { clusterRanges, completeSettings } from '../../../src/control/cluster-settings.ts';
 import { ClusterStore } from './cluster-store.ts';
 
@@ -62,6 +65,26 @@ t.test('many at once get one each', async (t) => {
   await Promise.all(names.map((name) => cluster.create(node(name))));
   const all = await Promise.all(names.map((name) => cidrs(cluster, name)));
   t.equal(new Set(all).size, names.length);
+});
+
+t.test('one that goes while its range is written may come back', async (t) => {
+  const cluster = await ClusterStore.open(t);
+  class LateAnswers extends ObjectStore {
+    override async update(...words: Parameters<ObjectStore['update']>): Promise<ApiObject> {
+      const written = await super.update(...words);
+      await sleep(40);
+      return written;
+    }
+  }
+  const { cluster: blocks } = clusterRanges(completeSettings({ clusterCidr: '10.244.0.0/24' }));
+  const objects = new LateAnswers(cluster.store, cluster.table);
+  await cluster.run([(parts) => new NodeRanges(parts, nodeRangeSettings(blocks, 24, 64))], { objects });
+  await cluster.create(node('a'));
+  t.equal(await cidrs(cluster, 'a'), '10.244.0.0/24');
+  await cluster.delete('Node', 'a');
+  await sleep(60);
+  await cluster.create(node('a'));
+  t.equal(await cidrs(cluster, 'a'), '10.244.0.0/24');
 });
 
 t.test('masks that make no sense', async (t) => {

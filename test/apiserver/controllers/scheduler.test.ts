@@ -1,7 +1,9 @@
 /** The scheduler: pods come to nodes that may run them, spread, and say why where they fit nowhere. */
 import t, { type Test } from 'tap';
 import type { ApiObject } from '../../../src/apiserver/api-object.ts';
+import { Informer } from '../../../src/apiserver/controllers/informer.ts';
 import { Scheduler } from '../../../src/apiserver/controllers/scheduler.ts';
+import { ObjectStore } from '../../../src/apiserver/objects/object-store.ts';
 import { ClusterStore } from './cluster-store.ts';
 import { type NodeWords, node, pod } from './workloads.ts';
 
@@ -196,4 +198,28 @@ t.test('spread constraints and pod affinity hold, for pods that come together to
   t.match(await refused(cluster, 's4'), /3 node\(s\) didn't match pod anti-affinity rules/);
   await cluster.create(pod('s5', {}, { labels: { app: 'db' } }));
   t.match(await refused(cluster, 's5'), /3 node\(s\) didn't satisfy existing pods anti-affinity rules/);
+});
+
+t.test('a pod that somebody else placed meanwhile counts where it is', async (t) => {
+  const cluster = await ClusterStore.open(t);
+  const seen = new Informer(cluster, cluster.kind('Pod'));
+  await seen.start();
+  t.teardown(() => seen.close());
+  class Rival extends ObjectStore {
+    override async update(...words: Parameters<ObjectStore['update']>): Promise<ApiObject> {
+      const [place, , options] = words;
+      if (place.name === 'first' && options?.whole) {
+        const taken = await super.update(place, (o) => ({ ...o, spec: { ...o.spec, nodeName: 'a' } }));
+        await seen.reached(Number(taken.metadata.resourceVersion));
+      }
+      return super.update(...words);
+    }
+  }
+  await cluster.run([(parts) => new Scheduler(parts)], { objects: new Rival(cluster.store, cluster.table) });
+  for (const name of ['a', 'b']) await addNode(cluster, name);
+  await cluster.create(pod('first'));
+  await placed(cluster, 'first');
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  await cluster.create(pod('second'));
+  t.equal(await placed(cluster, 'second'), 'b');
 });
