@@ -12,9 +12,30 @@ import type { Store } from '../apiserver/store/store.ts';
 import { clusterRanges, completeSettings } from '../control/cluster-settings.ts';
 import { isHostAddress } from '../kube/rule-checks.ts';
 import { parseAddress } from '../wire/address.ts';
-import type { ApiServerOptions } from './apiserver-commands.ts';
 import { etcdAccess } from './etcd-access.ts';
+import type { EtcdOptions } from './etcd-options.ts';
 import { weftVersion } from './version.ts';
+
+export interface ApiServerOptions extends EtcdOptions {
+  data: string;
+  bind: string;
+  port: number;
+  name: string[];
+  clusterCidr?: string;
+  serviceCidr?: string;
+  clusterDns?: string;
+  serviceNodePortRange?: string;
+  nodeCidrMaskSize: number;
+  nodeCidrMaskSizeIpv6: number;
+  nodeMonitorGracePeriod: number;
+  loadBalancerPool?: string;
+  advertiseAddress?: string;
+  manifests: string[];
+  listenFd?: number;
+  tokenFile?: string;
+  maxRequestsPerSecond: number;
+  plainHttp?: boolean;
+}
 
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
 

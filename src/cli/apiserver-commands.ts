@@ -1,38 +1,11 @@
 /** The words of `weft apiserver`; what it does is imported when called. */
 import { type Command, Option } from 'commander';
-import { addEtcdOptions, type EtcdOptions } from './etcd-options.ts';
+import type { ApiServerOptions } from './apiserver-action.ts';
+import { addEtcdOptions } from './etcd-options.ts';
+import type { KubeconfigOptions } from './kubeconfig-action.ts';
 import { integer } from './numbers.ts';
 
 const DATA = '/var/lib/weft/apiserver';
-
-export interface KubeconfigOptions {
-  data: string;
-  node?: string;
-  user?: string;
-  group: string[];
-  server?: string;
-}
-
-export interface ApiServerOptions extends EtcdOptions {
-  data: string;
-  bind: string;
-  port: number;
-  name: string[];
-  clusterCidr?: string;
-  serviceCidr?: string;
-  clusterDns?: string;
-  serviceNodePortRange?: string;
-  nodeCidrMaskSize: number;
-  nodeCidrMaskSizeIpv6: number;
-  nodeMonitorGracePeriod: number;
-  loadBalancerPool?: string;
-  advertiseAddress?: string;
-  manifests: string[];
-  listenFd?: number;
-  tokenFile?: string;
-  maxRequestsPerSecond: number;
-  plainHttp?: boolean;
-}
 
 export function addApiServer(program: Command): void {
   const command = program

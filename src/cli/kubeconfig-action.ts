@@ -5,7 +5,14 @@ import { parse } from 'yaml';
 import { ADMINISTRATORS, NODE_PREFIX } from '../apiserver/access/access.ts';
 import { Authority } from '../apiserver/access/authority.ts';
 import { kubeconfig } from '../apiserver/access/kubeconfig.ts';
-import type { KubeconfigOptions } from './apiserver-commands.ts';
+
+export interface KubeconfigOptions {
+  data: string;
+  node?: string;
+  user?: string;
+  group: string[];
+  server?: string;
+}
 
 export async function printedKubeconfig(options: KubeconfigOptions): Promise<string> {
   const { node, user = 'admin', group } = options;

@@ -5,7 +5,7 @@
 import type { SchemaObject } from 'ajv';
 import type { Violation } from '../../kube/validate.ts';
 import type { ApiObject } from '../api-object.ts';
-import type { Allocation } from '../objects/claims.ts';
+import type { Allocation } from './allocation.ts';
 
 export interface Column {
   /** As kubectl's header has it, in upper case there. */

@@ -4,28 +4,12 @@
  * not there, by the same transaction as the object: so nothing is given twice, however many servers create at once and
  * whenever one of them ends. It goes with the object, or with the change that gives it up.
  */
-import type { FieldPath, Violation } from '../../kube/validate.ts';
+import type { Violation } from '../../kube/validate.ts';
 import type { ApiObject } from '../api-object.ts';
+import type { Allocation, Claim } from '../kinds/allocation.ts';
 import { storeKey } from '../kinds/resource.ts';
 import { type Condition, prefixRange, type Store, type StoredValue, type Write } from '../store/store.ts';
 import { invalid, type ObjectPlace } from './object-errors.ts';
-
-export interface Claim {
-  /** `serviceips/10.96.0.5`: the range, and what of it. */
-  name: string;
-  /** Where it stands in the object. */
-  path: FieldPath;
-  /** What is said where another has it: `provided IP is already allocated`. */
-  refusal: string;
-}
-
-/** How objects of a kind come to what they have alone. */
-export interface Allocation {
-  /** All that an object has, as it stands. */
-  claims(object: ApiObject): readonly Claim[];
-  /** Fills in what the object leaves open, or says why it cannot; `old` is what an update replaces. */
-  fill?(object: ApiObject, old: ApiObject | undefined, isTaken: (name: string) => boolean): Violation[];
-}
 
 export const CLAIMS_PREFIX = '/registry/ranges/';
 /** With its object, and what an update gives up, it has to fit into one transaction of etcd's: 128 operations. */
