@@ -69,6 +69,5 @@ export class ApiTableText {
 function textOf(cell: ApiRow['cells'][number] | undefined): string {
   if (cell === undefined || cell === null) return '';
   const [line = ''] = stripVTControlCharacters(String(cell)).split('\n');
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
-  return line.replace(/[\x00-\x1f\x7f]/g, '');
+  return line.replace(/\p{Cc}/gu, '');
 }

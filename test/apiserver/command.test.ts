@@ -164,7 +164,7 @@ t.test('certificates are kept until they no longer do', async (t) => {
   );
   writeFileSync(join(folder, 'admin.pem'), 'nonsense');
   t.match((await (await open()).client({ name: 'admin', groups: ['others'] })).certificate, /BEGIN CERTIFICATE/);
-  rmSync(join(folder, 'ca.key'));
+  for (const file of ['ca.key', 'ca.crt']) rmSync(join(folder, file));
   const others = await (await open()).server(['127.0.0.1', 'b.example']);
   t.not(others.certificate, more.certificate, 'of an authority that is another');
 });

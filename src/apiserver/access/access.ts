@@ -9,6 +9,7 @@ import type { TLSSocket } from 'node:tls';
 import { ApiError } from '../api-error.ts';
 import { parseResourcePath, type ResourcePath } from '../rest/api-path.ts';
 import type { ApiRequest, User } from '../rest/request.ts';
+import { impersonatedUser } from './impersonation.ts';
 import { mayNodeWrite } from './node-restriction.ts';
 
 export const ADMINISTRATORS = 'system:masters';
@@ -36,11 +37,15 @@ export class Authenticator {
     this.#tokens = tokens.map(({ token, user }) => ({ digest: digestOf(token), user }));
   }
 
-  /** Throws ApiError Unauthorized. */
+  /** Throws ApiError Unauthorized; Forbidden for who would speak for others and may not. */
   userOf(request: IncomingMessage, socket: TLSSocket | undefined): User {
     const user = certifiedUser(socket) ?? this.#bearer(request.headers.authorization) ?? this.#fallback;
-    if (user) return user;
-    throw new ApiError('Unauthorized', 'Unauthorized');
+    if (!user) throw new ApiError('Unauthorized', 'Unauthorized');
+    const other = impersonatedUser(request);
+    if (!other) return user;
+    if (user.groups.includes(ADMINISTRATORS)) return other;
+    const message = `User "${user.name}" cannot impersonate resource "users" in API group "" at the cluster scope`;
+    throw new ApiError('Forbidden', `users "${other.name}" is forbidden: ${message}`);
   }
 
   #bearer(header: string | undefined): User | undefined {
@@ -66,7 +71,11 @@ export function certifiedUser(socket: TLSSocket | undefined): User | undefined {
   if (!socket?.authorized) return undefined;
   const known = certified.get(socket);
   if (known) return known;
-  const { CN, O = [] } = socket.getPeerCertificate().subject as unknown as { CN?: string; O?: string | string[] };
+  // A resumed session (TLS 1.3) counts as authorized, also where nobody ever showed a certificate in it.
+  const { subject } = socket.getPeerCertificate() as unknown as {
+    subject?: { CN?: string | string[]; O?: string | string[] };
+  };
+  const { CN, O = [] } = subject ?? {};
   if (typeof CN !== 'string') return undefined;
   const user = { name: CN, groups: Array.isArray(O) ? O : [O] };
   certified.set(socket, user);
@@ -97,7 +106,8 @@ export function authorize(user: User, request: ApiRequest): void {
 /** The node that a user is, if it is one and nothing more. */
 export function nodeOf(user: User): string | undefined {
   if (user.groups.includes(ADMINISTRATORS) || !user.groups.includes(NODES)) return undefined;
-  return user.name.startsWith(NODE_PREFIX) ? user.name.slice(NODE_PREFIX.length) : undefined;
+  if (!user.name.startsWith(NODE_PREFIX)) return undefined;
+  return user.name.slice(NODE_PREFIX.length) || undefined;
 }
 
 function forbidden(user: User, request: ApiRequest, path: ResourcePath | undefined): ApiError {

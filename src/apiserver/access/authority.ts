@@ -44,7 +44,10 @@ export class Authority {
   static async open(folder: string): Promise<Authority> {
     const certificatePath = join(folder, 'ca.crt');
     const keyPath = join(folder, 'ca.key');
-    if (!existsSync(certificatePath) || !existsSync(keyPath)) {
+    if (existsSync(certificatePath) && !existsSync(keyPath)) {
+      throw new Error(`${keyPath} is missing: nothing is signed without it, and all trust ${certificatePath}`);
+    }
+    if (!existsSync(certificatePath)) {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
       const { certificate, key } = await makeAuthority();
       writePrivate(keyPath, key);

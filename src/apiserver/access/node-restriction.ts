@@ -10,8 +10,21 @@ import type { ResourcePath } from '../rest/api-path.ts';
 
 /** Where nodes keep their Leases. */
 const LEASE_NAMESPACE = 'kube-node-lease';
-/** Labels that say what a node is trusted with: others give them. */
-const RESERVED_LABEL = 'node-restriction.kubernetes.io/';
+/** Labels in Kubernetes' name are given by others, who say by them what a node is trusted with; but for these. */
+const RESERVED_DOMAIN = /(?:^|\.)(?:kubernetes|k8s)\.io$/;
+const OWN_DOMAIN = /(?:^|\.)(?:kubelet|node)\.kubernetes\.io$/;
+const OWN_LABELS: ReadonlySet<string> = new Set([
+  'kubernetes.io/hostname',
+  'kubernetes.io/os',
+  'kubernetes.io/arch',
+  'beta.kubernetes.io/os',
+  'beta.kubernetes.io/arch',
+  'beta.kubernetes.io/instance-type',
+  'topology.kubernetes.io/zone',
+  'topology.kubernetes.io/region',
+  'failure-domain.beta.kubernetes.io/zone',
+  'failure-domain.beta.kubernetes.io/region',
+]);
 /** Decided by administrators and controllers, not by the node. */
 const DECIDED: readonly (readonly string[])[] = [
   ['spec', 'podCIDR'],
@@ -51,7 +64,7 @@ export function checkNodeChanges(
     const { namespace, name } = current.metadata;
     throw refused(node, `may not change pod ${namespace}/${name}: it runs elsewhere`);
   }
-  if (resource.kind === 'Event') checkEvent(node, current);
+  if (resource.kind === 'Event') for (const event of [current, next]) if (event) checkEvent(node, event);
   if (resource.kind === 'Node' && next) checkNode(node, current, next);
 }
 
@@ -65,13 +78,19 @@ function checkNode(node: string, current: ApiObject | undefined, next: ApiObject
   if (current && !isDeepStrictEqual(fieldAt(current, ['spec', 'taints']), fieldAt(next, ['spec', 'taints']))) {
     throw refused(node, 'may not change its taints');
   }
-  if (!isDeepStrictEqual(reserved(current), reserved(next)))
-    throw refused(node, `may not set labels ${RESERVED_LABEL}*`);
+  const [before, after] = [labelsOf(current), labelsOf(next)];
+  const changed = Object.keys({ ...before, ...after }).find((key) => before[key] !== after[key] && isReserved(key));
+  if (changed !== undefined) throw refused(node, `may not set label ${changed}: others give it`);
 }
 
-function reserved(object: ApiObject | undefined): [string, string][] {
-  const labels = Object.entries((fieldAt(object, ['metadata', 'labels']) ?? {}) as Record<string, string>);
-  return labels.filter(([key]) => key.startsWith(RESERVED_LABEL)).sort(([a], [b]) => (a < b ? -1 : 1));
+function labelsOf(object: ApiObject | undefined): Readonly<Record<string, unknown>> {
+  return (fieldAt(object, ['metadata', 'labels']) ?? {}) as Record<string, unknown>;
+}
+
+function isReserved(label: string): boolean {
+  const [domain = '', name] = label.split('/', 2);
+  if (name === undefined || !RESERVED_DOMAIN.test(domain)) return false;
+  return !OWN_LABELS.has(label) && !OWN_DOMAIN.test(domain);
 }
 
 /** Where an event says which host it comes from, it is this one. */

@@ -17,7 +17,7 @@ export function parseTokens(text: string, path: string): Token[] {
     if (line.trim() === '' || line.startsWith('#')) continue;
     const wrong = (what: string) => new Error(`${path}:${i + 1}: ${what}`);
     const fields = fieldsOf(line);
-    if (!fields) throw wrong('a quote is not closed');
+    if (!fields) throw wrong('a quote is not closed, or stands within a field');
     const [token = '', name = '', uid, groups = ''] = fields;
     if (uid === undefined) throw wrong('must be token,user,uid and, if any, "group1,group2"');
     if (!TOKEN.test(token)) throw wrong('the token is empty or has characters that no header carries');
@@ -29,14 +29,16 @@ export function parseTokens(text: string, path: string): Token[] {
   return [...tokens.values()];
 }
 
-/** Of a line of CSV (RFC 4180); undefined where a quote stays open. */
+/** Of a line of CSV (RFC 4180); undefined where a quote stays open, or begins in the middle. */
 function fieldsOf(line: string): string[] | undefined {
   const fields: string[] = [];
   for (let at = 0; at <= line.length; at++) {
     if (line[at] !== '"') {
       const comma = line.indexOf(',', at);
       const end = comma < 0 ? line.length : comma;
-      fields.push(line.slice(at, end).trim());
+      const text = line.slice(at, end).trim();
+      if (text.includes('"')) return undefined;
+      fields.push(text);
       at = end;
       continue;
     }
@@ -83,10 +85,14 @@ export function followTokens(
   return () => clearInterval(timer);
 }
 
-/** Of what stands there now, if anything does. */
+/** Of what stands there now; why nothing can be seen is said by who reads it then. */
 function stampOf(path: string): string {
-  const found = statSync(path, { throwIfNoEntry: false });
-  return found ? `${found.mtimeMs} ${found.size} ${found.ino}` : 'none';
+  try {
+    const { mtimeMs, size, ino } = statSync(path);
+    return `${mtimeMs} ${size} ${ino}`;
+  } catch {
+    return 'none';
+  }
 }
 
 function readTokens(path: string): Token[] {

@@ -1,10 +1,11 @@
 /** Who may do what: tokens, roles, nodes; certificates over TLS; nobody without either. */
 
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
-import type { IncomingMessage } from 'node:http';
-import { request as httpsRequest } from 'node:https';
+import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { Agent, request as httpsRequest } from 'node:https';
 import { join } from 'node:path';
-import t from 'tap';
+import type { TLSSocket } from 'node:tls';
+import t, { type Test } from 'tap';
 import { ADMINISTRATORS, Authenticator, VIEWERS } from '../../../src/apiserver/access/access.ts';
 import { Authority, type Certified } from '../../../src/apiserver/access/authority.ts';
 import { followTokens, parseTokens } from '../../../src/apiserver/access/token-file.ts';
@@ -69,12 +70,15 @@ t.test('a node writes what is its own', async (t) => {
     ['PATCH', '/api/v1/nodes/a', { spec: { podCIDR: '10.244.7.0/24' } }, 403],
     ['PATCH', '/api/v1/nodes/a', { spec: { taints: [{ key: 'x', effect: 'NoSchedule' }] } }, 403],
     ['PATCH', '/api/v1/nodes/a', { metadata: { labels: { 'node-restriction.kubernetes.io/x': 'y' } } }, 403],
+    ['PATCH', '/api/v1/nodes/a', { metadata: { labels: { 'node-role.kubernetes.io/control-plane': '' } } }, 403],
+    ['PATCH', '/api/v1/nodes/a', { metadata: { labels: { 'node.kubernetes.io/x': 'y', 'example.com/x': 'y' } } }, 200],
     ['PATCH', '/api/v1/nodes/a', { metadata: null }, 400],
     ['POST', EVENTS, event('mine', 'a'), 201],
     ['POST', EVENTS, event('silent'), 201],
     ['POST', EVENTS, event('forged', 'b'), 403],
     ['PATCH', `${EVENTS}/others`, { count: 2 }, 403],
     ['PATCH', `${EVENTS}/mine`, { count: 2 }, 200],
+    ['PATCH', `${EVENTS}/mine`, { source: { host: 'b' } }, 403],
     ['DELETE', EVENTS, undefined, 403],
     ['DELETE', '/api/v1/nodes/a', undefined, 403],
     ['POST', leases, lease('a'), 201],
@@ -98,6 +102,44 @@ t.test('a node writes what is its own', async (t) => {
   t.equal((await server.get(`${PODS}/other`)).body.status.phase, 'Pending');
 });
 
+t.test('a node deletes the pod that it was allowed to, not the next one of that name', async (t) => {
+  const server = await TestServer.start(t);
+  await server.ask('POST', PODS, pod('web-0', { nodeName: 'a' }));
+  const { objects } = server;
+  const { get } = objects;
+  objects.get = async (place) => {
+    const found = await get.call(objects, place);
+    objects.get = get;
+    await objects.delete(place, { gracePeriodSeconds: 0 });
+    await server.ask('POST', PODS, pod('web-0', { nodeName: 'b' }));
+    return found;
+  };
+  const answer = await server.ask('DELETE', `${PODS}/web-0`, { gracePeriodSeconds: 0 }, { token: 'node-a' });
+  t.equal(answer.code, 409);
+  t.match((await server.get(`${PODS}/web-0`)).body, { spec: { nodeName: 'b' } });
+});
+
+t.test('an administrator may be somebody else, and can then do what that one can', async (t) => {
+  const server = await TestServer.start(t);
+  const ask = (token: string, headers: Record<string, string | string[]>): Promise<[number, string]> =>
+    new Promise((resolve, reject) => {
+      const all = { authorization: `Bearer ${token}`, 'content-type': 'application/json', ...headers };
+      const request = httpRequest(server.url + MAPS, { method: 'POST', headers: all }, async (answer) => {
+        const text = await new Response(answer as never).text();
+        resolve([answer.statusCode ?? 0, JSON.parse(text).message]);
+      });
+      request.once('error', reject).end(JSON.stringify(configMap('a')));
+    });
+  t.match(await ask('admin', { 'impersonate-user': 'ann' }), [403, /User "ann" cannot create/]);
+  t.match(await ask('viewer', { 'impersonate-user': 'admin' }), [
+    403,
+    'users "admin" is forbidden: User "viewer" cannot impersonate resource "users" in API group "" at the cluster scope',
+  ]);
+  const groups = { 'impersonate-group': ['x', ADMINISTRATORS] };
+  t.match(await ask('admin', groups), [400, /Impersonate-User: is required/]);
+  t.match(await ask('admin', { 'impersonate-user': 'ann', ...groups }), [201]);
+});
+
 t.test('who has no role learns what the server is, and nothing of what is in it', async (t) => {
   const server = await TestServer.start(t);
   const token = 'nobody';
@@ -110,7 +152,8 @@ t.test('who has no role learns what the server is, and nothing of what is in it'
 });
 
 t.test('tokens of a file: read again when it changes, kept when it breaks', async (t) => {
-  const file = join(t.testdir(), 'tokens.csv');
+  const folder = join(t.testdir({ etc: {} }), 'etc');
+  const file = join(folder, 'tokens.csv');
   const line = (i: number) => [...parseTokens(readFileSync(file, 'utf8'), file)][i];
   writeFileSync(file, '# ours\nabc,ann,1,"system:masters, more"\nde-f,"bob ""b""",2\r\n\nghi,carl,3,weft:viewers\n');
   t.same(line(0), { token: 'abc', user: { name: 'ann', groups: [ADMINISTRATORS, 'more'] } });
@@ -122,6 +165,7 @@ t.test('tokens of a file: read again when it changes, kept when it breaks', asyn
     [',b,c', 'tokens.csv:1: the token is empty'],
     ['a,,c', 'the user has no name'],
     ['a,"b,c', 'a quote is not closed'],
+    ['a,b,c, "weft:viewers,more"', 'stands within a field'],
   ] as const) {
     t.throws(() => parseTokens(text, 'tokens.csv'), { message: new RegExp(message) });
   }
@@ -149,6 +193,14 @@ t.test('tokens of a file: read again when it changes, kept when it breaks', asyn
     }
   });
   t.throws(() => who('abc'), { name: 'ApiError', message: /not known here/ });
+  said.length = 0;
+  renameSync(folder, `${folder}.away`);
+  writeFileSync(folder, 'no folder any more');
+  await until(() => said.length > 0);
+  t.match(said, [/stay as they were: ENOTDIR/], 'not even where it cannot be looked for');
+  t.equal(who('new'), 'dora');
+  rmSync(folder);
+  renameSync(`${folder}.away`, folder);
   t.throws(
     () =>
       followTokens(
@@ -164,6 +216,54 @@ async function until(holds: () => boolean): Promise<void> {
   for (let i = 0; i < 400 && !holds(); i++) await new Promise((resolve) => setTimeout(resolve, 25));
 }
 
+/** Over TLS. */
+async function serving(t: Test, authority: Authority, authenticator: Authenticator): Promise<ApiService> {
+  const store = LmdbStore.open({ path: join(t.testdirName, 'store') });
+  const { key, certificate } = await authority.server(['127.0.0.1', 'localhost']);
+  const service = await ApiService.start({
+    store,
+    host: '127.0.0.1',
+    port: 0,
+    tls: { key, certificate, clientCa: authority.certificate },
+    authenticate: (request, socket) => authenticator.userOf(request, socket),
+    version: 'test',
+    controllers: false,
+    log: (message) => t.fail(message),
+  });
+  t.teardown(async () => {
+    await service.close();
+    await store.close();
+  });
+  return service;
+}
+
+t.test('a resumed session says of nobody who they are', async (t) => {
+  const authority = await Authority.open(join(t.testdir(), 'pki'));
+  const tokens = [{ token: 'admin', user: { name: 'admin', groups: [ADMINISTRATORS] } }];
+  const { port } = await serving(t, authority, new Authenticator(tokens));
+  const agent = new Agent({ ca: authority.certificate });
+  const ask = (headers: Record<string, string>): Promise<[code: number, resumed: boolean]> =>
+    new Promise((resolve, reject) => {
+      const request = httpsRequest({ host: '127.0.0.1', port, path: MAPS, headers, agent }, (answer) => {
+        const { socket } = answer as unknown as { socket: TLSSocket };
+        answer.resume().once('close', () => resolve([answer.statusCode ?? 0, socket.isSessionReused()]));
+      });
+      request.once('error', reject).end();
+    });
+  const authorization = 'Bearer admin';
+  t.same(await ask({ authorization }), [200, false]);
+  t.same(await ask({ authorization }), [200, true], 'by token, as before');
+  t.same(await ask({}), [401, true]);
+});
+
+t.test('an authority without its key is not made anew: all trust the one that was', async (t) => {
+  const folder = join(t.testdir(), 'pki');
+  const { certificate } = await Authority.open(folder);
+  rmSync(join(folder, 'ca.key'));
+  await t.rejects(Authority.open(folder), { message: /ca.key is missing/ });
+  t.equal(readFileSync(join(folder, 'ca.crt'), 'utf8'), certificate);
+});
+
 t.test('certificates of our own authority say who somebody is', async (t) => {
   const folder = t.testdir();
   const authority = await Authority.open(join(folder, 'pki'));
@@ -172,23 +272,7 @@ t.test('certificates of our own authority say who somebody is', async (t) => {
   t.equal(statSync(join(folder, 'pki', 'ca.key')).mode & 0o777, 0o600);
   t.match(readFileSync(join(folder, 'pki', 'ca.key'), 'utf8'), /BEGIN PRIVATE KEY/);
   const stranger = await Authority.open(join(folder, 'stranger'));
-  const store = LmdbStore.open({ path: join(folder, 'store') });
-  const own = await again.server(['127.0.0.1', 'localhost']);
-  const authenticator = new Authenticator([]);
-  const service = await ApiService.start({
-    store,
-    host: '127.0.0.1',
-    port: 0,
-    tls: { key: own.key, certificate: own.certificate, clientCa: again.certificate },
-    authenticate: (request, socket) => authenticator.userOf(request, socket),
-    version: 'test',
-    controllers: false,
-    log: () => {},
-  });
-  t.teardown(async () => {
-    await service.close();
-    await store.close();
-  });
+  const service = await serving(t, again, new Authenticator([]));
   const ask = (
     method: string,
     path: string,
