@@ -52,7 +52,7 @@ async function applyOne({ client }: Cluster, { object, kind }: GivenObject, opti
     await client.post(collectionPath(kind, namespace), wanted, { query });
     return 'created';
   }
-  const keys = await mergeKeysOf(servedApiVersion(kind), kind.kind);
+  const keys = await strategicKeys(servedApiVersion(kind), kind.kind);
   const patch = threeWayPatch(lastApplied(current), wanted, current, keys ?? {});
   if (Object.keys(patch).length === 0) return 'unchanged';
   const after = await client.patch<Stored>(path, keys ? 'strategic' : 'merge', patch, { query });
@@ -60,9 +60,10 @@ async function applyOne({ client }: Cluster, { object, kind }: GivenObject, opti
 }
 
 /** Of kinds that Kubernetes itself has; undefined for others, whose servers take no strategic patch. */
-async function mergeKeysOf(apiVersion: string, kind: string): Promise<MergeKeys | undefined> {
+async function strategicKeys(apiVersion: string, kind: string): Promise<MergeKeys | undefined> {
   const { resourceOfKind } = await import('../apiserver/manifests/manifest-kinds.ts');
   const { ResourceTable } = await import('../apiserver/kinds/resource-table.ts');
+  const { mergeKeysOf } = await import('../apiserver/kinds/resource.ts');
   const resource = resourceOfKind(new ResourceTable(), apiVersion, kind);
-  return resource && (resource.mergeKeys ?? {});
+  return resource && mergeKeysOf(resource);
 }

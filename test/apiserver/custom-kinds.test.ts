@@ -1,6 +1,7 @@
 /** CustomResourceDefinitions over HTTP: kinds that come, check their objects, have versions, and go with all they had. */
 import { join } from 'node:path';
 import t from 'tap';
+import { PatternSet, patternFault } from '../../src/apiserver/custom/schema-pattern.ts';
 import { LmdbStore } from '../../src/apiserver/store/lmdb-store.ts';
 import { TestServer } from './test-server.ts';
 
@@ -212,6 +213,16 @@ t.test('versions are the same objects under several names', async (t) => {
   t.match((await server.get(`${BOATS}/a`)).body, { apiVersion: 'example.com/v1', spec: { name: 'Bea' } });
   const [event] = await server.watchEvents(`${second}?watch=1`, 1);
   t.equal(event?.object.apiVersion, 'example.com/v2');
+  const many = Array.from({ length: 40 }, (_, i) => boat(`b${i}`, { name: 'Bea', log: { text: 'x'.repeat(1000) } }));
+  await Promise.all(many.map((one) => server.ask('POST', BOATS, one)));
+  for (const path of [BOATS, second]) {
+    const all = path.replace('/namespaces/default', '');
+    t.equal(
+      (await server.get(all)).body.apiVersion,
+      path === BOATS ? 'example.com/v1' : 'example.com/v2',
+      'compressed',
+    );
+  }
   t.match((await server.get('/apis/example.com')).body, {
     preferredVersion: { version: 'v2' },
     versions: [{ version: 'v2' }, { version: 'v1' }, { version: 'v1beta1' }],
@@ -293,6 +304,28 @@ t.test('a text that was made for a slow pattern does not stop the server', async
   const answer = await server.ask('POST', BOATS, { ...boat('a', {}), spec });
   t.match(answer, { code: 422, body: { message: /the patterns of the kind's schema take too long/ } });
   t.ok(performance.now() - begun < 1000, `${performance.now() - begun} ms`);
+});
+
+t.test('patterns: what Go would not take, and what may be slow on a short text', async (t) => {
+  t.match(patternFault('a{1001}'), /must repeat at most 1000 times/);
+  t.equal(patternFault('a{1,1000}[{9999}]\\{2000}'), undefined);
+  const patterns = new PatternSet();
+  const slow = patterns.engine()(`^${'(a|a)'.repeat(30)}$`);
+  t.throws(() => slow.test(`${'a'.repeat(30)}!`));
+  patterns.restart();
+  t.ok(patterns.engine()('^(a|b)+$').test('abab'));
+});
+
+t.test('a path of a scale is one of fields, whatever they are called', async (t) => {
+  const server = await TestServer.start(t);
+  const scale = { specReplicasPath: '.spec.__proto__.replicas', statusReplicasPath: '.status.sails' };
+  const version = { subresources: { scale } };
+  const schema = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
+  t.equal((await server.ask('POST', DEFINITIONS, definition({ version, schema }))).code, 201);
+  await server.ask('POST', BOATS, boat('a', {}));
+  await server.ask('PATCH', `${BOATS}/a/scale`, { spec: { replicas: 5 } }, merge);
+  t.equal(({} as { replicas?: number }).replicas, undefined);
+  t.equal((await server.get(`${BOATS}/a/scale`)).body.spec.replicas, 5);
 });
 
 t.test('names that another kind has are not taken', async (t) => {

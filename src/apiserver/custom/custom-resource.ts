@@ -4,7 +4,7 @@
  */
 import { type SchemaCheck, schemaCheck } from '../../kube/validate.ts';
 import type { ApiObject } from '../api-object.ts';
-import { AGE_COLUMN, age, metadata, NAME_COLUMN, object } from '../kinds/fields.ts';
+import { AGE_COLUMN, age, metadata, NAME_COLUMN, object, selectable } from '../kinds/fields.ts';
 import type { Column, Resource, ScaleFields } from '../kinds/resource.ts';
 import { CustomSchema } from './custom-schema.ts';
 import { JsonPath } from './json-path.ts';
@@ -84,7 +84,7 @@ function resourceOf(spec: DefinitionSpec, version: DefinitionVersion, ending: bo
     ...(status ? { status: true } : {}),
     ...(scale ? { scale: scaleFields(scale) } : {}),
     columns: columnsOf(version.additionalPrinterColumns),
-    fieldSelectors: (version.selectableFields ?? []).map(({ jsonPath }) => fieldsOf(jsonPath)),
+    fieldSelectors: selectable(...(version.selectableFields ?? []).map(({ jsonPath }) => fieldsOf(jsonPath))),
     defaults: (custom) => void compiled.complete(custom),
     rules: (_, old) => {
       if (!ending || old) return [];
@@ -112,7 +112,7 @@ function scaleFields(scale: {
   return {
     replicas: fieldsOf(specReplicasPath),
     statusReplicas: fieldsOf(statusReplicasPath),
-    selector: labelSelectorPath ? fieldsOf(labelSelectorPath) : [],
+    ...(labelSelectorPath ? { selector: fieldsOf(labelSelectorPath) } : {}),
   };
 }
 

@@ -2,13 +2,17 @@
  * Patterns of custom kinds' schemas. Their language is Go's (RE2), which is always quick; ours can take for ever on a
  * text that was made for it. So what RE2 does not know is refused, and a pattern that might be slow runs with an end.
  */
-import { createContext, Script } from 'node:vm';
+import { type Context, createContext, Script } from 'node:vm';
 
 const LONGEST = 2000;
 /** All patterns of one object together. */
 const BUDGET_MS = 200;
-/** Texts up to this length no pattern without nested repetition is slow on. */
+/** Texts up to this length no pattern with few choices is slow on. */
 const SHORT = 256;
+/** Repetitions, options and alternatives: how a text may be read in several ways. */
+const FEW_CHOICES = 3;
+/** What Go's takes. */
+const MOST_REPEATED = 1000;
 /** Lookaround and references back, which RE2 has not. */
 const UNKNOWN_TO_GO = /\(\?(?:=|!|<=|<!)|\\[1-9]|\\k</;
 const CLASSES: Readonly<Record<string, string>> = {
@@ -28,6 +32,9 @@ export function patternFault(pattern: unknown): string | undefined {
   if (typeof pattern !== 'string') return 'must be a string';
   if (pattern.length > LONGEST) return `must have at most ${LONGEST} characters`;
   if (UNKNOWN_TO_GO.test(pattern.replaceAll('\\\\', ''))) return 'must not look around or refer back';
+  for (const [, least, most] of plain(pattern).matchAll(/\{(\d+)(?:,(\d*))?\}/g)) {
+    if (Math.max(Number(least), Number(most ?? 0)) > MOST_REPEATED) return `must repeat at most ${MOST_REPEATED} times`;
+  }
   try {
     compile(pattern);
     return undefined;
@@ -48,10 +55,12 @@ function compile(pattern: string): RegExp {
 
 export class PatternTooSlow extends Error {}
 
+const TEST = new Script('regExp.test(text)');
+/** Where patterns run that might not end; made when the first one does. */
+let sandbox: Context | undefined;
+
 /** The patterns of one schema; `restart` gives them their time anew, for another object. */
 export class PatternSet {
-  readonly #context = createContext({ regExp: undefined as RegExp | undefined, text: '' });
-  readonly #script = new Script('regExp.test(text)');
   #leftMs = BUDGET_MS;
 
   restart(): void {
@@ -62,9 +71,9 @@ export class PatternSet {
   engine(): ((pattern: string) => { test(text: string): boolean }) & { code: string } {
     const engine = (pattern: string) => {
       const regExp = compile(pattern);
-      const nested = repeatsWithin(pattern);
+      const isQuick = hasFewChoices(pattern);
       return {
-        test: (text: string) => (nested || text.length > SHORT ? this.#timed(regExp, text) : regExp.test(text)),
+        test: (text: string) => (isQuick && text.length <= SHORT ? regExp.test(text) : this.#timed(regExp, text)),
       };
     };
     return Object.assign(engine, { code: 'new RegExp' });
@@ -74,8 +83,9 @@ export class PatternSet {
     if (this.#leftMs < 1) throw new PatternTooSlow();
     const begun = performance.now();
     try {
-      Object.assign(this.#context, { regExp, text });
-      return this.#script.runInContext(this.#context, { timeout: Math.ceil(this.#leftMs) }) as boolean;
+      sandbox ??= createContext({});
+      Object.assign(sandbox, { regExp, text });
+      return TEST.runInContext(sandbox, { timeout: Math.ceil(this.#leftMs) }) as boolean;
     } catch {
       this.#leftMs = 0;
       throw new PatternTooSlow();
@@ -85,8 +95,13 @@ export class PatternSet {
   }
 }
 
-/** A group is repeated that itself repeats or has alternatives; or there are many repetitions in a row. */
-function repeatsWithin(pattern: string): boolean {
-  const plain = pattern.replace(/\\./g, 'x').replace(/\[[^\]]*\]/g, 'x');
-  return /\)[*+{]/.test(plain) || (plain.match(/[*+{]/g) ?? []).length > 3;
+/** Not where a group is repeated that may itself have some. */
+function hasFewChoices(pattern: string): boolean {
+  const text = plain(pattern);
+  return !/\)[*+{]/.test(text) && (text.match(/[*+{?|]/g) ?? []).length <= FEW_CHOICES;
+}
+
+/** Its structure: escapes and classes are any character. */
+function plain(pattern: string): string {
+  return pattern.replace(/\\./g, 'x').replace(/\[[^\]]*\]/g, 'x');
 }

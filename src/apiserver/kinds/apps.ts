@@ -49,7 +49,7 @@ const workloadStatus = object({ replicas: natural, readyReplicas: natural, obser
 const wideColumns = [
   column('Containers', 'Of its pods', (o) => templateContainers(o, 'name'), { wide: true }),
   column('Images', 'Of those containers', (o) => templateContainers(o, 'image'), { wide: true }),
-  column('Selector', 'Whose labels its pods have', (o) => selectorText(fieldAt(o, ['spec', 'selector'])), {
+  column('Selector', 'Whose labels its pods have', (o) => selectorText(fieldAt(o, ['spec', 'selector'])) || '<none>', {
     wide: true,
   }),
 ];
@@ -60,7 +60,7 @@ function templateContainers(o: ApiObject, field: string): string {
     .join(',');
 }
 
-/** What a selector wants its template must have, and it can never want something else. */
+/** What a selector wants its template must have, and it can never want something else; its pods go on for ever. */
 function selectorRules(o: ApiObject, old: ApiObject | undefined): Violation[] {
   const selector = (fieldAt(o, ['spec', 'selector']) ?? {}) as LabelSelector;
   const labels = (fieldAt(o, ['spec', 'template', 'metadata', 'labels']) ?? {}) as Record<string, string>;
@@ -75,6 +75,12 @@ function selectorRules(o: ApiObject, old: ApiObject | undefined): Violation[] {
   }
   if (old && !isDeepStrictEqual(fieldAt(old, ['spec', 'selector']), fieldAt(o, ['spec', 'selector']))) {
     out.push({ path: ['spec', 'selector'], message: 'field is immutable' });
+  }
+  // Pods that end of themselves would be made again without end.
+  const restartPolicy = textAt(o, 'spec', 'template', 'spec', 'restartPolicy');
+  if (restartPolicy !== 'Always') {
+    const path = ['spec', 'template', 'spec', 'restartPolicy'];
+    out.push({ path, message: `must be Always, not "${restartPolicy}"` });
   }
   return out;
 }
@@ -236,8 +242,9 @@ const statefulSet: Resource = {
   },
   rules: (o, old) => {
     const out = selectorRules(o, old);
-    if (old && textAt(old, 'spec', 'serviceName') !== textAt(o, 'spec', 'serviceName')) {
-      out.push({ path: ['spec', 'serviceName'], message: 'field is immutable' });
+    for (const field of old ? ['serviceName', 'podManagementPolicy', 'volumeClaimTemplates'] : []) {
+      if (isDeepStrictEqual(old?.spec?.[field] || undefined, o.spec?.[field] || undefined)) continue;
+      out.push({ path: ['spec', field], message: 'field is immutable' });
     }
     return out;
   },

@@ -85,7 +85,11 @@ const networkPolicy: Resource = {
   ),
   columns: [
     NAME_COLUMN,
-    column('Pod-Selector', 'The pods it is about', (o) => selectorText(fieldAt(o, ['spec', 'podSelector']))),
+    column(
+      'Pod-Selector',
+      'The pods it is about',
+      (o) => selectorText(fieldAt(o, ['spec', 'podSelector'])) || '<none>',
+    ),
     AGE_COLUMN,
   ],
   defaults: (o) => {

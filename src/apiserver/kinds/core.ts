@@ -1,4 +1,5 @@
 /** The kinds of the core group, v1, that the network lives on. */
+import { isDeepStrictEqual } from 'node:util';
 import { AFFINITY_SECONDS } from '../../control/cluster-services.ts';
 import { objectRules } from '../../kube/object-rules.ts';
 import type { KubeObject } from '../../kube/objects.ts';
@@ -9,6 +10,7 @@ import { type ApiObject, fieldAt } from '../api-object.ts';
 import {
   AGE_COLUMN,
   column,
+  flagAt,
   integer,
   labelText,
   list,
@@ -17,10 +19,12 @@ import {
   metadata,
   NAME_COLUMN,
   object,
+  selectable,
   string,
   textAt,
 } from './fields.ts';
 import { POD_COLUMNS } from './pod-columns.ts';
+import { podUpdateRules } from './pod-updates.ts';
 import type { Resource } from './resource.ts';
 import { inheritService, serviceUpdateRules } from './service-updates.ts';
 
@@ -39,8 +43,13 @@ const namespace: Resource = {
   nameFormat: 'dns-label',
   status: true,
   schema: object({ metadata, spec: object({ finalizers: list(string) }), status: object({ phase: string }) }),
-  fieldSelectors: [['status', 'phase']],
+  mergeKeys: { 'status.conditions': 'type' },
+  fieldSelectors: selectable(['status', 'phase']),
   columns: [NAME_COLUMN, column('Status', 'Active or Terminating', (o) => textAt(o, 'status', 'phase')), AGE_COLUMN],
+  // Only the subresource finalize lets go of what is in it.
+  inherit: (o, old) => {
+    o.spec = { ...o.spec, finalizers: old.spec?.finalizers ?? [] };
+  },
   defaults: (o) => {
     o.spec = { finalizers: ['kubernetes'], ...o.spec };
     o.status = { phase: 'Active', ...o.status };
@@ -80,13 +89,8 @@ const node: Resource = {
   rules: networkRules,
   inherit: inheritNode,
   allocation: nodeAllocation,
-  fieldSelectors: [['spec', 'unschedulable']],
-  mergeKeys: {
-    'status.conditions': 'type',
-    'status.addresses': 'type',
-    'spec.taints': 'key',
-    'spec.podCIDRs': '',
-  },
+  fieldSelectors: { 'spec.unschedulable': (o) => flagAt(o, 'spec', 'unschedulable') },
+  mergeKeys: { 'status.conditions': 'type', 'status.addresses': 'type', 'spec.podCIDRs': '' },
   columns: [
     NAME_COLUMN,
     column('Status', 'Whether it is ready for pods', nodeStatus),
@@ -110,23 +114,31 @@ const node: Resource = {
   ],
 };
 
-const TEMPLATE_LISTS = {
-  containers: 'name',
-  initContainers: 'name',
-  'containers.ports': 'containerPort',
-  'containers.env': 'name',
-  'containers.volumeMounts': 'mountPath',
-  'initContainers.ports': 'containerPort',
-  'initContainers.env': 'name',
+const CONTAINER_LISTS = {
+  ports: 'containerPort',
+  env: 'name',
+  volumeMounts: 'mountPath',
+  volumeDevices: 'devicePath',
+} as const;
+/** Tolerations are none of them: they are one thing, as a node's taints are. */
+const POD_LISTS = {
   volumes: 'name',
   imagePullSecrets: 'name',
   hostAliases: 'ip',
-  tolerations: 'key',
+  topologySpreadConstraints: 'topologyKey',
+  schedulingGates: 'name',
+  resourceClaims: 'name',
 } as const;
 
-/** Merge keys of a pod's spec that stands at a path. */
+/** Merge keys of a pod's spec that stands at a path (patchMergeKey in k8s.io/api/core/v1). */
 export function podMergeKeys(path: string): Record<string, string> {
-  return Object.fromEntries(Object.entries(TEMPLATE_LISTS).map(([at, key]) => [`${path}.${at}`, key]));
+  const keys: Record<string, string> = {};
+  for (const [list, key] of Object.entries(POD_LISTS)) keys[`${path}.${list}`] = key;
+  for (const containers of ['containers', 'initContainers', 'ephemeralContainers']) {
+    keys[`${path}.${containers}`] = 'name';
+    for (const [list, key] of Object.entries(CONTAINER_LISTS)) keys[`${path}.${containers}.${list}`] = key;
+  }
+  return keys;
 }
 
 const pod: Resource = {
@@ -140,19 +152,24 @@ const pod: Resource = {
   status: true,
   nodeParts: ['log', 'exec'],
   schema: SCHEMAS.Pod,
-  rules: networkRules,
-  fieldSelectors: [
-    ['spec', 'nodeName'],
-    ['spec', 'restartPolicy'],
-    ['status', 'phase'],
-    ['status', 'podIP'],
-  ],
+  rules: (o, old) => [...networkRules(o), ...(old ? podUpdateRules(o, old) : [])],
+  fieldSelectors: {
+    ...selectable(
+      ['spec', 'nodeName'],
+      ['spec', 'restartPolicy'],
+      ['spec', 'schedulerName'],
+      ['spec', 'serviceAccountName'],
+      ['status', 'phase'],
+      ['status', 'podIP'],
+      ['status', 'nominatedNodeName'],
+    ),
+    'spec.hostNetwork': (o) => flagAt(o, 'spec', 'hostNetwork'),
+  },
   mergeKeys: {
     ...podMergeKeys('spec'),
     'status.conditions': 'type',
     'status.podIPs': 'ip',
-    'metadata.finalizers': '',
-    'metadata.ownerReferences': 'uid',
+    'status.hostIPs': 'ip',
   },
   columns: [
     NAME_COLUMN,
@@ -200,10 +217,7 @@ const service: Resource = {
   schema: SCHEMAS.Service,
   rules: (o, old) => [...networkRules(o), ...(old ? serviceUpdateRules(o, old) : [])],
   inherit: inheritService,
-  fieldSelectors: [
-    ['spec', 'clusterIP'],
-    ['spec', 'type'],
-  ],
+  fieldSelectors: selectable(['spec', 'clusterIP'], ['spec', 'type']),
   mergeKeys: { 'spec.ports': 'port', 'status.conditions': 'type' },
   columns: [
     NAME_COLUMN,
@@ -262,6 +276,9 @@ const endpoints: Resource = {
   ],
 };
 
+/** Keys become names of files. */
+const CONFIG_KEY = /^[-._A-Za-z0-9]{1,253}$/;
+
 const configMap: Resource = {
   ...core,
   kind: 'ConfigMap',
@@ -280,11 +297,26 @@ const configMap: Resource = {
     AGE_COLUMN,
   ],
   rules: (o, old) => {
-    const same = (field: string) => JSON.stringify(o[field] ?? {}) === JSON.stringify(old?.[field] ?? {});
-    if (old?.immutable !== true || (o.immutable === true && same('data') && same('binaryData'))) return [];
-    return [{ path: ['data'], message: 'field is immutable when `immutable` is set' }];
+    const out: Violation[] = [];
+    for (const field of ['data', 'binaryData']) {
+      const wrong = Object.keys((o[field] ?? {}) as object).find(
+        (key) => !CONFIG_KEY.test(key) || key === '.' || key === '..',
+      );
+      if (wrong === undefined) continue;
+      const message = 'a key is at most 253 of letters, digits, "-", "_" and ".", and names no folder';
+      out.push({ path: [field, wrong.slice(0, 80)], message });
+    }
+    const same = (field: string) => isDeepStrictEqual(o[field] ?? {}, old?.[field] ?? {});
+    if (old?.immutable === true && !(o.immutable === true && same('data') && same('binaryData'))) {
+      out.push({ path: ['data'], message: 'field is immutable when `immutable` is set' });
+    }
+    return out;
   },
 };
+
+function eventSource(o: ApiObject): string {
+  return textAt(o, 'source', 'component') || textAt(o, 'reportingComponent');
+}
 
 const event: Resource = {
   ...core,
@@ -307,17 +339,21 @@ const event: Resource = {
     },
     ['involvedObject'],
   ),
-  fieldSelectors: [
-    ['involvedObject', 'kind'],
-    ['involvedObject', 'namespace'],
-    ['involvedObject', 'name'],
-    ['involvedObject', 'uid'],
-    ['involvedObject', 'fieldPath'],
-    ['reason'],
-    ['type'],
-    ['reportingComponent'],
-    ['source'],
-  ],
+  fieldSelectors: {
+    ...selectable(
+      ['involvedObject', 'apiVersion'],
+      ['involvedObject', 'kind'],
+      ['involvedObject', 'namespace'],
+      ['involvedObject', 'name'],
+      ['involvedObject', 'uid'],
+      ['involvedObject', 'resourceVersion'],
+      ['involvedObject', 'fieldPath'],
+      ['reason'],
+      ['type'],
+      ['reportingComponent'],
+    ),
+    source: eventSource,
+  },
   columns: [
     column('Last Seen', 'When it happened last', (o) => {
       const seen = textAt(o, 'lastTimestamp') || textAt(o, 'eventTime') || o.metadata.creationTimestamp;
@@ -329,9 +365,7 @@ const event: Resource = {
       const kind = textAt(o, 'involvedObject', 'kind').toLowerCase();
       return `${kind}/${textAt(o, 'involvedObject', 'name')}`;
     }),
-    column('Source', 'Who reported it', (o) => textAt(o, 'source', 'component') || textAt(o, 'reportingComponent'), {
-      wide: true,
-    }),
+    column('Source', 'Who reported it', eventSource, { wide: true }),
     column('Message', 'In a sentence', (o) => textAt(o, 'message').trim()),
     column(
       'First Seen',

@@ -63,12 +63,25 @@ export function listAt(object: unknown, ...path: string[]): Record<string, unkno
   return Array.isArray(value) ? (value as Record<string, unknown>[]) : [];
 }
 
+/** As selectors write a switch: what is left out is off. */
+export function flagAt(object: ApiObject, ...path: string[]): string {
+  return `${fieldAt(object, path) === true}`;
+}
+
+/** Fields that objects can be selected by, as Resource has them: each as text, '' where it is not there. */
+export function selectable(...paths: (readonly string[])[]): Record<string, (object: ApiObject) => string> {
+  return Object.fromEntries(
+    paths.map((path) => [path.join('.'), (object: ApiObject) => `${fieldAt(object, path) ?? ''}`]),
+  );
+}
+
 /** `a=b,c=d`, as tables show labels. */
 export function labelText(value: unknown): string {
   const pairs = Object.entries((value ?? {}) as Record<string, string>).map(([k, v]) => `${k}=${v}`);
   return pairs.length === 0 ? '<none>' : pairs.join(',');
 }
 
+/** A label selector as queries write it; '' where it has no requirements. */
 export function selectorText(value: unknown): string {
   const { matchLabels, matchExpressions = [] } = (value ?? {}) as {
     matchLabels?: Record<string, string>;
@@ -80,7 +93,7 @@ export function selectorText(value: unknown): string {
     else if (operator === 'DoesNotExist') parts.push(`!${key}`);
     else parts.push(`${key} ${operator.toLowerCase()} (${values.join(',')})`);
   }
-  return parts.length === 0 ? '<none>' : parts.join(',');
+  return parts.join(',');
 }
 
 export const NAME_COLUMN: Column = {

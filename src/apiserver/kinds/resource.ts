@@ -21,7 +21,7 @@ export interface ScaleFields {
   /** Paths within the object. */
   replicas: readonly string[];
   statusReplicas: readonly string[];
-  selector: readonly string[];
+  selector?: readonly string[];
 }
 
 /** What a kind has that a CustomResourceDefinition made: see custom/. */
@@ -54,9 +54,9 @@ export interface Resource {
   /** Subresources that the server of an object's node answers. */
   nodeParts?: readonly string[];
   columns: readonly Column[];
-  /** Beside metadata.name and metadata.namespace. */
-  fieldSelectors?: readonly (readonly string[])[];
-  /** Merge keys of lists for strategic merge patches, by path without indices: `spec.ports` to `port`. */
+  /** What objects can be selected by beside metadata.name and metadata.namespace: the text of each field. */
+  fieldSelectors?: Readonly<Record<string, (object: ApiObject) => string>>;
+  /** See mergeKeysOf. */
   mergeKeys?: Readonly<Record<string, string>>;
   /** What a name must be; a DNS-1123 name where nothing stands. */
   nameFormat?: 'dns-label' | 'dns-name' | 'dns-1035-label';
@@ -80,6 +80,16 @@ export interface Resource {
 /** `v1`, `apps/v1`. */
 export function apiVersionOf({ group, version }: Pick<Resource, 'group' | 'version'>): string {
   return group === '' ? version : `${group}/${version}`;
+}
+
+const METADATA_KEYS = { 'metadata.finalizers': '', 'metadata.ownerReferences': 'uid' } as const;
+
+/**
+ * What the members of lists are known by in strategic merge patches, by path without indices: `spec.ports` to `port`,
+ * '' for lists of plain values. A list that is not here is one thing.
+ */
+export function mergeKeysOf({ mergeKeys }: Pick<Resource, 'mergeKeys'>): Readonly<Record<string, string>> {
+  return { ...METADATA_KEYS, ...mergeKeys };
 }
 
 /** As this version of its kind shows it: custom kinds alone have several, which differ in their name. */

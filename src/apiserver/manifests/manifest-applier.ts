@@ -14,7 +14,7 @@ import { threeWayPatch } from '../../kube/three-way-patch.ts';
 import { writePrivate } from '../access/private-file.ts';
 import { ApiError } from '../api-error.ts';
 import type { ApiObject } from '../api-object.ts';
-import type { Resource } from '../kinds/resource.ts';
+import { mergeKeysOf, type Resource } from '../kinds/resource.ts';
 import type { ResourceTable } from '../kinds/resource-table.ts';
 import type { ObjectStore } from '../objects/object-store.ts';
 import { applyPatch, PATCH_TYPES } from '../rest/patch.ts';
@@ -212,8 +212,10 @@ function merged(resource: Resource, current: ApiObject, wanted: ApiObject): ApiO
   if (current.metadata.deletionTimestamp !== undefined) {
     throw new ApiError('Conflict', 'is being deleted: it is made again when it is gone');
   }
-  const patch = threeWayPatch(lastApplied(current), { ...wanted }, { ...current }, resource.mergeKeys);
-  return applyPatch(PATCH_TYPES.strategic, current, patch, resource) as ApiObject;
+  // As kubectl: custom kinds take no strategic patch.
+  const keys = resource.custom ? {} : mergeKeysOf(resource);
+  const patch = threeWayPatch(lastApplied(current), { ...wanted }, { ...current }, keys);
+  return applyPatch(resource.custom ? PATCH_TYPES.merge : PATCH_TYPES.strategic, current, patch, resource) as ApiObject;
 }
 
 function identityOf({ apiVersion, kind, namespace = '', name }: Omit<AppliedObject, 'digest'>): string {

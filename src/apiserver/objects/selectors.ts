@@ -2,15 +2,18 @@
 import type { LabelSelector } from 'kubernetes-types/meta/v1.js';
 import { selects } from '../../kube/selector.ts';
 import { ApiError } from '../api-error.ts';
-import { type ApiObject, fieldAt } from '../api-object.ts';
+import type { ApiObject } from '../api-object.ts';
+import { selectable } from '../kinds/fields.ts';
 import type { Resource } from '../kinds/resource.ts';
 
 export type Matcher = (object: ApiObject) => boolean;
 
 export const EVERYTHING: Matcher = () => true;
 
+/** Of a text without space around it: each run of spaces stands before something, so that no text is slow to read. */
 const REQUIREMENT =
-  /^\s*(!?)\s*([A-Za-z0-9][-A-Za-z0-9_./]*)\s*(?:(==|=|!=|>|<)\s*([-A-Za-z0-9_.]*)|\s(in|notin)\s*\(([^()]*)\))?\s*$/;
+  /^(!?)\s*([A-Za-z0-9][-A-Za-z0-9_./]*)(?:\s*(==|=|!=|>|<)\s*([-A-Za-z0-9_.]*)|\s+(in|notin)\s*\(([^()]*)\))?$/;
+const FIELD_REQUIREMENT = /^([^\s=!]+)\s*(==|=|!=)(.*)$/;
 const LONGEST = 10_000;
 
 /** `app=web,tier in (a,b),!old`. An empty text selects everything. Throws ApiError BadRequest. */
@@ -21,7 +24,7 @@ export function labelMatcher(text: string): Matcher {
 }
 
 function requirement(text: string): Matcher {
-  const [, not, key = '', operator, value = '', set, values = ''] = REQUIREMENT.exec(text) ?? [];
+  const [, not, key = '', operator, value = '', set, values = ''] = REQUIREMENT.exec(text.trim()) ?? [];
   const wrong = () => new ApiError('BadRequest', `unable to parse requirement: ${text.trim() || 'it is empty'}`);
   if (key === '' || (not && (operator || set))) throw wrong();
   if (operator === '>' || operator === '<') {
@@ -61,22 +64,20 @@ function splitTop(text: string): string[] {
   return [...parts, text.slice(start)];
 }
 
-const COMMON_FIELDS: readonly (readonly string[])[] = [
-  ['metadata', 'name'],
-  ['metadata', 'namespace'],
-];
+const COMMON_FIELDS = selectable(['metadata', 'name'], ['metadata', 'namespace']);
 
 /** `spec.nodeName=a,status.phase!=Failed`. Throws ApiError BadRequest for a field that this kind cannot be selected by. */
 export function fieldMatcher(text: string, resource: Resource): Matcher {
   if (text.trim() === '') return EVERYTHING;
   if (text.length > LONGEST) throw tooLong();
-  const allowed = [...COMMON_FIELDS, ...(resource.fieldSelectors ?? [])];
+  const fields = { ...COMMON_FIELDS, ...resource.fieldSelectors };
   const matchers = text.split(',').map((part): Matcher => {
-    const [, name = '', operator, value = ''] = /^\s*([\w.]+)\s*(==|=|!=)\s*(.*?)\s*$/.exec(part) ?? [];
-    const path = allowed.find((p) => p.join('.') === name);
+    const [, name = '', operator, value = ''] = FIELD_REQUIREMENT.exec(part.trim()) ?? [];
     if (!operator) throw new ApiError('BadRequest', `invalid selector: '${part}'; can't understand it`);
-    if (!path) throw new ApiError('BadRequest', `field label not supported: ${name}`);
-    return (object) => (`${fieldAt(object, path) ?? ''}` === value) !== (operator === '!=');
+    const textOf = Object.hasOwn(fields, name) ? fields[name] : undefined;
+    if (!textOf) throw new ApiError('BadRequest', `field label not supported: ${name}`);
+    const wanted = value.trim();
+    return (object) => (textOf(object) === wanted) !== (operator === '!=');
   });
   return (object) => matchers.every((matches) => matches(object));
 }

@@ -4,7 +4,8 @@
  */
 import jsonPatch, { type Operation } from 'fast-json-patch';
 import { ApiError } from '../api-error.ts';
-import type { Resource } from '../kinds/resource.ts';
+import { mergeKeysOf, type Resource } from '../kinds/resource.ts';
+import { checkShape } from './body-shape.ts';
 
 export const PATCH_TYPES = {
   json: 'application/json-patch+json',
@@ -19,8 +20,15 @@ const MOST_OPERATIONS = 10_000;
 const MOST_COPIED = 3 * 1024 * 1024;
 const DEEPEST = 100;
 
-/** A patched copy. Throws ApiError: UnsupportedMediaType, BadRequest or Invalid. */
-export function applyPatch(type: string, target: Json, patch: unknown, resource: Resource): unknown {
+/** A patched copy, an object of a size as bodies have it. Throws ApiError: UnsupportedMediaType, BadRequest or Invalid. */
+export function applyPatch(type: string, target: Json, patch: unknown, resource: Resource): Json {
+  const patched = patchedBy(type, target, patch, resource);
+  if (!isObject(patched)) throw new ApiError('BadRequest', 'the patch leaves no object');
+  checkShape(patched);
+  return patched;
+}
+
+function patchedBy(type: string, target: Json, patch: unknown, resource: Resource): unknown {
   switch (type) {
     case PATCH_TYPES.json:
       return patchByOperations(target, patch);
@@ -28,7 +36,7 @@ export function applyPatch(type: string, target: Json, patch: unknown, resource:
       return mergePatch(target, objectOf(patch), 0);
     case PATCH_TYPES.strategic:
       if (resource.custom) throw unsupported(type, [PATCH_TYPES.json, PATCH_TYPES.merge]);
-      return strategicMerge(structuredClone(target), objectOf(patch), '', resource.mergeKeys ?? {}, 0);
+      return strategicMerge(structuredClone(target), objectOf(patch), '', mergeKeysOf(resource), 0);
     default:
       throw unsupported(type, Object.values(PATCH_TYPES));
   }

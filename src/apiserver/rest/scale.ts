@@ -1,11 +1,14 @@
 /** The scale subresource (autoscaling/v1 Scale): how many copies of a workload are wanted, whatever its kind. */
 import { ApiError } from '../api-error.ts';
 import { type ApiObject, fieldAt } from '../api-object.ts';
+import { mapOf } from '../custom/structural-schema.ts';
+import { selectorText } from '../kinds/fields.ts';
 import type { Resource, ScaleFields } from '../kinds/resource.ts';
 
 export function scaleOf(resource: Resource, object: ApiObject): ApiObject {
   const { replicas, statusReplicas, selector } = resource.scale as ScaleFields;
   const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
+  const chosen = selector && fieldAt(object, selector);
   return {
     kind: 'Scale',
     apiVersion: 'autoscaling/v1',
@@ -13,18 +16,10 @@ export function scaleOf(resource: Resource, object: ApiObject): ApiObject {
     spec: { replicas: fieldAt(object, replicas) ?? 0 },
     status: {
       replicas: fieldAt(object, statusReplicas) ?? 0,
-      selector: selectorText(fieldAt(object, selector)),
+      // Custom objects have theirs as text.
+      selector: typeof chosen === 'string' ? chosen : resource.custom ? '' : selectorText(chosen),
     },
   };
-}
-
-/** Custom objects may have theirs as text. */
-function selectorText(selector: unknown): string {
-  if (typeof selector === 'string') return selector;
-  const labels = (fieldAt(selector, ['matchLabels']) ?? {}) as Record<string, string>;
-  return Object.entries(labels)
-    .map(([key, value]) => `${key}=${value}`)
-    .join(',');
 }
 
 /** The object with the replicas that a Scale wants. Throws ApiError Invalid. */
@@ -39,14 +34,13 @@ export function scaled(resource: Resource, object: ApiObject, scale: ApiObject):
       causes: [{ reason: 'FieldValueInvalid', message, field: 'spec.replicas' }],
     });
   }
-  const next = structuredClone(object);
-  let at = next as Record<string, unknown>;
-  for (const name of replicas.slice(0, -1)) {
-    at[name] ??= {};
-    at = at[name] as Record<string, unknown>;
-  }
-  at[replicas.at(-1) as string] = wanted;
   // The version that the client meant, where it named one.
-  next.metadata.resourceVersion = scale.metadata?.resourceVersion || object.metadata.resourceVersion;
-  return next;
+  const resourceVersion = scale.metadata?.resourceVersion || object.metadata.resourceVersion;
+  return withValue({ ...object, metadata: { ...object.metadata, resourceVersion } }, replicas, wanted) as ApiObject;
+}
+
+/** A copy in which a value stands at a path, whatever its fields are called. */
+function withValue(target: unknown, [name = '', ...rest]: readonly string[], value: unknown): Record<string, unknown> {
+  const map = mapOf(target);
+  return { ...map, [name]: rest.length === 0 ? value : withValue(fieldAt(map, [name]), rest, value) };
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { ApiError } from '../../../src/apiserver/api-error.ts';
 import type { ApiObject } from '../../../src/apiserver/api-object.ts';
+import { customResources } from '../../../src/apiserver/custom/custom-resource.ts';
 import { ResourceTable } from '../../../src/apiserver/kinds/resource-table.ts';
 import { readApplierState } from '../../../src/apiserver/manifests/applier-state.ts';
 import { ManifestApplier } from '../../../src/apiserver/manifests/manifest-applier.ts';
@@ -147,6 +148,32 @@ t.test('a file that changes changes what it said, and nothing else', async (t) =
       ports: [{ port: 80, targetPort: 8080, nodePort: 30000 }],
     },
   });
+});
+
+t.test('a file that changes an object of a custom kind', async (t) => {
+  const bench = new Bench(t);
+  const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };
+  const definition = {
+    spec: {
+      group: 'example.com',
+      scope: 'Namespaced',
+      names: { plural: 'boats', kind: 'Boat' },
+      versions: [{ name: 'v1', served: true, storage: true, schema }],
+    },
+    metadata: {},
+  };
+  for (const resource of customResources(definition as unknown as ApiObject)) bench.table.add(resource);
+  const boat = (sails: number) => `apiVersion: example.com/v1
+kind: Boat
+metadata: {name: anna}
+spec: {sails: ${sails}}
+`;
+  bench.write('boat.yaml', boat(1));
+  await bench.restart();
+  bench.write('boat.yaml', boat(2));
+  const sails = async () => (await bench.get('example.com/v1', 'Boat', 'anna'))?.spec?.sails;
+  await until(t, 'the change is applied', async () => (await sails()) === 2);
+  t.same(bench.problems(), []);
 });
 
 t.test('what has not changed in the files may be changed and deleted by others, also across restarts', async (t) => {

@@ -67,6 +67,25 @@ t.test('nested lists of a pod template', async (t) => {
   );
 });
 
+t.test('taints and tolerations are one thing; finalizers and owners of any kind are merged', async (t) => {
+  const node = CORE.find(({ kind }) => kind === 'Node') as Resource;
+  const taint = (key: string, effect = 'NoSchedule') => ({ key, effect });
+  const tainted = { spec: { taints: [taint('a'), taint('b')] } };
+  t.same(strategic(tainted, { spec: { taints: [taint('b')] } }, node), { spec: { taints: [taint('b')] } });
+  const tolerates = (...tolerations: object[]) => ({ spec: { template: { spec: { tolerations } } } });
+  for (const wanted of [[{ operator: 'Exists' }], [taint('a'), taint('a', 'NoExecute')]]) {
+    t.same(strategic(tolerates(taint('a')), tolerates(...wanted), deployment), tolerates(...wanted));
+  }
+  const owner = (uid: string) => ({ uid, name: uid });
+  const held = { metadata: { finalizers: ['a/a', 'b/b'], ownerReferences: [owner('1')] } };
+  const patch = { metadata: { finalizers: ['c/c'], ownerReferences: [owner('2')] } };
+  t.same(strategic(held, patch), {
+    metadata: { finalizers: ['a/a', 'b/b', 'c/c'], ownerReferences: [owner('1'), owner('2')] },
+  });
+  const less = { metadata: { '$deleteFromPrimitiveList/finalizers': ['a/a'] } };
+  t.same((strategic(held, less) as typeof held).metadata.finalizers, ['b/b']);
+});
+
 t.test('merge patch (RFC 7396, appendix A)', async (t) => {
   const merge = (target: Record<string, unknown>, patch: unknown) =>
     applyPatch(PATCH_TYPES.merge, target, patch, service);
@@ -92,6 +111,9 @@ t.test('JSON patch', async (t) => {
   t.throws(() => json({ a: 1 }, [{ op: 'test', path: '/a', value: 2 }]), { name: 'ApiError' });
   t.throws(() => json({ a: 1 }, [{ op: 'remove', path: '/none/x' }]), { name: 'ApiError' });
   t.throws(() => json({ a: 1 }, { op: 'add' }), { name: 'ApiError' });
+  t.throws(() => json({ a: 1 }, [{ op: 'replace', path: '', value: null }]), { message: 'the patch leaves no object' });
+  const nested = Array.from({ length: 8 }, (_, i) => ({ op: 'copy', from: '', path: `/${'a/'.repeat(2 ** i - 1)}a` }));
+  t.throws(() => json({}, nested), { reason: 'BadRequest', message: /nested more than 200 deep/ }, 'as deep as a body');
 });
 
 t.test('other types are refused by name', async (t) => {
