@@ -15,7 +15,8 @@ export type StatusReason =
   | 'Invalid'
   | 'TooManyRequests'
   | 'InternalError'
-  | 'ServiceUnavailable';
+  | 'ServiceUnavailable'
+  | 'Timeout';
 
 const CODES: Readonly<Record<StatusReason, number>> = {
   BadRequest: 400,
@@ -33,13 +34,14 @@ const CODES: Readonly<Record<StatusReason, number>> = {
   TooManyRequests: 429,
   InternalError: 500,
   ServiceUnavailable: 503,
+  Timeout: 504,
 };
 
 export interface StatusCause {
   reason: string;
   message: string;
-  /** `spec.ports[0].port`. */
-  field: string;
+  /** `spec.ports[0].port`, where it is one's fault. */
+  field?: string;
 }
 
 export interface StatusDetails {

@@ -101,6 +101,13 @@ t.test('a body has bounds in bytes, depth and number', async (t) => {
   t.match(await server.ask('POST', MAPS, 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: plain}\n', yaml), {
     code: 201,
   });
+  const printed: Error[] = [];
+  const hear = (warning: Error) => void printed.push(warning);
+  process.on('warning', hear);
+  t.teardown(() => process.off('warning', hear));
+  t.match(await server.ask('POST', MAPS, 'apiVersion: !odd v1\n? [a, b]\n: c\n', yaml), { code: 400 });
+  await new Promise(setImmediate);
+  t.same(printed, [], 'what is odd in a body is not printed by the server');
   t.equal((await server.get(`${MAPS}?labelSelector=${'a,'.repeat(6000)}`)).code, 400);
   t.equal((await server.get(`${MAPS}?fieldSelector=${'metadata.name=a,'.repeat(1000)}`)).code, 400);
   t.throws(() => checkShape({ a: Array.from({ length: 100_001 }, () => 1) }), { name: 'ApiError' });

@@ -226,6 +226,98 @@ t.test('a deletion waits for finalizers and for pods that run', async (t) => {
   t.match(await server.ask('POST', '/api/v1/namespaces/n/configmaps', configMap('late')), { code: 403 });
 });
 
+t.test('a deletion that cannot be read as it was meant deletes nothing', async (t) => {
+  const server = await TestServer.start(t);
+  await server.ask('POST', MAPS, configMap('a'));
+  for (const [body, message] of [
+    [{ dryRun: ['Al'] }, 'dryRun: must be All, not Al'],
+    [{ preconditions: 'uid' }, 'preconditions: is not an object'],
+    [{ preconditions: { uid: 1 } }, 'preconditions.uid: must be a string'],
+    [{ orphanDependents: true, propagationPolicy: 'Background' }, 'propagationPolicy: cannot stand beside'],
+    [{ gracePeriodSeconds: 'soon' }, 'gracePeriodSeconds: must be a whole number'],
+    ['[]', 'the body of the request: is not an object'],
+  ] as const) {
+    const answer = await server.ask('DELETE', `${MAPS}/a`, body);
+    t.match([answer.code, answer.body.message], [400, new RegExp(`^${message}`)]);
+  }
+  t.equal((await server.get(`${MAPS}/a`)).code, 200);
+  t.match(await server.ask('DELETE', `${MAPS}/a`, { orphanDependents: true }), {
+    body: { metadata: { finalizers: ['orphan'] } },
+  });
+  t.equal((await server.ask('DELETE', `${MAPS}/a`, { preconditions: { uid: null } })).code, 200);
+});
+
+t.test('of a pod that is there little can change: not where it runs, nor what', async (t) => {
+  const server = await TestServer.start(t);
+  await server.ask('POST', PODS, pod('a'));
+  const merge = { type: 'application/merge-patch+json' };
+  const change = (spec: object) => server.ask('PATCH', `${PODS}/a`, { spec }, merge);
+  const forbidden = { code: 422, body: { message: /spec: pod updates may not change fields other than/ } };
+  t.match(await change({ containers: [{ name: 'c', image: 'nginx', command: ['x'] }] }), forbidden);
+  t.match(await change({ hostNetwork: true }), forbidden);
+  t.equal((await change({ nodeName: 'b' })).code, 200, 'a node is given once');
+  t.match(await change({ nodeName: 'c' }), forbidden);
+  t.equal((await change({ containers: [{ name: 'c', image: 'busybox' }], activeDeadlineSeconds: 9 })).code, 200);
+  const [one, other] = [
+    { key: 'a', operator: 'Exists' },
+    { key: 'b', operator: 'Exists' },
+  ];
+  t.equal((await change({ tolerations: [one] })).code, 200);
+  t.equal((await change({ tolerations: [other, one] })).code, 200);
+  t.match(await change({ tolerations: [other] }), { code: 422, body: { message: /spec.tolerations: existing/ } });
+  const gated = { ...(pod('g') as { spec: object }) };
+  gated.spec = { ...gated.spec, schedulingGates: [{ name: 'wait' }] };
+  await server.ask('POST', PODS, gated);
+  const open = (spec: object) => server.ask('PATCH', `${PODS}/g`, { spec }, merge);
+  t.equal((await open({ nodeSelector: { disk: 'ssd' } })).code, 200, 'nobody has looked for a node yet');
+  t.match(await open({ schedulingGates: [{ name: 'more' }] }), { code: 422 });
+  t.equal((await open({ schedulingGates: null })).code, 200);
+  t.match(await open({ nodeSelector: { disk: 'hdd' } }), forbidden);
+});
+
+t.test('only its subresource finalize lets a namespace go before what is in it', async (t) => {
+  const server = await TestServer.start(t);
+  const path = '/api/v1/namespaces/n';
+  await server.ask('POST', '/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'n' } });
+  await server.ask('DELETE', path);
+  const nothing = { spec: { finalizers: [] } };
+  await server.ask('PATCH', path, nothing, { type: 'application/merge-patch+json' });
+  const { body } = await server.get(path);
+  t.same(body.spec, { finalizers: ['kubernetes'] });
+  t.equal((await server.ask('PUT', `${path}/finalize?dryRun=All`, { ...body, ...nothing })).code, 200);
+  t.equal((await server.get(path)).code, 200, 'a dry run');
+  await server.ask('PUT', `${path}/finalize`, { ...body, ...nothing });
+  t.equal((await server.get(path)).code, 404);
+});
+
+t.test('what workloads and maps cannot be', async (t) => {
+  const server = await TestServer.start(t);
+  const once = structuredClone(deployment('d')) as { spec: { template: { spec: { restartPolicy?: string } } } };
+  once.spec.template.spec.restartPolicy = 'Never';
+  t.match(await server.ask('POST', DEPLOYMENTS, once), {
+    code: 422,
+    body: { message: /spec.template.spec.restartPolicy: must be Always, not "Never"/ },
+  });
+  for (const key of ['..', 'a/b', '', 'x'.repeat(254)]) {
+    t.match(await server.ask('POST', MAPS, configMap('m', { [key]: 'x' })), {
+      code: 422,
+      body: { message: /a key is/ },
+    });
+  }
+  t.equal((await server.ask('POST', MAPS, configMap('m', { 'ca.crt': 'x', _A: '' }))).code, 201);
+});
+
+t.test('a page that goes on goes on in its own list', async (t) => {
+  const server = await TestServer.start(t);
+  for (const name of ['a', 'b', 'c']) await server.ask('POST', MAPS, configMap(name));
+  const next = (await server.get(`${MAPS}?limit=1`)).body.metadata.continue;
+  t.equal((await server.get(`${MAPS}?limit=1&continue=${next}`)).body.items[0].metadata.name, 'b');
+  const elsewhere = MAPS.replace('default', 'kube-system');
+  t.equal((await server.get(`${elsewhere}?continue=${next}`)).code, 400);
+  const past = Buffer.from(JSON.stringify(['configmaps', -3, '/registry/configmaps/default/a'])).toString('base64url');
+  t.equal((await server.get(`${MAPS}?continue=${past}`)).code, 400);
+});
+
 t.test('deletecollection takes what its selector names', async (t) => {
   const server = await TestServer.start(t);
   for (let i = 0; i < 6; i++) await server.ask('POST', MAPS, configMap(`m${i}`, {}, { odd: `${i % 2}` }));

@@ -61,7 +61,7 @@ export class ObjectReader {
     const { namespace, limit, matches, freshness } = options;
     const from = options.continue ?? this.#exactly(resource, options);
     if (from !== undefined) {
-      const start = readContinue(from, resource);
+      const start = readContinue(from, resource, namespace);
       const then = this.#cache.at(resource, start.revision);
       if (then) return pageOf(then.objects, resource, options, { ...start, snapshot: then });
     } else if (await this.#isFresh(freshness.version)) {
@@ -76,6 +76,21 @@ export class ObjectReader {
     return { ...page, items: page.items.map((object) => cachedOf(resource, object)) };
   }
 
+  /**
+   * Whether a watch may go on from there. Throws ApiError Expired for a version that the store has not come to: it is of
+   * another history, whose watchers would hear nothing until this one has grown as long.
+   */
+  async checkPast(resource: Resource, revision: number): Promise<void> {
+    if (await this.#cache.reached(revision)) return;
+    // The cache may be behind; the store is not.
+    const { resourceVersion } = await this.#objects.list(resource, { limit: 1 });
+    if (revision <= Number(resourceVersion)) return;
+    throw new ApiError(
+      'Expired',
+      `resource version ${revision} is of another history: the newest is ${resourceVersion}`,
+    );
+  }
+
   /** A list of one revision is one that goes on from before its first object. */
   #exactly(resource: Resource, { namespace, freshness }: ReadList): string | undefined {
     if (!freshness.exact) return undefined;
@@ -88,13 +103,12 @@ export class ObjectReader {
     const wanted = revisionOf(version);
     if (await this.#cache.reached(wanted)) return true;
     if (wanted === 0) return false;
-    throw new ApiError(
-      'ServiceUnavailable',
-      `too large resource version: ${wanted}, current: ${this.#cache.revision}`,
-      {
-        retryAfterSeconds: 1,
-      },
-    );
+    const message = `Too large resource version: ${wanted}, current: ${this.#cache.revision}`;
+    // By this cause clients know that their version is of another history, and list without it.
+    throw new ApiError('Timeout', message, {
+      causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
+      retryAfterSeconds: 1,
+    });
   }
 }
 
@@ -111,7 +125,7 @@ function pageOf(all: readonly CachedObject[], resource: Resource, wanted: ReadLi
   const isShared = snapshot && namespace === undefined && matches === EVERYTHING;
   const shared = isShared ? { snapshot } : {};
   const items: CachedObject[] = [];
-  const begin = from.startsWith(prefix) ? from : prefix;
+  const begin = from === '' ? prefix : from;
   const first = firstWhere(all.length, (i) => (all[i] as CachedObject).key >= begin);
   for (let i = first; i < all.length; i++) {
     const cached = all[i] as CachedObject;

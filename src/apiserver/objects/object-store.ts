@@ -27,12 +27,13 @@ import { metadataViolations } from './metadata-rules.ts';
 import { decode, encode } from './object-encoding.ts';
 import { alreadyExists, checkPreconditions, conflict, invalid, notFound, type ObjectPlace } from './object-errors.ts';
 import { checkObjectMeta } from './object-meta.ts';
+import { SharedLeases } from './shared-leases.ts';
 
 export interface ChangeOptions {
   dryRun?: boolean;
   /** The object is changed by this subresource, which owns a part of it. */
   subresource?: 'status' | undefined;
-  /** Status and all the rest alike: for what the server itself changes in one step. */
+  /** Status and all the rest alike, as it is given: for what the server itself changes in one step. */
   whole?: boolean;
 }
 
@@ -54,7 +55,6 @@ export interface ObjectPage {
 interface Before {
   current: ApiObject;
   modRevision: number;
-  lease: LeaseId;
 }
 
 const SUFFIX_LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
@@ -68,12 +68,14 @@ export class ObjectStore {
   readonly #store: Store;
   readonly #table: ResourceTable;
   readonly #recall: (key: string) => ApiObject | undefined;
+  readonly #leases: SharedLeases;
 
   /** `recall`: an object as memory has it, which may be older than the store's; nobody changes it. */
   constructor(store: Store, table: ResourceTable, recall: (key: string) => ApiObject | undefined = () => undefined) {
     this.#store = store;
     this.#table = table;
     this.#recall = recall;
+    this.#leases = new SharedLeases(store);
   }
 
   async get(place: ObjectPlace): Promise<ApiObject> {
@@ -85,7 +87,7 @@ export class ObjectStore {
   async list(resource: Resource, options: ListOptions = {}): Promise<ObjectPage> {
     const { namespace, limit = 0, matches = () => true } = options;
     const range = prefixRange(storePrefix(resource, namespace));
-    const start = options.continue ? readContinue(options.continue, resource) : undefined;
+    const start = options.continue ? readContinue(options.continue, resource, namespace) : undefined;
     let from = start?.from ?? range.from;
     let revision = start?.revision;
     const items: ApiObject[] = [];
@@ -121,7 +123,7 @@ export class ObjectStore {
       ...metadata,
       uid: randomUUID(),
       creationTimestamp: timestamp(),
-      ...(hasSpec(draft) ? { generation: 1 } : {}),
+      ...(draft.spec !== undefined || resource.custom ? { generation: 1 } : {}),
     };
     delete draft.metadata.deletionTimestamp;
     delete draft.metadata.deletionGracePeriodSeconds;
@@ -130,7 +132,6 @@ export class ObjectStore {
     this.#check(resource, draft, undefined);
     const place = { resource, namespace: draft.metadata.namespace, name: draft.metadata.name };
     const key = keyOf(place);
-    let lease: string | undefined;
     const claiming = new Claiming(this.#store, place);
     for (let race = 0; race < MOST_CLAIM_RACES; race++) {
       const open = await this.#openNamespace(place);
@@ -144,10 +145,10 @@ export class ObjectStore {
         await claiming.refused(gained, found);
         continue;
       }
-      if (resource.ttlSeconds !== undefined) lease ??= await this.#store.grantLease(resource.ttlSeconds);
+      const lease = await this.#leaseOf(resource);
       const done = await this.#commit(place, {
         conditions: [{ key, modRevision: 0 }, ...conditions, ...open],
-        writes: [{ type: 'put', key, value: encode(resource, object), ...(lease ? { lease } : {}) }, ...writes],
+        writes: [{ type: 'put', key, value: encode(resource, object), ...lease }, ...writes],
       });
       if (done.succeeded) return { ...object, metadata: { ...object.metadata, resourceVersion: `${done.revision}` } };
       if (done.found[0]) throw alreadyExists(place);
@@ -195,7 +196,7 @@ export class ObjectStore {
         const key = keyOf(place);
         const own: Write = ends
           ? { type: 'delete', key }
-          : { type: 'put', key, value: encode(place.resource, next), ...(before.lease ? { lease: before.lease } : {}) };
+          : { type: 'put', key, value: encode(place.resource, next), ...(await this.#leaseOf(place.resource)) };
         const done = await this.#commit(place, {
           conditions: [{ key, modRevision: before.modRevision }, ...conditions],
           writes: [own, ...writes],
@@ -299,7 +300,7 @@ export class ObjectStore {
       if (status === undefined) delete next.status;
       else next.status = status;
     }
-    if (!onlyStatus) resource.inherit?.(next, current);
+    if (!onlyStatus && !options.whole) resource.inherit?.(next, current);
     // Of a custom kind the status has defaults too.
     if (!onlyStatus || resource.custom) resource.defaults?.(next);
     this.#check(resource, next, current);
@@ -352,16 +353,13 @@ export class ObjectStore {
   async #stored(place: ObjectPlace): Promise<Before> {
     const stored = await this.#read(place);
     if (!stored) throw notFound(place);
-    const { modRevision, lease } = stored;
-    return { current: asVersion(place.resource, decode(stored)), modRevision, lease };
+    return { current: asVersion(place.resource, decode(stored)), modRevision: stored.modRevision };
   }
 
   #known(place: ObjectPlace): Before | undefined {
-    // Memory does not know of leases.
-    const object = place.resource.ttlSeconds === undefined ? this.#recall(keyOf(place)) : undefined;
+    const object = this.#recall(keyOf(place));
     if (!object) return undefined;
-    const modRevision = Number(object.metadata.resourceVersion);
-    return { current: asVersion(place.resource, object), modRevision, lease: '' };
+    return { current: asVersion(place.resource, object), modRevision: Number(object.metadata.resourceVersion) };
   }
 
   async #read(place: ObjectPlace): Promise<StoredValue | undefined> {
@@ -370,10 +368,15 @@ export class ObjectStore {
     return values[0];
   }
 
+  async #leaseOf({ ttlSeconds }: Resource): Promise<{ lease: LeaseId } | undefined> {
+    return ttlSeconds === undefined ? undefined : { lease: await this.#leases.lasting(ttlSeconds) };
+  }
+
   async #commit(place: ObjectPlace, transaction: Parameters<Store['commit']>[0]): ReturnType<Store['commit']> {
     try {
       return await this.#store.commit(transaction);
     } catch (error) {
+      if (error instanceof StoreError && error.code === 'no-lease') this.#leases.forget();
       if (!(error instanceof StoreError) || error.code !== 'bad-request') throw error;
       throw new ApiError('RequestEntityTooLarge', `${resourceName(place.resource)} "${place.name}": ${error.message}`);
     }
@@ -382,10 +385,6 @@ export class ObjectStore {
 
 function keyOf({ resource, namespace, name }: ObjectPlace): string {
   return storeKey(resource, namespace, name);
-}
-
-function hasSpec(object: ApiObject): boolean {
-  return object.spec !== undefined;
 }
 
 /** All that is neither metadata nor status: what generation counts changes of. */

@@ -38,10 +38,13 @@ export class Snapshot {
     this.objects = objects;
   }
 
-  /** A page of all objects, as `blocks` has it; undefined where it is better sent as it is. */
-  compressed(page: Page, blocks: () => Iterable<Buffer>): Promise<Buffer> | undefined {
+  /**
+   * A page of all objects, as `blocks` has it; undefined where it is better sent as it is. `apiVersion`: as which its
+   * list is shown, since custom kinds may have several.
+   */
+  compressed(page: Page, apiVersion: string, blocks: () => Iterable<Buffer>): Promise<Buffer> | undefined {
     const { items, resourceVersion, continue: next } = page;
-    const key = `${items[0]?.key} ${items.length} ${resourceVersion} ${next}`;
+    const key = `${apiVersion} ${items[0]?.key} ${items.length} ${resourceVersion} ${next}`;
     const known = this.#pages.get(key);
     if (known) return known;
     if (this.#pages.size >= MOST_PAGES || items.reduce((bytes, item) => bytes + item.bytes, 0) < LEAST_BYTES) {

@@ -34,6 +34,7 @@ export interface ApiRequest {
 export interface LineSink {
   /** False: the client is behind; `drained` says when it takes more. */
   write(lines: Buffer): boolean;
+  /** What was written may still arrive, for a while. */
   end(): void;
 }
 
@@ -88,7 +89,8 @@ function parseBody(bytes: Buffer, type: string): unknown {
   try {
     if (type === 'application/yaml' || type === 'application/apply-patch+yaml') {
       if (bytes.length > MOST_YAML_BYTES) throw new Error(`YAML has at most ${MOST_YAML_BYTES} bytes here: send JSON`);
-      return parseYaml(text, { maxAliasCount: 100, prettyErrors: false });
+      // What it would warn of is printed by the process, whoever sent it.
+      return parseYaml(text, { maxAliasCount: 100, prettyErrors: false, logLevel: 'error' });
     }
     if (type === '' || type === 'application/json' || type.endsWith('+json')) return JSON.parse(text);
   } catch (error) {
@@ -112,6 +114,14 @@ export async function readObject(request: ApiRequest): Promise<ApiObject> {
     throw new ApiError('BadRequest', 'metadata: is not an object');
   }
   return value as ApiObject;
+}
+
+/** `more`: what the body says of it. Throws ApiError BadRequest. */
+export function isDryRun({ query }: ApiRequest, more: unknown = []): boolean {
+  const values = [query.getAll('dryRun'), more].flat();
+  const odd = values.find((value) => value !== 'All');
+  if (odd !== undefined) throw new ApiError('BadRequest', `dryRun: must be All, not ${String(odd).slice(0, 40)}`);
+  return values.length > 0;
 }
 
 export function isTrue(text: string | null): boolean {

@@ -8,24 +8,23 @@ import { ApiError, successStatus } from '../api-error.ts';
 import { type ApiObject, fieldAt } from '../api-object.ts';
 import { apiVersionOf, asVersion, type Resource, resourceName } from '../kinds/resource.ts';
 import type { ResourceTable } from '../kinds/resource-table.ts';
-import type { DeleteOptions } from '../objects/deletion.ts';
 import type { ObjectPlace } from '../objects/object-errors.ts';
 import { type Freshness, ObjectReader, revisionOf } from '../objects/object-reader.ts';
-import type { ChangeOptions, ObjectStore } from '../objects/object-store.ts';
+import type { ObjectStore } from '../objects/object-store.ts';
 import { EVERYTHING, fieldMatcher, labelMatcher, type Matcher } from '../objects/selectors.ts';
 import type { WatchCache } from '../watch/watch-cache.ts';
 import type { ResourcePath } from './api-path.ts';
 import { type TableForm, tableOf, wantsTable } from './api-table.ts';
+import { deleteOptions } from './delete-options.ts';
 import { listBlocks } from './list-answer.ts';
 import type { NodeParts } from './node-parts.ts';
 import { applyPatch } from './patch.ts';
-import { type ApiAnswer, type ApiRequest, isTrue, numberOf, readObject, readValue } from './request.ts';
+import { type ApiAnswer, type ApiRequest, isDryRun, isTrue, numberOf, readObject, readValue } from './request.ts';
 import { scaled, scaleOf } from './scale.ts';
 import { WatchStream } from './watch-stream.ts';
 
 /** Objects that one deletecollection takes at a time. */
 const DELETE_PAGE = 500;
-const PROPAGATION: readonly unknown[] = ['Orphan', 'Background', 'Foreground'];
 
 export interface HandlerParts {
   table: ResourceTable;
@@ -129,7 +128,8 @@ export class ResourceHandler {
       const body = await readObject(request);
       const finalizers = fieldAt(body, ['spec', 'finalizers']) ?? [];
       const change = (current: ApiObject) => ({ ...current, spec: { ...current.spec, finalizers } });
-      return this.#shown(target, 200, await this.#objects.update(place, change));
+      const options = { whole: true, dryRun: isDryRun(request) };
+      return this.#shown(target, 200, await this.#objects.update(place, change, options));
     }
     throw new ApiError('NotFound', `${resourceName(resource)} have no subresource ${path.subresource}`);
   }
@@ -164,12 +164,10 @@ export class ResourceHandler {
     const type = contentTypeOf(request);
     const patch = await readValue(request);
     const change = (current: ApiObject) => {
-      const patched = applyPatch(type, current, patch, resource);
-      if (typeof patched !== 'object' || patched === null)
-        throw new ApiError('BadRequest', 'the patch leaves no object');
-      checkChange(target, current, patched as ApiObject, subresource);
-      checkFields(target, patched as ApiObject);
-      return patched as ApiObject;
+      const patched = applyPatch(type, current, patch, resource) as ApiObject;
+      checkChange(target, current, patched, subresource);
+      checkFields(target, patched);
+      return patched;
     };
     return this.#objects.update(place, change, { dryRun: isDryRun(request), subresource });
   }
@@ -200,13 +198,16 @@ export class ResourceHandler {
     }
     const head = { kind: `${resource.kind}List`, apiVersion: apiVersionOf(resource), metadata };
     const blocks = () => listBlocks(head, page.items);
-    const bytes = request.gzip ? await page.snapshot?.compressed(page, blocks) : undefined;
+    const bytes = request.gzip ? await page.snapshot?.compressed(page, head.apiVersion, blocks) : undefined;
     return bytes
       ? { code: 200, bytes, contentType: 'application/json', encoding: 'gzip' }
       : { code: 200, blocks: blocks() };
   }
 
-  /** From a resourceVersion on; without one from what there is now, told as additions. */
+  /**
+   * From a resourceVersion on; without one from what there is now, told as additions. With sendInitialEvents these come
+   * where it is true, and a bookmark behind them (KEP-3157, which new clients ask in place of a list).
+   */
   async #watch(target: Target, fieldSelector = ''): Promise<ApiAnswer> {
     const { request, path, resource } = target;
     const { namespace } = path;
@@ -214,14 +215,21 @@ export class ResourceHandler {
     const matches = matcherOf(target, fieldSelector);
     const version = query.get('resourceVersion') ?? '';
     const all = { namespace, matches, limit: 0, continue: undefined, freshness: { version, exact: false } };
-    const page = version === '' || version === '0' ? await this.#reader.list(resource, all) : undefined;
+    const fromNow = version === '' || version === '0';
+    const asked = query.get('sendInitialEvents');
+    const tellsInitial = asked === null ? fromNow : isTrue(asked);
+    const page = fromNow || tellsInitial ? await this.#reader.list(resource, all) : undefined;
+    const after = revisionOf(page?.resourceVersion ?? version);
+    if (!page) await this.#reader.checkPast(resource, after);
+    const bookmarks = isTrue(query.get('allowWatchBookmarks'));
     const stream = new WatchStream({
       cache: this.#cache,
-      wanted: { resource, namespace, matches, after: revisionOf(page?.resourceVersion ?? version) },
-      initial: page?.items ?? [],
+      wanted: { resource, namespace, matches, after },
+      initial: tellsInitial ? (page?.items ?? []) : [],
       table: tableForm(request),
-      bookmarks: isTrue(query.get('allowWatchBookmarks')),
-      seconds: numberOf(query, 'timeoutSeconds'),
+      bookmarks,
+      marksInitial: bookmarks && asked !== null && tellsInitial,
+      seconds: numberOf(query, 'timeoutSeconds') ?? 0,
     });
     return { code: 200, lines: stream };
   }
@@ -229,7 +237,12 @@ export class ResourceHandler {
   async #delete(target: Target, place: ObjectPlace): Promise<ApiAnswer> {
     const options = await deleteOptions(target.request);
     const node = nodeOf(target.request.user);
-    if (node !== undefined) checkNodeChanges(node, target.resource, await this.#objects.get(place), undefined);
+    if (node !== undefined) {
+      const current = await this.#objects.get(place);
+      checkNodeChanges(node, target.resource, current, undefined);
+      // By then the name may be another pod's, on another node.
+      options.preconditions = { uid: current.metadata.uid, ...options.preconditions };
+    }
     const { object, gone } = await this.#objects.delete(place, options);
     if (!gone) return this.#shown(target, 200, object);
     const { group, plural } = place.resource;
@@ -330,33 +343,6 @@ function tableForm(request: ApiRequest): TableForm | undefined {
 
 function contentTypeOf(request: ApiRequest): string {
   return request.contentType.split(';')[0]?.trim() ?? '';
-}
-
-function isDryRun({ query }: ApiRequest): boolean {
-  const values = query.getAll('dryRun');
-  if (values.some((value) => value !== 'All'))
-    throw new ApiError('BadRequest', `dryRun: must be All, not ${values.join()}`);
-  return values.length > 0;
-}
-
-async function deleteOptions(request: ApiRequest): Promise<DeleteOptions & ChangeOptions> {
-  const { query } = request;
-  const body = ((await readValue(request, true)) ?? {}) as Record<string, unknown>;
-  const grace = (body.gracePeriodSeconds as number | undefined) ?? numberOf(query, 'gracePeriodSeconds');
-  const policy = body.propagationPolicy ?? query.get('propagationPolicy') ?? undefined;
-  if (grace !== undefined && (!Number.isInteger(grace) || grace < 0)) {
-    throw new ApiError('BadRequest', `gracePeriodSeconds: must be a whole number of seconds, not ${grace}`);
-  }
-  if (policy !== undefined && !PROPAGATION.includes(policy)) {
-    throw new ApiError('BadRequest', `propagationPolicy: must be one of ${PROPAGATION.join(', ')}, not ${policy}`);
-  }
-  const preconditions = body.preconditions as DeleteOptions['preconditions'];
-  return {
-    dryRun: isDryRun(request) || (Array.isArray(body.dryRun) && body.dryRun.includes('All')),
-    ...(grace === undefined ? {} : { gracePeriodSeconds: grace }),
-    ...(policy === undefined ? {} : { propagationPolicy: policy as NonNullable<DeleteOptions['propagationPolicy']> }),
-    ...(preconditions ? { preconditions } : {}),
-  };
 }
 
 function notAllowed(method: string): ApiError {

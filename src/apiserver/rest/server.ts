@@ -31,6 +31,10 @@ const MOST_STREAMS = 1000;
 const HEADERS_MS = 10_000;
 const BODY_MS = 60_000;
 const KEEP_ALIVE_MS = 90_000;
+/** Who takes nothing of an answer for so long does not want it. */
+const STALL_MS = 60_000;
+/** What is left of a watch when it ends. */
+const GOODBYE_MS = 10_000;
 /** How often slow headers and bodies are looked for. */
 const CHECK_MS = 5000;
 const JSON_HEADERS = { 'content-type': 'application/json', 'cache-control': 'no-cache, private' };
@@ -51,6 +55,8 @@ export interface ServerOptions {
   limits: RequestLimits;
   metrics: ServerMetrics;
   log(message: string): void;
+  stallMs?: number;
+  goodbyeMs?: number;
 }
 
 export class ApiServer {
@@ -82,6 +88,7 @@ export class ApiServer {
             // Who has no certificate may have a token.
             rejectUnauthorized: false,
             minVersion: 'TLSv1.2',
+            handshakeTimeout: HEADERS_MS,
           },
           onRequest,
         )
@@ -129,11 +136,12 @@ export class ApiServer {
   }
 
   /**
-   * Node gives these requests away as bare connections. What is not served by a change of protocols is answered as any
-   * other request is.
+   * A request to change protocols comes with its socket and without a response (node:http, event 'upgrade'), whatever it
+   * asks for: where the answer is no change of protocols it is sent as that of any other request, and the connection ends.
    */
   #upgrade(message: IncomingMessage, socket: Socket, head: Buffer): void {
     socket.on('error', () => {});
+    socket.on('timeout', () => socket.destroy());
     const response = new ServerResponse(message);
     response.shouldKeepAlive = false;
     response.assignSocket(socket);
@@ -150,7 +158,7 @@ export class ApiServer {
       const url = parseUrl(message.url);
       const health = await router.health(url.pathname, url.searchParams.has('verbose'));
       if (health) {
-        send(response, health);
+        this.#send(response, health);
         return;
       }
       const user = this.#options.authenticate(message, this.#options.tls ? (message.socket as TLSSocket) : undefined);
@@ -171,14 +179,14 @@ export class ApiServer {
       // What goes on for long is bounded in other ways.
       if ('lines' in answer || 'stream' in answer || 'upgraded' in answer) admitted.done();
       if ('lines' in answer) this.#stream(response, answer.lines, user);
-      else if ('blocks' in answer) await sendBlocks(response, answer);
+      else if ('blocks' in answer) await this.#sendBlocks(response, answer);
       else if ('stream' in answer) this.#pass(answer, response);
       else if ('upgraded' in answer) this.#join(response, head ?? Buffer.alloc(0), answer.upgraded);
-      else send(response, answer);
+      else this.#send(response, answer);
     } catch (error) {
       const known = router.asApiError(error, { method: message.method ?? '', path: message.url ?? '' });
       if (response.headersSent) response.destroy();
-      else send(response, { code: known.code, json: known.status() });
+      else this.#send(response, { code: known.code, json: known.status() });
     } finally {
       metrics.answered(message.method ?? '', message.url ?? '', response.statusCode, performance.now() - begun);
     }
@@ -192,10 +200,34 @@ export class ApiServer {
       end();
       lines.close();
     });
-    lines.start({ write: (bytes) => response.write(bytes), end: () => void response.end() });
+    lines.start({ write: (bytes) => response.write(bytes), end: () => this.#endSoon(response) });
+    response.setTimeout(0);
     response.writeHead(200, JSON_HEADERS);
     response.flushHeaders();
     response.on('drain', () => lines.drained());
+  }
+
+  /** Where the client takes what is left, else without it. */
+  #endSoon(response: ServerResponse): void {
+    response.end();
+    const timer = setTimeout(() => response.destroy(), this.#options.goodbyeMs ?? GOODBYE_MS);
+    response.once('close', () => clearTimeout(timer));
+  }
+
+  #send(response: ServerResponse, answer: PlainAnswer): void {
+    response.setTimeout(this.#options.stallMs ?? STALL_MS, () => response.destroy());
+    send(response, answer);
+  }
+
+  /** As fast as the client reads. */
+  async #sendBlocks(response: ServerResponse, { code, blocks }: BlockAnswer): Promise<void> {
+    response.setTimeout(this.#options.stallMs ?? STALL_MS, () => response.destroy());
+    response.writeHead(code, JSON_HEADERS);
+    for (const block of blocks) {
+      if (response.destroyed) return;
+      if (!response.write(block)) await drained(response);
+    }
+    response.end();
   }
 
   /** Ends with either side. */
@@ -208,6 +240,7 @@ export class ApiServer {
       throw new ApiError('TooManyRequests', `more than ${MOST_STREAMS} logs are read`, { retryAfterSeconds: 1 });
     }
     this.#streams++;
+    to.setTimeout(0);
     to.writeHead(code, { 'content-type': contentType, 'cache-control': 'no-cache, private' });
     to.flushHeaders();
     pipeline(stream, to, () => {
@@ -246,6 +279,8 @@ function parseUrl(text = '/'): URL {
 
 function readBody(message: IncomingMessage, admitted: Admission): Promise<Buffer> {
   return new Promise((resolve, reject) => {
+    // Gone before anybody looked: none of what follows would come.
+    if (message.destroyed) reject(new ApiError('BadRequest', 'the body broke off'));
     const chunks: Buffer[] = [];
     let bytes = 0;
     message.on('data', (chunk: Buffer) => {
@@ -287,16 +322,6 @@ function send(response: ServerResponse, answer: PlainAnswer): void {
   if ('json' in answer) write(`${JSON.stringify(answer.json)}\n`, 'application/json');
   else if ('text' in answer) write(answer.text, answer.contentType ?? 'text/plain; charset=utf-8');
   else write(answer.bytes, answer.contentType);
-}
-
-/** As fast as the client reads. */
-async function sendBlocks(response: ServerResponse, { code, blocks }: BlockAnswer): Promise<void> {
-  response.writeHead(code, JSON_HEADERS);
-  for (const block of blocks) {
-    if (response.destroyed) return;
-    if (!response.write(block)) await drained(response);
-  }
-  response.end();
 }
 
 /** Or gone. */

@@ -3,7 +3,7 @@
  * who watch the same; what comes together goes out together, as fast as the client reads, and one that stays too far
  * behind is let go.
  */
-import type { ApiError } from '../api-error.ts';
+import { ApiError } from '../api-error.ts';
 import { apiVersionOf, asVersion } from '../kinds/resource.ts';
 import type { CachedObject } from '../watch/cached-object.ts';
 import type { Subscription, WatchCache } from '../watch/watch-cache.ts';
@@ -17,6 +17,8 @@ const BOOKMARK_MS = 10_000;
 const BLOCK_BYTES = 64 * 1024;
 /** Lines that wait for a client, who is let go when there are more. */
 const MOST_WAITING_BYTES = 16 * 1024 * 1024;
+/** On the bookmark that stands behind what there was at first (k8s.io/api meta/v1 InitialEventsAnnotationKey). */
+const INITIAL_END = { 'k8s.io/initial-events-end': 'true' };
 
 export interface WatchStreamOptions {
   cache: WatchCache;
@@ -25,7 +27,10 @@ export interface WatchStreamOptions {
   initial: readonly CachedObject[];
   table: TableForm | undefined;
   bookmarks: boolean;
-  seconds: number | undefined;
+  /** A bookmark says where `initial` ends. */
+  marksInitial: boolean;
+  /** 0: as long as a watch may last. */
+  seconds: number;
 }
 
 export class WatchStream implements LineStream {
@@ -36,6 +41,7 @@ export class WatchStream implements LineStream {
   #saidColumns: boolean;
   /** How many of what there was at first have been told. */
   #told = 0;
+  #marked: boolean;
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
   #turn: NodeJS.Immediate | undefined;
@@ -46,18 +52,24 @@ export class WatchStream implements LineStream {
   constructor(options: WatchStreamOptions) {
     this.#options = options;
     this.#saidColumns = options.initial.length > 0;
+    this.#marked = !options.marksInitial;
   }
 
   /** Throws ApiError Expired where the past that is asked for is gone. */
   start(sink: LineSink): void {
-    const { cache, wanted, bookmarks, seconds = LONGEST_SECONDS } = this.#options;
+    const { cache, wanted, bookmarks, seconds } = this.#options;
     this.#subscription = cache.subscribe({
       ...wanted,
       onEvent: (event) => this.#say(this.#lineOf(event)),
       onEnd: (error) => this.#fail(error),
     });
+    if (this.#ending) {
+      this.close();
+      throw new ApiError('Expired', `too much has changed since resource version ${wanted.after}`);
+    }
     this.#sink = sink;
-    this.#timers.push(setTimeout(() => this.#finish(), Math.min(seconds, LONGEST_SECONDS) * 1000));
+    const lasts = Math.min(seconds || LONGEST_SECONDS, LONGEST_SECONDS);
+    this.#timers.push(setTimeout(() => this.#finish(), lasts * 1000));
     const mark = () => this.#say(lineOf('BOOKMARK', this.#bookmark(cache.revision)));
     if (bookmarks) this.#timers.push(setInterval(mark, BOOKMARK_MS));
     this.#wake();
@@ -81,11 +93,19 @@ export class WatchStream implements LineStream {
     this.#finish();
   }
 
-  /** What waits is said still. */
+  /** What waits is said still, as far as the client takes it at once: the rest comes with its next watch. */
   #finish(): void {
     this.#subscription?.close();
     this.#ending = true;
-    this.#wake();
+    if (this.#full) this.#drop();
+    else this.#wake();
+  }
+
+  #drop(): void {
+    this.#ending = true;
+    const sink = this.#sink;
+    this.close();
+    sink?.end();
   }
 
   #say(line: Buffer): void {
@@ -93,11 +113,7 @@ export class WatchStream implements LineStream {
     this.#waiting.push(line);
     this.#waitingBytes += line.length;
     if (this.#waitingBytes <= MOST_WAITING_BYTES) this.#wake();
-    else {
-      const sink = this.#sink;
-      this.close();
-      sink?.end();
-    }
+    else this.#drop();
   }
 
   /** What is said in one turn of the event loop goes out at its end. */
@@ -114,11 +130,9 @@ export class WatchStream implements LineStream {
     if (!sink) return;
     for (let block = this.#block(); block; block = this.#block()) {
       this.#full = !sink.write(block);
-      if (this.#full) return;
+      if (this.#full) break;
     }
-    if (!this.#ending) return;
-    this.close();
-    sink.end();
+    if (this.#ending) this.#drop();
   }
 
   #block(): Buffer | undefined {
@@ -132,6 +146,10 @@ export class WatchStream implements LineStream {
       bytes += line.length;
     }
     if (lines.length > 0) return Buffer.concat(lines);
+    if (!this.#marked) {
+      this.#marked = true;
+      return lineOf('BOOKMARK', this.#bookmark(this.#options.wanted.after, INITIAL_END));
+    }
     while (lines.length < this.#waiting.length && bytes < BLOCK_BYTES) {
       const line = this.#waiting[lines.length] as Buffer;
       lines.push(line);
@@ -155,9 +173,13 @@ export class WatchStream implements LineStream {
     return object === event.object ? event.line : lineOf(event.type, object);
   }
 
-  #bookmark(revision: number): unknown {
+  #bookmark(revision: number, annotations?: Readonly<Record<string, string>>): unknown {
     const { resource } = this.#options.wanted;
-    const metadata = { resourceVersion: `${revision}`, creationTimestamp: null };
+    const metadata = {
+      resourceVersion: `${revision}`,
+      creationTimestamp: null,
+      ...(annotations ? { annotations } : {}),
+    };
     return { kind: resource.kind, apiVersion: apiVersionOf(resource), metadata };
   }
 }
