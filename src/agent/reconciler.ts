@@ -22,22 +22,25 @@ export class Reconciler {
   request(): Promise<void> {
     if (this.#stopped) return Promise.resolve();
     this.#wanted = true;
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    this.#running ??= this.#run();
     return this.#running;
   }
 
   async #run(): Promise<void> {
-    while (this.#wanted && !this.#stopped) {
-      this.#wanted = false;
-      clearTimeout(this.#timer);
-      if (await this.#work()) {
-        this.#retryMs = FIRST_RETRY_MS;
-      } else if (!this.#stopped) {
-        this.#timer = setTimeout(() => void this.request(), this.#retryMs);
-        this.#retryMs = Math.min(this.#retryMs * 2, LONGEST_RETRY_MS);
+    try {
+      while (this.#wanted && !this.#stopped) {
+        this.#wanted = false;
+        clearTimeout(this.#timer);
+        if (await this.#work()) {
+          this.#retryMs = FIRST_RETRY_MS;
+        } else if (!this.#stopped) {
+          this.#timer = setTimeout(() => void this.request(), this.#retryMs);
+          this.#retryMs = Math.min(this.#retryMs * 2, LONGEST_RETRY_MS);
+        }
       }
+    } finally {
+      // Here and not behind the promise: what is asked for between the two would be run by nobody.
+      this.#running = undefined;
     }
   }
 

@@ -55,3 +55,19 @@ t.test('after stop() nothing begins', async (t) => {
   await new Promise((done) => setTimeout(done, 400));
   t.equal(runs, 1);
 });
+
+t.test('what is asked for in the very moment in which it ends is done too', async (t) => {
+  for (let ticks = 0; ticks < 12; ticks++) {
+    let runs = 0;
+    const reconciler = new Reconciler(async () => {
+      runs++;
+      return true;
+    });
+    void reconciler.request();
+    for (let i = 0; i < ticks; i++) await Promise.resolve();
+    const before = runs;
+    await reconciler.request();
+    t.ok(runs > before, `${ticks} ticks after the first`);
+    await reconciler.stop();
+  }
+});
