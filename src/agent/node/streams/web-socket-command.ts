@@ -25,7 +25,19 @@ const MOST_PENDING_BYTES = 4 * 1024 * 1024;
 /** `connection` is what the WebSocket, just opened, runs on. */
 export function webSocketCommand(socket: WebSocket, connection: Duplex, options: RemoteOptions): RemoteStreams {
   const canClose = socket.protocol === WEB_SOCKET_PROTOCOLS[0];
-  const input = () => new Readable({ read: () => socket.resume() });
+  /** Whose readers are behind. The whole connection waits for all of them. */
+  const full = new Set<Readable>();
+  const input = () =>
+    new Readable({
+      read() {
+        full.delete(this);
+        if (full.size === 0) socket.resume();
+      },
+      destroy(error, done) {
+        full.delete(this);
+        done(error);
+      },
+    });
   const stdin = options.stdin ? input() : undefined;
   const resize = options.tty ? input() : undefined;
   const stdout = options.stdout ? channelWriter(socket, STDOUT) : undefined;
@@ -34,8 +46,9 @@ export function webSocketCommand(socket: WebSocket, connection: Duplex, options:
   const give = (to: Readable | undefined, bytes: Buffer | null) => {
     if (!to || to.destroyed || ended.has(to)) return;
     if (bytes === null) ended.add(to);
-    // The whole connection waits for a reader that is behind.
-    if (!to.push(bytes) && bytes !== null) socket.pause();
+    if (to.push(bytes) || bytes === null) return;
+    full.add(to);
+    socket.pause();
   };
   socket.on('message', (data: RawData) => {
     const bytes = data as Buffer;

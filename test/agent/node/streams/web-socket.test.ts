@@ -98,6 +98,23 @@ t.test('a command that reads nothing stops its client', async (t) => {
   t.equal(bytes, 400 * (piece.length - 1), 'and comes when it is read');
 });
 
+t.test('window sizes do not let past what a command does not read', async (t) => {
+  const streams: RemoteStreams[] = [];
+  const url = await listen(t, (each) => streams.push(each));
+  const client = await openClient(t, url, ['v5.channel.k8s.io']);
+  const [command] = streams;
+  if (command?.resize) readSizes(command.resize, () => {});
+  const piece = Buffer.alloc(16 * 1024);
+  for (let i = 0; i < 1600; i++) {
+    client.send(piece);
+    client.send(Buffer.from('\u0004{"Width":120,"Height":40}'));
+  }
+  await new Promise((done) => setTimeout(done, 300));
+  const waiting = command?.stdin?.readableLength ?? 0;
+  t.ok(waiting > 0 && waiting < 500_000, `${waiting} bytes of 25 MB wait here`);
+  client.terminate();
+});
+
 t.test('what is no window size is passed over', async (t) => {
   const stream = new PassThrough();
   const sizes: WindowSize[] = [];
