@@ -67,7 +67,7 @@ function ask(
 ): Promise<unknown> {
   return new Promise((done, fail) => {
     const timeoutMs = options.timeoutMs ?? 5000;
-    const outgoing = request({ socketPath, method, path, agent: false, timeout: timeoutMs }, (response) => {
+    const outgoing = request({ socketPath, method, path, agent: false }, (response) => {
       let text = '';
       response.setEncoding('utf8');
       response.on('data', (part: string) => {
@@ -85,9 +85,10 @@ function ask(
         }
       });
     });
-    outgoing.on('timeout', () =>
-      outgoing.destroy(new AgentError('agent-silent', `the agent at ${socketPath} did not answer in ${timeoutMs} ms`)),
-    );
+    const late = setTimeout(() => {
+      outgoing.destroy(new AgentError('agent-silent', `the agent at ${socketPath} did not answer in ${timeoutMs} ms`));
+    }, timeoutMs);
+    outgoing.on('close', () => clearTimeout(late));
     outgoing.on('error', (error) => fail(error instanceof AgentError ? error : unreachable(socketPath, error)));
     outgoing.end(body);
   });

@@ -51,6 +51,8 @@ export async function serveStatus(socketPath: string, source: StatusSource): Pro
     server.once('error', fail);
     server.listen(socketPath, done);
   });
+  // Where no file can be opened any more, nobody is answered; packets go on.
+  server.on('error', () => {});
   chmodSync(socketPath, 0o600);
   return server;
 }

@@ -44,7 +44,10 @@ export interface LabStatus {
   apiServer?: LabApiStatus;
 }
 
-/** Asks all agents at once; one that does not answer has no status. */
+/** One that answers later is stopped, or as good as that. */
+const ANSWER_MS = 2000;
+
+/** Asks all agents at once; one that does not answer soon has no status. */
 export async function readLab(lab: LabDir): Promise<LabStatus> {
   const topology = lab.topology();
   const state = lab.state();
@@ -57,7 +60,7 @@ export async function readLab(lab: LabDir): Promise<LabStatus> {
       starts: entry?.starts ?? 0,
       agentPid: holder === undefined ? undefined : entry?.agent,
       lastEnd: entry?.lastEnd,
-      status: asks ? await agentStatus(lab.agentSocket(host.name)).catch(() => undefined) : undefined,
+      status: asks ? await statusWithin(lab.agentSocket(host.name), ANSWER_MS) : undefined,
     };
   });
   return {
@@ -69,6 +72,10 @@ export async function readLab(lab: LabDir): Promise<LabStatus> {
     hosts: await Promise.all(hosts),
     ...(topology?.api ? { apiServer: apiServerStatus(lab, topology.api, state?.apiServer) } : {}),
   };
+}
+
+function statusWithin(socketPath: string, timeoutMs: number): Promise<AgentStatus | undefined> {
+  return agentStatus(socketPath, { timeoutMs }).catch(() => undefined);
 }
 
 function apiServerStatus(lab: LabDir, { outerPort }: LabApi, kept: KeptState = { starts: 0 }): LabApiStatus {

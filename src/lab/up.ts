@@ -59,6 +59,8 @@ async function bring(
   await claim(lab, topology, planned.objects);
   try {
     const holder = startHolder(lab, rootless, door);
+    // Else we would go on taking the API server's connections from it.
+    door?.close();
     report(`lab ${lab.name}: ${topology.hosts.length} hosts on ${topology.underlay.cidr}, ${topology.backend}`);
     if (topology.api) await (await import('./lab-identities.ts')).issueIdentities(lab, topology);
     await waitUntilUp(lab, planned, holder, report, (request.timeoutSeconds ?? 60) * 1000);

@@ -26,11 +26,14 @@ export function labStatusText(lab: LabStatus): string {
 function hostTable(hosts: readonly HostStatus[]): string {
   return table(
     ['HOST', 'ADDRESS', 'PODS', 'AGENT', 'STARTS', 'OFFLOAD', 'MEMORY'],
-    hosts.map(({ name, address, address6 = '', podCidr, podCidr6 = '', starts, lastEnd, status }) => [
+    hosts.map(({ name, address, address6 = '', podCidr, podCidr6 = '', starts, agentPid, lastEnd, status }) => [
       name,
       `${address} ${address6}`.trim(),
       `${podCidr} ${podCidr6}`.trim(),
-      status?.ready ? colors.green('ready') : colors.red(status?.notReady || lastEnd || 'no answer'),
+      // How an earlier life of it ended says nothing of one that is there and silent.
+      status?.ready
+        ? colors.green('ready')
+        : colors.red(status?.notReady || (agentPid === undefined && lastEnd) || 'does not answer'),
       `${starts}`,
       status?.offload.mode ?? '',
       status ? `${Math.round(status.rssBytes / 1e6)} MB` : '',

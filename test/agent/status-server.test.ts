@@ -131,4 +131,18 @@ t.test('nobody there, and one who does not answer', async (t) => {
   await t.rejects(agentStatus(path, { timeoutMs: 50 }), { code: 'agent-silent' });
   mute.closeAllConnections();
   mute.close();
+  const endless = createServer((_, response) => {
+    const timer = setInterval(() => response.write(' '), 5);
+    response.once('close', () => clearInterval(timer));
+  });
+  const drip = join(folder, 'drip.sock');
+  await new Promise<void>((done) => endless.listen(drip, done));
+  await t.rejects(agentStatus(drip, { timeoutMs: 300 }), { code: 'agent-silent' }, 'nor one who never ends');
+  endless.close();
+});
+
+t.test('where no connection can be taken any more, nothing else ends', async (t) => {
+  const { path, server } = await serving();
+  for (let i = 0; i < 3; i++) server.emit('error', new Error('accept EMFILE'));
+  t.equal((await agentStatus(path)).node, 'hosta');
 });

@@ -71,11 +71,11 @@ function agent(node: string): AgentStatus {
 }
 
 t.test('hosts, pods, services by port, and each problem once', (t) => {
-  const { topology } = resolveTopology({}, { hosts: 2 });
+  const { topology } = resolveTopology({}, { hosts: 3 });
   const hosts = topology.hosts.map((host, i) => ({
     ...host,
     starts: i + 1,
-    agentPid: 9,
+    agentPid: i === 2 ? 9 : undefined,
     lastEnd: 'SIGKILL',
     status: i === 0 ? agent(host.name) : undefined,
   }));
@@ -87,7 +87,8 @@ t.test('hosts, pods, services by port, and each problem once', (t) => {
     text,
     /hosta +172\.31\.0\.11 fd00:172:31::11 +10\.244\.1\.0\/24 fd00:10:244:1::\/64 +ready +1 +udp-gso +98 MB/,
   );
-  t.match(text, /hostb +172\.31\.0\.12 .* fd00:10:244:2::\/64 +SIGKILL +2$/m, 'an agent that does not answer');
+  t.match(text, /hostb +172\.31\.0\.12 .* fd00:10:244:2::\/64 +SIGKILL +2$/m, 'an agent that has ended');
+  t.match(text, /hostc .* +does not answer +3$/m, 'and one that is there and silent');
   t.match(text, /default\/web-hosta +hosta +10\.244\.1\.9 +Pending +4 +no command/);
   t.match(text, /default\/web +10\.96\.0\.7 +80\/TCP +10\.244\.1\.9:80 10\.244\.2\.9:80\n +53\/UDP +none/);
   t.match(text, /default\/lb +10\.96\.0\.8 172\.31\.0\.240 +80:30080\/TCP +\[fd00::9\]:80/);
