@@ -114,9 +114,9 @@ export class WatchedKind<T extends KubeObject> implements ReflectorSink {
       return { place: title, message: `${title}: ${formatPath(path)}: ${message}`, severity: 'error' };
     });
     into.refused.set(key, { raw, problems });
-    // Its last good version, unless that was another object of the name.
+    // Its last good version, unless that was another object of the name. What is deleted ends all the same.
     const uid = fieldOf(raw.metadata, 'uid');
-    if (before && before.metadata.uid === uid) into.objects.set(key, before);
+    if (before && before.metadata.uid === uid) into.objects.set(key, withDeletion(before, raw));
     else into.objects.delete(key);
   }
 
@@ -124,6 +124,14 @@ export class WatchedKind<T extends KubeObject> implements ReflectorSink {
     this.#snapshot = undefined;
     this.#changed();
   }
+}
+
+function withDeletion<T extends KubeObject>(before: T, { metadata }: JsonObject): T {
+  const deletionTimestamp = fieldOf(metadata, 'deletionTimestamp');
+  const seconds = fieldOf(metadata, 'deletionGracePeriodSeconds');
+  if (typeof deletionTimestamp !== 'string' || before.metadata.deletionTimestamp === deletionTimestamp) return before;
+  const grace = typeof seconds === 'number' ? { deletionGracePeriodSeconds: seconds } : {};
+  return { ...before, metadata: { ...before.metadata, deletionTimestamp, ...grace } };
 }
 
 /** As objectKey, of something that may be no object. */

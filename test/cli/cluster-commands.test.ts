@@ -14,6 +14,7 @@ import { type GetOptions, get } from '../../src/cli/get-action.ts';
 import { podName } from '../../src/cli/logs-action.ts';
 import { ApiClient } from '../../src/kube/api-client.ts';
 import { TestServer } from '../apiserver/test-server.ts';
+import { apiAccess } from '../kube/api-access.ts';
 
 const FILE = `apiVersion: v1
 kind: Pod
@@ -209,21 +210,7 @@ t.test('exec speaks v5.channel.k8s.io', async (t) => {
     server.close();
   });
   const { port } = server.address() as AddressInfo;
-  const nothing = {
-    authority: undefined,
-    certificate: undefined,
-    key: undefined,
-    tokenFile: undefined,
-    serverName: undefined,
-  };
-  const access = {
-    ...nothing,
-    server: `http://127.0.0.1:${port}`,
-    token: 'secret',
-    insecure: false,
-    namespace: 'default',
-  };
-  const client = new ApiClient(access);
+  const client = new ApiClient(apiAccess(`http://127.0.0.1:${port}`, 'secret'));
   t.teardown(() => client.close());
   const parts: string[] = [];
   const out = t.capture(process.stdout, 'write', (part: unknown) => parts.push(String(part)) > 0);

@@ -6,21 +6,11 @@ import { ApiClient } from '../../src/kube/api-client.ts';
 import { ApiSource, type ApiSourceOptions } from '../../src/kube/api-source.ts';
 import { formatProblem } from '../../src/kube/problem.ts';
 import { configMap, TestServer } from '../apiserver/test-server.ts';
+import { apiAccess } from './api-access.ts';
 import { FakeCollection } from './fake-collection.ts';
 
-const ACCESS = {
-  authority: undefined,
-  certificate: undefined,
-  key: undefined,
-  token: 'node-a',
-  tokenFile: undefined,
-  serverName: undefined,
-  insecure: false,
-  namespace: 'default',
-};
-
 async function sourceOf(t: Test, server: string, more: Partial<ApiSourceOptions> = {}): Promise<ApiSource> {
-  const client = new ApiClient({ ...ACCESS, server });
+  const client = new ApiClient(apiAccess(server, 'node-a'));
   // On a busy machine too.
   const source = new ApiSource({ client, node: 'a', firstAnswerMs: 10_000, ...more });
   t.teardown(async () => {
@@ -106,6 +96,10 @@ t.test('an object that is not good is named, and takes nobody down', async (t) =
   server.put('good', { spec: { ...good.spec, containers: [{ name: 'NO' }] }, metadata: { uid: '1' } });
   await until(() => source.refusedPods().has('default/good'), 'it became bad');
   t.ok(source.current().pods.has('default/good'), 'its last good version stays in force');
+  const deletion = { deletionTimestamp: '2026-01-01T00:00:00Z', deletionGracePeriodSeconds: 7 };
+  server.put('good', { spec: { ...good.spec, containers: [{ name: 'NO' }] }, metadata: { uid: '1', ...deletion } });
+  await until(() => source.current().pods.get('default/good')?.metadata.deletionTimestamp, 'what is deleted ends');
+  t.match(source.current().pods.get('default/good')?.metadata, deletion);
   server.put('good', { spec: { ...good.spec, containers: [{ name: 'NO' }] }, metadata: { uid: '2' } });
   await until(() => !source.current().pods.has('default/good'), 'another of that name was never good');
   server.put('good', { ...good, metadata: { uid: '2' } });

@@ -7,18 +7,8 @@ import t, { type Test } from 'tap';
 import { ApiClient } from '../../src/kube/api-client.ts';
 import type { JsonObject } from '../../src/kube/json-value.ts';
 import { Reflector, type ReflectorOptions, type ReflectorSink } from '../../src/kube/reflector.ts';
+import { apiAccess } from './api-access.ts';
 import { brittleWay, FakeCollection } from './fake-collection.ts';
-
-const ACCESS = {
-  authority: undefined,
-  certificate: undefined,
-  key: undefined,
-  token: undefined,
-  tokenFile: undefined,
-  serverName: undefined,
-  insecure: false,
-  namespace: 'default',
-};
 
 class Known implements ReflectorSink {
   readonly versions = new Map<string, string>();
@@ -63,7 +53,7 @@ function named(object: JsonObject): [string, string] {
 }
 
 function follow(t: Test, server: string, more: Partial<ReflectorOptions> = {}): Known {
-  const client = new ApiClient({ ...ACCESS, server });
+  const client = new ApiClient(apiAccess(server));
   const known = new Known();
   const wait = () => new Promise<void>((resolve) => setTimeout(resolve, 1));
   const reflector = new Reflector({ client, path: '/api/v1/things', sink: known, pageSize: 7, wait, ...more });

@@ -3,12 +3,15 @@
  * counted in the Event that is there; a pod that makes too much of it is heard less (k8s.io/client-go tools/record,
  * EventCorrelator). Events are told when they can be, and not kept for long: nothing depends on them.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type ApiClient, ApiRequestError, pathSegment } from '../../kube/api-client.ts';
 import type { PodEvent } from '../pods/pod.ts';
 
 const MOST_WAITING = 500;
 const MOST_KNOWN = 2000;
 const MOST_MESSAGE = 1024;
+/** Names of Events are those of their pods and 15 characters more, of 253. */
+const MOST_NAME = 230;
 /** Of one pod: so many at once, then one in so long. */
 const BURST = 25;
 const EVERY_MS = 60_000;
@@ -37,6 +40,8 @@ export class EventWriter {
   readonly #known = new Map<string, Known>();
   readonly #budgets = new Map<string, { left: number; atMs: number }>();
   #running: Promise<void> | undefined;
+  /** Of the event under way. */
+  #abort = new AbortController();
   #stopped = false;
   #serial = 0;
 
@@ -51,17 +56,18 @@ export class EventWriter {
       this.dropped++;
       return;
     }
-    const { namespace, name, uid, type, reason, message, container = '' } = event;
+    const { namespace, name, uid, type, reason, container = '' } = event;
+    // What a manifest says may stand in it, at any length.
+    const message = event.message.slice(0, MOST_MESSAGE);
     const id = JSON.stringify([namespace, name, uid, type, reason, message, container]);
-    this.#waiting.push({ event, id, at: new Date(this.#now()) });
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    this.#waiting.push({ event: { ...event, message }, id, at: new Date(this.#now()) });
+    this.#running ??= this.#run();
   }
 
-  /** What waits is not told any more. */
+  /** What waits is not told any more, nor what is being told. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#abort.abort();
     this.#waiting.length = 0;
     await this.#running;
   }
@@ -69,7 +75,8 @@ export class EventWriter {
   #isAllowed(uid: string): boolean {
     const now = this.#now();
     const budget = this.#budgets.get(uid) ?? { left: BURST, atMs: now };
-    const left = Math.min(BURST, budget.left + (now - budget.atMs) / EVERY_MS);
+    // A clock that was set back is no time that passed.
+    const left = Math.min(BURST, budget.left + Math.max(0, now - budget.atMs) / EVERY_MS);
     this.#budgets.delete(uid);
     this.#budgets.set(uid, { left: left >= 1 ? left - 1 : left, atMs: now });
     forgetOldest(this.#budgets);
@@ -77,27 +84,31 @@ export class EventWriter {
   }
 
   async #run(): Promise<void> {
-    for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) {
-      for (let tries = 1; ; tries++) {
-        try {
-          await this.#write(next);
-          break;
-        } catch (error) {
-          const mayHelp = error instanceof ApiRequestError && error.isOutage;
-          if (!mayHelp || tries >= TRIES || this.#stopped) break;
-          await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
-        }
+    for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) await this.#try(next);
+    this.#running = undefined;
+  }
+
+  async #try(waiting: Waiting): Promise<void> {
+    this.#abort = new AbortController();
+    const { signal } = this.#abort;
+    for (let tries = 1; !signal.aborted; tries++) {
+      try {
+        return await this.#write(waiting, signal);
+      } catch (error) {
+        const mayHelp = error instanceof ApiRequestError && error.isOutage;
+        if (!mayHelp || tries >= TRIES) return;
+        await sleep(WAIT_MS, undefined, { signal }).catch(() => {});
       }
     }
   }
 
-  async #write({ event, id, at }: Waiting): Promise<void> {
+  async #write({ event, id, at }: Waiting, signal: AbortSignal): Promise<void> {
     const known = this.#known.get(id);
     const time = `${at.toISOString().slice(0, 19)}Z`;
     if (known) {
       const count = known.count + 1;
       try {
-        await this.#client.patch(known.path, 'merge', { count, lastTimestamp: time });
+        await this.#client.patch(known.path, 'merge', { count, lastTimestamp: time }, { signal });
         this.#remember(id, { ...known, count });
         return;
       } catch (error) {
@@ -106,9 +117,10 @@ export class EventWriter {
         this.#known.delete(id);
       }
     }
-    const name = `${event.name}.${Math.floor(this.#now()).toString(16)}${(this.#serial++ % 4096).toString(16)}`;
+    const pod = event.name.slice(0, MOST_NAME).replace(/[-.]+$/, '');
+    const name = `${pod}.${Math.floor(this.#now()).toString(16)}${(this.#serial++ % 4096).toString(16)}`;
     const path = `/api/v1/namespaces/${pathSegment(event.namespace)}/events`;
-    await this.#client.post(path, this.#record(event, name, time));
+    await this.#client.post(path, this.#record(event, name, time), { signal });
     this.#remember(id, { path: `${path}/${pathSegment(name)}`, count: 1 });
   }
 
@@ -128,7 +140,7 @@ export class EventWriter {
       involvedObject: { apiVersion: 'v1', kind: 'Pod', namespace, name: event.name, uid, ...fieldPath },
       type,
       reason,
-      message: message.slice(0, MOST_MESSAGE),
+      message,
       source: { component: 'weft-agent', host: this.#node },
       reportingComponent: 'weft-agent',
       reportingInstance: this.#node,

@@ -39,6 +39,7 @@ export class NodeKeeper {
   readonly #parts: NodeKeeperParts;
   readonly #path: string;
   readonly #reconciler = new Reconciler(() => this.#keep());
+  readonly #stop = new AbortController();
   #timer: NodeJS.Timeout | undefined;
   #facts: HostFacts;
 
@@ -60,10 +61,15 @@ export class NodeKeeper {
     if (this.uid === undefined || isWrong) void this.#reconciler.request();
   }
 
-  /** `lastWord`: why the host is not ready from now on; '' where it goes on without us for a while. */
+  /**
+   * `lastWord`: why the host is not ready from now on; '' where it goes on without us for a while. A server that does
+   * not answer holds up nobody.
+   */
   async stop(lastWord: string): Promise<void> {
     clearInterval(this.#timer);
-    await this.#reconciler.stop();
+    const stopped = this.#reconciler.stop();
+    this.#stop.abort();
+    await stopped;
     if (!lastWord || this.uid === undefined || this.isKubelets) return;
     const { client } = this.#parts;
     try {
@@ -75,8 +81,10 @@ export class NodeKeeper {
     }
   }
 
+  /** Of another one of the name than we know, the Lease says nothing yet. */
   #isTrue(node: NodeRecord): boolean {
-    return !missingMetadata(node, this.#facts) && isDeepStrictEqual(node.status, this.#status(node));
+    const isOurs = (node.metadata.uid ?? '') === this.uid && !missingMetadata(node, this.#facts);
+    return isOurs && isDeepStrictEqual(node.status, this.#status(node));
   }
 
   #status(node: NodeRecord): NodeRecord['status'] {
@@ -89,6 +97,7 @@ export class NodeKeeper {
       this.problem = await this.#write();
       return true;
     } catch (error) {
+      if (this.#stop.signal.aborted) return false;
       this.problem = `Node ${this.#facts.name}: ${describeError(error)}`;
       // Somebody wrote in between: nothing is wrong.
       if (error instanceof ApiRequestError && error.code === 409) this.problem = before;
@@ -101,11 +110,12 @@ export class NodeKeeper {
   /** Returns what is wrong with it that nobody can mend by trying again. */
   async #write(): Promise<string> {
     const { client, runsPods } = this.#parts;
+    const { signal } = this.#stop;
     let node = await this.#read();
     if (this.#facts.addresses.length === 0) {
       this.#facts = { ...this.#facts, addresses: addressesToward(client.localAddress) };
     }
-    node ??= await client.post<NodeRecord>(PATH, this.#blank());
+    node ??= await client.post<NodeRecord>(PATH, this.#blank(), { signal });
     this.uid = node.metadata.uid ?? '';
     this.isKubelets = isKubelets(node);
     if (this.isKubelets && runsPods) {
@@ -113,15 +123,17 @@ export class NodeKeeper {
       return `Node ${this.#facts.name} has a kubelet (${version}), which runs its pods: start the agent with --no-pods`;
     }
     const metadata = missingMetadata(node, this.#facts);
-    if (metadata) node = await client.patch<NodeRecord>(this.#path, 'merge', { metadata });
+    if (metadata) node = await client.patch<NodeRecord>(this.#path, 'merge', { metadata }, { signal });
     const status = this.#status(node);
-    if (!isDeepStrictEqual(status, node.status)) await client.put(`${this.#path}/status`, { ...node, status });
+    if (!isDeepStrictEqual(status, node.status)) {
+      await client.put(`${this.#path}/status`, { ...node, status }, { signal });
+    }
     return '';
   }
 
   async #read(): Promise<NodeRecord | undefined> {
     try {
-      return await this.#parts.client.get<NodeRecord>(this.#path);
+      return await this.#parts.client.get<NodeRecord>(this.#path, { signal: this.#stop.signal });
     } catch (error) {
       if (error instanceof ApiRequestError && error.code === 404) return undefined;
       throw error;

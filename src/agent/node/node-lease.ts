@@ -3,13 +3,17 @@
  * second for four, so that a host that is gone is known to be within seconds.
  */
 import { type ApiClient, ApiRequestError, pathSegment } from '../../kube/api-client.ts';
+import { describeError } from '../agent-error.ts';
 
 const NAMESPACE = 'kube-node-lease';
 const PATH = `/apis/coordination.k8s.io/v1/namespaces/${NAMESPACE}/leases`;
 const DURATION_SECONDS = 4;
 const RENEW_MS = 1000;
 const ANSWER_MS = 1500;
-/** So many renewals in a row without an answer, and the connections lead nowhere. */
+/**
+ * So many renewals in a row without an answer, and the connections lead nowhere. The next time after twice as many: a
+ * server that is slow, not gone, would never come to the end of a list that all its nodes begin again and again.
+ */
 const SILENT_AT = 3;
 
 interface LeaseRecord {
@@ -18,16 +22,20 @@ interface LeaseRecord {
 }
 
 export class NodeLease {
+  /** Why the server will not have it, or ''. */
+  problem = '';
   readonly #client: ApiClient;
   readonly #node: string;
   readonly #uid: () => string | undefined;
+  readonly #renewMs: number;
   #timer: NodeJS.Timeout | undefined;
   #version: string | undefined;
   #silent = 0;
   #stopped = false;
 
   /** `uid`: the Node's, undefined while there is none. */
-  constructor(client: ApiClient, node: string, uid: () => string | undefined) {
+  constructor(client: ApiClient, node: string, uid: () => string | undefined, renewMs = RENEW_MS) {
+    this.#renewMs = renewMs;
     this.#client = client;
     this.#node = node;
     this.#uid = uid;
@@ -37,7 +45,8 @@ export class NodeLease {
     const began = performance.now();
     void this.#renew().finally(() => {
       if (this.#stopped) return;
-      this.#timer = setTimeout(() => this.start(), Math.max(100, RENEW_MS - (performance.now() - began)));
+      const tookMs = performance.now() - began;
+      this.#timer = setTimeout(() => this.start(), Math.max(this.#renewMs / 10, this.#renewMs - tookMs));
     });
   }
 
@@ -57,12 +66,17 @@ export class NodeLease {
         : this.#client.put<LeaseRecord>(path, this.#record(uid, this.#version), options));
       this.#version = answer.metadata.resourceVersion;
       this.#silent = 0;
+      this.problem = '';
     } catch (error) {
       const code = error instanceof ApiRequestError ? error.code : 0;
+      const isGone = code === 404 && this.#version !== undefined;
+      if (isGone) this.#version = undefined;
       // An earlier agent's, or we did not hear that it was renewed.
-      if (code === 409 && !isSecond && (await this.#reread(path))) await this.#renew(true);
-      else if (code === 404) this.#version = undefined;
-      else if (code === 0 && ++this.#silent % SILENT_AT === 0) this.#client.reset();
+      else if (code === 409 && !isSecond && (await this.#reread(path))) await this.#renew(true);
+      else if (code === 0 && isPowerOfTwo(++this.#silent / SILENT_AT)) this.#client.reset();
+      else if (code >= 400 && code < 500 && code !== 409 && code !== 429) {
+        this.problem = `Lease ${NAMESPACE}/${this.#node}: ${describeError(error)}`;
+      }
     }
   }
 
@@ -91,4 +105,8 @@ export class NodeLease {
       },
     };
   }
+}
+
+function isPowerOfTwo(value: number): boolean {
+  return Number.isInteger(Math.log2(value));
 }

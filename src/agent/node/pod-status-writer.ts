@@ -7,14 +7,17 @@ import { isDeepStrictEqual } from 'node:util';
 import type { PodCondition, PodStatus } from 'kubernetes-types/core/v1.js';
 import { type ApiClient, ApiRequestError, pathSegment } from '../../kube/api-client.ts';
 import type { Pod } from '../../kube/objects.ts';
+import { describeError } from '../agent-error.ts';
 
 /** Changes that come together are written together. */
 const COALESCE_MS = 5;
 const MOST_AT_ONCE = 8;
 const FIRST_WAIT_MS = 200;
 const LONGEST_WAIT_MS = 10_000;
-/** What is told again as it was, though the API says otherwise, is told no more often than this. */
+/** What is told again as it was, though the API says otherwise, or will not have it, is told no more often than this. */
 const SAME_AGAIN_MS = 5000;
+/** What the watch will say soon is waited for so long. */
+const WATCH_MS = 1000;
 
 /** What is known of a pod here. */
 export interface RunningPod {
@@ -30,22 +33,35 @@ export interface PodStatusParts {
   told(): ReadonlyMap<string, Pod>;
   /** Those that are here, ending ones too; who is missing has nothing here. Undefined: it is not known yet. */
   running(): ReadonlyMap<string, RunningPod> | undefined;
+  /** Milliseconds of a clock that nobody sets. */
   now?: () => number;
 }
 
 interface Written {
-  /** The pod as the API answered it; newer than what is told until that has caught up. */
-  pod: Pod;
+  /** The pod's version and status as the API answered them; newer than what is told until that has caught up. */
+  version: number;
+  stands: PodStatus;
+  /** What it was told. */
   status: PodStatus;
   atMs: number;
+}
+
+/** A pod that is left alone for a moment. */
+interface Rest {
+  untilMs: number;
+  /** Why the API will not have what it is told, or ''. */
+  problem: string;
 }
 
 export class PodStatusWriter {
   readonly #parts: PodStatusParts;
   readonly #now: () => number;
+  /** By uid, as the next. */
   readonly #written = new Map<string, Written>();
+  readonly #resting = new Map<string, Rest>();
   readonly #busy = new Set<string>();
-  readonly #again = new Set<string>();
+  /** Some have to be compared once more when the next request has ended. */
+  #again = false;
   #timer: NodeJS.Timeout | undefined;
   #dueMs = Number.POSITIVE_INFINITY;
   #waitMs = FIRST_WAIT_MS;
@@ -54,7 +70,12 @@ export class PodStatusWriter {
 
   constructor(parts: PodStatusParts) {
     this.#parts = parts;
-    this.#now = parts.now ?? Date.now;
+    this.#now = parts.now ?? (() => performance.now());
+  }
+
+  /** What the API will not have, as sentences. */
+  problems(): string[] {
+    return [...this.#resting.values()].flatMap(({ problem }) => problem || []);
   }
 
   /** Something may have changed, here or there. */
@@ -86,33 +107,41 @@ export class PodStatusWriter {
       const uid = pod.metadata.uid ?? '';
       uids.add(uid);
       if (this.#busy.has(key)) {
-        this.#again.add(key);
+        this.#again = true;
         continue;
       }
+      if (!this.#isDue(this.#resting.get(uid)?.untilMs ?? 0)) continue;
       const here = running.get(key);
       const own = here?.uid === uid ? here : undefined;
       const status = own?.status && this.#change(uid, pod, own.status) ? own.status : undefined;
       const goes = isDeleted(pod) && (here === undefined || own?.hasEnded === true);
       if (!status && !goes) continue;
       if (this.#busy.size >= MOST_AT_ONCE) {
-        this.#again.add(key);
+        this.#again = true;
         continue;
       }
       void this.#write(key, pod, status, goes);
     }
-    for (const uid of this.#written.keys()) if (!uids.has(uid)) this.#written.delete(uid);
+    for (const map of [this.#written, this.#resting]) {
+      for (const uid of map.keys()) if (!uids.has(uid)) map.delete(uid);
+    }
+  }
+
+  /** If not, it is looked at again when it is. */
+  #isDue(atMs: number): boolean {
+    const wait = atMs - this.#now();
+    if (wait > 0) this.#lookIn(wait);
+    return wait <= 0;
   }
 
   /** Whether the API should be told. */
   #change(uid: string, pod: Pod, status: PodStatus): boolean {
     const written = this.#written.get(uid);
-    const known = written && isNewer(written.pod, pod) ? written.pod : pod;
-    if (covers(known.status ?? {}, status)) return false;
+    // Versions are numbers wherever they are compared at all.
+    const isAhead = written && written.version > Number(pod.metadata.resourceVersion);
+    if (covers((isAhead ? written.stands : pod.status) ?? {}, status)) return false;
     if (!written || !isDeepStrictEqual(written.status, status)) return true;
-    const wait = written.atMs + SAME_AGAIN_MS - this.#now();
-    if (wait <= 0) return true;
-    this.#lookIn(wait);
-    return false;
+    return this.#isDue(written.atMs + SAME_AGAIN_MS);
   }
 
   async #write(key: string, pod: Pod, status: PodStatus | undefined, goes: boolean): Promise<void> {
@@ -123,30 +152,35 @@ export class PodStatusWriter {
     try {
       if (status) {
         const patch = { metadata: { uid }, status: patchOf(status) };
-        const answer = await client.patch<Pod>(`${path}/status`, 'strategic', patch);
-        this.#written.set(uid, { pod: answer, status, atMs: this.#now() });
+        const { metadata, status: stands = {} } = await client.patch<Pod>(`${path}/status`, 'strategic', patch);
+        this.#written.set(uid, { version: Number(metadata.resourceVersion), stands, status, atMs: this.#now() });
+        this.#resting.delete(uid);
       }
       if (goes) {
         const options = { gracePeriodSeconds: 0, preconditions: { uid } };
         await client.delete(path, { body: { apiVersion: 'v1', kind: 'DeleteOptions', ...options } });
+        this.#resting.set(uid, { untilMs: this.#now() + WATCH_MS, problem: '' });
       }
       this.#waitMs = FIRST_WAIT_MS;
     } catch (error) {
-      this.#failed(error, uid, pod, status);
+      this.#failed(error, uid, `Pod ${key}`);
     } finally {
       this.#busy.delete(key);
-      if (this.#again.size > 0) this.#lookIn(0);
-      this.#again.clear();
+      if (this.#again) this.#lookIn(0);
+      this.#again = false;
     }
   }
 
-  #failed(error: unknown, uid: string, pod: Pod, status: PodStatus | undefined): void {
+  #failed(error: unknown, uid: string, title: string): void {
     const code = error instanceof ApiRequestError ? error.code : 0;
-    // Gone, or another of that name: the watch says so soon.
-    if (code === 404 || code === 409) return;
-    // What the server will not have, it will not have the next moment either.
-    if (code >= 400 && code < 500 && code !== 429 && status) {
-      this.#written.set(uid, { pod, status, atMs: this.#now() });
+    if (code >= 400 && code < 500 && code !== 429) {
+      // Gone, or another of that name, as the watch says soon; or somebody wrote at the same time. What else the
+      // server will not have, it will not have the next moment either, and that is this pod's matter alone.
+      const mayPass = code === 404 || code === 409;
+      const ms = mayPass ? WATCH_MS : SAME_AGAIN_MS;
+      const problem = mayPass ? '' : `${title}: the API does not take what it is told: ${describeError(error)}`;
+      this.#resting.set(uid, { untilMs: this.#now() + ms, problem });
+      this.#lookIn(ms);
       return;
     }
     this.#pausedUntilMs = this.#now() + this.#waitMs;
@@ -160,11 +194,6 @@ function isDeleted({ metadata }: Pod): boolean {
   return metadata.deletionTimestamp !== undefined && metadata.deletionGracePeriodSeconds !== 0;
 }
 
-/** Versions are numbers wherever they are compared at all. */
-function isNewer(a: Pod, b: Pod): boolean {
-  return Number(a.metadata.resourceVersion) > Number(b.metadata.resourceVersion);
-}
-
 /** Conditions of others stay; lists of addresses are ours alone. */
 function patchOf(status: PodStatus): Record<string, unknown> {
   const { podIPs, hostIPs, ...rest } = status as PodStatus & { hostIPs?: unknown[] };
@@ -174,7 +203,8 @@ function patchOf(status: PodStatus): Record<string, unknown> {
 
 /** Whether all that is to be told stands there; servers add to it, and write times in their own way. */
 export function covers(stands: PodStatus, told: PodStatus): boolean {
-  const { conditions: standing = [], ...others } = stands;
+  const { conditions: written, ...others } = stands;
+  const standing = Array.isArray(written) ? written : [];
   const { conditions = [], ...rest } = told;
   const held = conditions.every((condition) => {
     const before = standing.find(({ type }: PodCondition) => type === condition.type);

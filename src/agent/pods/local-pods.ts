@@ -22,6 +22,7 @@ import type { ContainerPlace } from './pod-access.ts';
 import { isNetns, netnsPath, removePodNetwork } from './pod-network.ts';
 import { netnsName, type PodPlan } from './pod-plan.ts';
 import { logName, POD_STATE_FILE, type PodState, readPodStates } from './pod-state.ts';
+import { isRunning } from './process-table.ts';
 
 /** When an agent stops, its pods get no longer than this to end by themselves. */
 const STOP_GRACE_MS = 5000;
@@ -290,15 +291,21 @@ export class LocalPods {
     return [...this.#pods].flatMap(([key, pod]) => (pod.plan.ending && pod.isEnded ? [key] : []));
   }
 
-  /** Those that are here, by `namespace/name`, as an API is told of them; of one on its way out no status any more. */
+  /**
+   * Those that are here, by `namespace/name`, as an API is told of them; of one on its way out no status any more, nor
+   * of what an earlier agent left and nobody has planned yet.
+   */
   running(): Map<string, RunningPod> {
+    const left = [...this.#left].flatMap(([key, { state }]): [string, RunningPod][] => {
+      return isHere(state) ? [[key, { uid: state.uid, status: undefined, hasEnded: false }]] : [];
+    });
     const leaving = [...this.#leaving].map(([key, { pod }]): [string, RunningPod] => {
       return [key, { uid: pod?.plan.uid ?? '', status: undefined, hasEnded: false }];
     });
     const staying = [...this.#pods].map(([key, pod]): [string, RunningPod] => {
       return [key, { uid: pod.plan.uid, status: pod.kubeStatus(), hasEnded: pod.plan.ending && pod.isEnded }];
     });
-    return new Map([...leaving, ...staying]);
+    return new Map([...left, ...leaving, ...staying]);
   }
 
   /** How a command is run beside a container's. Throws AgentError where that does not run. */
@@ -346,6 +353,11 @@ export class LocalPods {
     const all = [...kept.map((pod) => pod.status()), ...leaving];
     return all.sort((a, b) => (`${a.namespace}/${a.name}` < `${b.namespace}/${b.name}` ? -1 : 1));
   }
+}
+
+/** Whether an earlier agent left more of it than its logs. */
+function isHere({ netns, containers }: PodState): boolean {
+  return netns !== '' || containers.some(({ shimPid: pid, shimTicks: startTicks }) => isRunning({ pid, startTicks }));
 }
 
 /** One that ended by itself has said how; its network alone goes. */

@@ -4,17 +4,8 @@ import { EventWriter } from '../../../src/agent/node/event-writer.ts';
 import type { PodEvent } from '../../../src/agent/pods/pod.ts';
 import { ApiClient } from '../../../src/kube/api-client.ts';
 import { TestServer } from '../../apiserver/test-server.ts';
+import { apiAccess, silentServer } from '../../kube/api-access.ts';
 
-const ACCESS = {
-  authority: undefined,
-  certificate: undefined,
-  key: undefined,
-  token: 'node-a',
-  tokenFile: undefined,
-  serverName: undefined,
-  insecure: false,
-  namespace: 'default',
-};
 const EVENTS = '/api/v1/namespaces/default/events';
 
 function happening(more: Partial<PodEvent> = {}): PodEvent {
@@ -23,7 +14,7 @@ function happening(more: Partial<PodEvent> = {}): PodEvent {
 }
 
 function writerOf(t: Test, url: string, now = { ms: 1_700_000_000_000 }): EventWriter {
-  const client = new ApiClient({ ...ACCESS, server: url });
+  const client = new ApiClient(apiAccess(url, 'node-a'));
   const writer = new EventWriter(client, 'a', () => now.ms);
   t.teardown(async () => {
     await writer.stop();
@@ -88,10 +79,31 @@ t.test('a pod that makes too much of it is heard less, others are heard', async 
   writer.tell(happening({ message: 'later' }));
   writer.tell(happening({ message: 'too soon' }));
   t.equal(writer.dropped, 76);
+  now.ms -= 3600_000;
+  writer.tell(happening({ name: 'other', uid: 'v', message: 'the clock was set back' }));
+  t.equal(writer.dropped, 76, 'which mutes nobody');
+});
+
+t.test('what a manifest says at length is cut, a long name too', async (t) => {
+  const server = await TestServer.start(t);
+  const writer = writerOf(t, server.url);
+  for (const end of ['a', 'b']) writer.tell(happening({ name: 'n'.repeat(253), message: 'x'.repeat(100_000) + end }));
+  const [event, ...others] = await events(server, 2);
+  t.match(event, { count: 2, message: 'x'.repeat(1024), involvedObject: { name: 'n'.repeat(253) } });
+  t.strictSame(others, []);
 });
 
 t.test('a server that is away costs neither memory nor the process', async (t) => {
   const writer = writerOf(t, 'http://127.0.0.1:1');
   for (let i = 0; i < 2000; i++) writer.tell(happening({ uid: `${i}`, message: 'x'.repeat(5000) }));
   t.ok(writer.dropped >= 1400, `${writer.dropped} dropped`);
+});
+
+t.test('a server that never answers holds up no end', async (t) => {
+  const writer = writerOf(t, await silentServer(t));
+  writer.tell(happening());
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  const began = performance.now();
+  await writer.stop();
+  t.ok(performance.now() - began < 1000);
 });

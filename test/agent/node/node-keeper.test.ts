@@ -10,19 +10,10 @@ import {
   type NodeRecord,
   wantedStatus,
 } from '../../../src/agent/node/node-record.ts';
-import { ApiClient } from '../../../src/kube/api-client.ts';
+import { ApiClient, ApiRequestError } from '../../../src/kube/api-client.ts';
 import { TestServer } from '../../apiserver/test-server.ts';
+import { apiAccess, silentServer } from '../../kube/api-access.ts';
 
-const ACCESS = {
-  authority: undefined,
-  certificate: undefined,
-  key: undefined,
-  token: 'node-a',
-  tokenFile: undefined,
-  serverName: undefined,
-  insecure: false,
-  namespace: 'default',
-};
 const FACTS: HostFacts = {
   name: 'a',
   addresses: ['172.31.0.2', 'fd00::2'],
@@ -40,7 +31,7 @@ const NODE = '/api/v1/nodes/a';
 const MERGE = { type: 'application/merge-patch+json' };
 
 function keeperOf(t: Test, server: TestServer, more: Partial<NodeKeeperParts> = {}): NodeKeeper {
-  const client = new ApiClient({ ...ACCESS, server: server.url });
+  const client = new ApiClient(apiAccess(server.url, 'node-a'));
   const parts = { client, facts: FACTS, runsPods: true, notReady: () => '', known: () => undefined, changed: () => {} };
   const keeper = new NodeKeeper({ ...parts, ...more });
   t.teardown(async () => {
@@ -199,12 +190,38 @@ t.test("of a kubelet's Node only what the network has to say; its pods are not o
 });
 
 t.test('a server that is away, or refuses, is a problem until it is not', async (t) => {
-  const client = new ApiClient({ ...ACCESS, server: 'http://127.0.0.1:1' });
+  const client = new ApiClient(apiAccess('http://127.0.0.1:1', 'node-a'));
   t.teardown(() => client.close());
   const server = await TestServer.start(t);
   const keeper = keeperOf(t, server, { client });
   await until(async () => keeper.problem || undefined, 'it is said');
   t.match(keeper.problem, 'Node a: http://127.0.0.1:1: ECONNREFUSED');
+});
+
+t.test('a server that never answers holds up no end', async (t) => {
+  const client = new ApiClient(apiAccess(await silentServer(t)));
+  t.teardown(() => client.close());
+  const server = await TestServer.start(t);
+  const keeper = keeperOf(t, server, { client });
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  const began = performance.now();
+  await keeper.stop('the agent was stopped');
+  t.ok(performance.now() - began < 1000);
+  t.equal(keeper.problem, '', 'and is no fault of its own');
+});
+
+t.test('another Node of the name is learned, be its status the same', async (t) => {
+  const server = await TestServer.start(t);
+  let known: NodeRecord | undefined;
+  const keeper = keeperOf(t, server, { known: () => known });
+  known = await nodeWhen(server, readiness);
+  await server.ask('DELETE', NODE);
+  await server.ask('POST', '/api/v1/nodes', { ...known, metadata: { ...known.metadata, resourceVersion: undefined } });
+  await server.ask('PATCH', `${NODE}/status`, { status: known.status }, MERGE);
+  known = (await server.get(NODE)).body as NodeRecord;
+  keeper.look();
+  const { uid } = known.metadata;
+  await until(async () => keeper.uid === uid || undefined, 'its uid is known, which the Lease names');
 });
 
 t.test('times of conditions change no more often than they must', async (t) => {
@@ -227,7 +244,7 @@ t.test('times of conditions change no more often than they must', async (t) => {
 t.test('a Lease is renewed each second, also after an earlier agent and after it was deleted', async (t) => {
   const server = await TestServer.start(t);
   const leases = '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases';
-  const client = new ApiClient({ ...ACCESS, server: server.url });
+  const client = new ApiClient(apiAccess(server.url, 'node-a'));
   const lease = (spec: object) => ({
     apiVersion: 'coordination.k8s.io/v1',
     kind: 'Lease',
@@ -256,6 +273,36 @@ t.test('a Lease is renewed each second, also after an earlier agent and after it
   });
   await server.ask('DELETE', `${leases}/a`);
   await until(async () => (await read()).spec?.renewTime > first.spec.renewTime || undefined, 'and again');
+});
+
+t.test('what the server will not have of a Lease is said', async (t) => {
+  const server = await TestServer.start(t);
+  const client = new ApiClient(apiAccess(server.url, 'node-a'));
+  // Another's, which a node may not write.
+  const lease = new NodeLease(client, 'b', () => 'uid');
+  t.teardown(() => {
+    lease.stop();
+    client.close();
+  });
+  lease.start();
+  await until(async () => lease.problem || undefined, 'it is said');
+  t.match(lease.problem, 'Lease kube-node-lease/b: node a may create only what has its own name');
+});
+
+t.test('a server that is slow is not left again and again', async (t) => {
+  const client = new ApiClient(apiAccess('http://127.0.0.1:1'));
+  let renewals = 0;
+  const resets: number[] = [];
+  client.request = () => {
+    renewals++;
+    return Promise.reject(new ApiRequestError(0, '', 'no answer in time'));
+  };
+  client.reset = () => resets.push(renewals);
+  const lease = new NodeLease(client, 'a', () => 'uid', 2);
+  lease.start();
+  await until(async () => renewals > 50 || undefined, 'it is tried on and on');
+  lease.stop();
+  t.strictSame(resets, [3, 6, 12, 24, 48]);
 });
 
 t.test('the address on the way to the server, and its neighbour of the other family', async (t) => {

@@ -141,6 +141,22 @@ t.test('where plans are not certain, nobody ends what an earlier agent left', as
   await second.pods.stop();
 });
 
+t.test('what an earlier agent left is here until it has been ended, but for logs', async (t) => {
+  const first = setup();
+  await first.pods.open(first.set(first.plan('runs'), first.plan('did')));
+  first.pods.release();
+  const file = join(first.plan('runs').directory, 'pod.json');
+  writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), uid: 'u', netns: 'weft-runs' }));
+  const { pods } = setup(first.stateDir);
+  await pods.recover();
+  await pods.open(new Map(), new Map(), false);
+  t.strictSame(
+    [...pods.running()],
+    [['default/runs', { uid: 'u', status: undefined, hasEnded: false }]],
+    'the API must not be told that it has ended',
+  );
+});
+
 t.test('what is read back is checked field by field', async (t) => {
   const good = {
     version: 2,
