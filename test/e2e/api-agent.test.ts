@@ -7,7 +7,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
+import { childrenOf } from '../../src/agent/pods/process-table.ts';
 import { readKubeconfig } from '../../src/kube/kubeconfig.ts';
+import { signalCommand } from '../../src/lab/exec.ts';
 import { run } from '../../src/lab/run.ts';
 import { weftCommand } from '../../src/lab/weft-command.ts';
 import { noLab, until, without } from './test-lab.ts';
@@ -39,28 +41,26 @@ const SERVICE = {
 t.test('an agent and its API server, each without the other for a while', { skip, timeout: 180_000 }, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'weft-api-'));
   const data = join(folder, 'data');
-  const holder = spawn('unshare', ['--user', '--map-root-user', '--net', '--mount', '--', 'sleep', '1000'], {
+  // Its first process reaps what loses its parent; with it all others end, pods too, whatever fails.
+  const namespaces = ['--user', '--map-root-user', '--net', '--mount', '--mount-proc', '--pid', '--fork'];
+  const holder = spawn('unshare', [...namespaces, '--kill-child', 'sh', '-c', 'sleep 1000 & wait'], {
     stdio: 'ignore',
   });
-  const children = new Set<ChildProcess>([holder]);
   t.teardown(() => {
-    for (const child of children) child.kill('SIGKILL');
-    rmSync(folder, { recursive: true, force: true });
+    holder.kill('SIGKILL');
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   });
-  const enter = ['--target', `${holder.pid}`, '--user', '--net', '--mount', '--preserve-credentials', '--'];
+  await until('its first process is there', 5000, async () => childrenOf(holder.pid ?? 0).length > 0);
+  const [first] = childrenOf(holder.pid ?? 0);
+  const enter = ['--target', `${first}`, '--user', '--net', '--mount', '--pid', '--preserve-credentials', '--'];
   const inside = async (...words: string[]) => {
     const result = await run({ file: 'nsenter', args: enter, env: process.env }, words, { timeoutMs: 10_000 });
     return result.stdout;
   };
-  const start = (words: string[]) => {
-    const child = spawn('nsenter', [...enter, ...weftCommand(), ...words], { stdio: 'ignore' });
-    children.add(child);
-    child.once('exit', () => children.delete(child));
-    return child;
-  };
+  const start = (words: string[]) => spawn('nsenter', [...enter, ...weftCommand(), ...words], { stdio: 'ignore' });
   const end = (child: ChildProcess, signal: NodeJS.Signals) => {
     const gone = new Promise((done) => child.once('exit', done));
-    child.kill(signal);
+    signalCommand(child.pid, signal);
     return gone;
   };
   await until('the namespace is there', 5000, async () => /lo/.test(await inside('ip', '-o', 'link')));
