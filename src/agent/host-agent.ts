@@ -129,7 +129,7 @@ export class HostAgent {
       answered: () => dataplane.namesAnswered,
     };
     if (link && settings.runsPods && settings.nodePort > 0) {
-      this.#endpoint = new NodeEndpoint({ access: link.access, port: settings.nodePort, pods: this.pods, native });
+      this.#endpoint = new NodeEndpoint(link, { port: settings.nodePort, pods: this.pods, native });
     }
     this.pods.onStatus(() => link?.look());
     this.pods.onEvent((event) => link?.happened(event));
@@ -174,7 +174,7 @@ export class HostAgent {
   }
 
   async #lookAfterServices(): Promise<void> {
-    if (!(await this.#serviceNetwork.look())) await this.#reconciler.request();
+    if (!(await this.#serviceNetwork.look().catch(() => false))) await this.#reconciler.request();
   }
 
   async #reconcile(): Promise<boolean> {
@@ -374,9 +374,10 @@ export class HostAgent {
     this.#underlayWatch.close();
     await this.#source.close();
     await this.#reconciler.stop();
+    // First, so that the others stop sending, and nobody takes pods that end with us for pods that are gone.
+    await this.#link?.close(keepPods ? '' : 'the agent was stopped');
     if (keepPods) this.pods.release();
     else await this.pods.stop();
-    await this.#link?.close(keepPods ? '' : 'the agent was stopped');
     await this.#endpoint?.close();
     await this.dns.close();
     this.relay.close();

@@ -65,19 +65,36 @@ export class ApiRequestError extends Error {
 }
 
 export class ApiClient {
-  readonly access: ApiAccess;
+  #access: ApiAccess;
   readonly #base: URL;
-  readonly #agent: HttpAgent | HttpsAgent;
+  #agent: HttpAgent | HttpsAgent;
   readonly #open = new Set<Socket>();
   #token = '';
   #tokenReadAt = -TOKEN_MS;
 
   constructor(access: ApiAccess) {
-    this.access = access;
+    this.#access = access;
     this.#base = new URL(access.server);
+    this.#agent = this.#newAgent();
+  }
+
+  get access(): ApiAccess {
+    return this.#access;
+  }
+
+  /** The same server, and something else to show it: all connections are made anew. */
+  renew(access: ApiAccess): void {
+    const before = this.#agent;
+    this.#access = access;
+    this.#tokenReadAt = -TOKEN_MS;
+    this.#agent = this.#newAgent();
+    this.reset();
+    before.destroy();
+  }
+
+  #newAgent(): HttpAgent | HttpsAgent {
     const options = { keepAlive: true, keepAliveMsecs: KEEP_ALIVE_MS, maxFreeSockets: MOST_IDLE };
-    this.#agent =
-      this.#base.protocol === 'https:' ? new HttpsAgent({ ...options, ...this.tls() }) : new HttpAgent(options);
+    return this.#base.protocol === 'https:' ? new HttpsAgent({ ...options, ...this.tls() }) : new HttpAgent(options);
   }
 
   /** What node:tls needs to know of both sides. */

@@ -5,20 +5,10 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { ApiClient, type ApiRequestError } from '../../src/kube/api-client.ts';
 import { configMap, TestServer } from '../apiserver/test-server.ts';
-
-const ACCESS = {
-  authority: undefined,
-  certificate: undefined,
-  key: undefined,
-  token: 'admin',
-  tokenFile: undefined,
-  serverName: undefined,
-  insecure: false,
-  namespace: 'default',
-};
+import { apiAccess } from './api-access.ts';
 
 function clientOf(t: Test, server: string, more = {}): ApiClient {
-  const client = new ApiClient({ ...ACCESS, ...more, server });
+  const client = new ApiClient(apiAccess(server, 'admin', more));
   t.teardown(() => client.close());
   return client;
 }
@@ -79,6 +69,15 @@ t.test('a token out of a file', async (t) => {
   const tokenFile = join(t.testdir({ token: 'viewer\n' }), 'token');
   const client = clientOf(t, server.url, { token: undefined, tokenFile });
   t.match(await client.get('/api/v1/nodes'), { kind: 'NodeList' });
+});
+
+t.test('who we are may change while it is used', async (t) => {
+  const server = await TestServer.start(t);
+  const client = clientOf(t, server.url, { token: 'gone' });
+  await t.rejects(client.get('/api/v1/nodes'), { code: 401 });
+  client.renew(apiAccess(server.url, 'viewer'));
+  t.match(await client.get('/api/v1/nodes'), { kind: 'NodeList' });
+  t.equal(client.access.token, 'viewer');
 });
 
 t.test('nobody there, and an answer that never comes', async (t) => {

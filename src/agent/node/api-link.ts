@@ -14,7 +14,8 @@ import { hasFinished, liveObjects } from '../../control/live-objects.ts';
 import { ProblemList } from '../../control/problem-list.ts';
 import { ApiClient } from '../../kube/api-client.ts';
 import { ApiSource } from '../../kube/api-source.ts';
-import { type ApiAccess, readKubeconfig } from '../../kube/kubeconfig.ts';
+import { isJsonObject } from '../../kube/json-value.ts';
+import type { ApiAccess } from '../../kube/kubeconfig.ts';
 import type { ObjectSet, Pod } from '../../kube/objects.ts';
 import type { Problem } from '../../kube/problem.ts';
 import type { Words } from '../../wire/address.ts';
@@ -24,6 +25,7 @@ import type { PodEvent } from '../pods/pod.ts';
 import { readState, writeState } from '../state-file.ts';
 import { EventWriter } from './event-writer.ts';
 import { hostFacts } from './host-facts.ts';
+import { KubeconfigWatch, usableAccess } from './kubeconfig-watch.ts';
 import { NodeKeeper } from './node-keeper.ts';
 import { NodeLease } from './node-lease.ts';
 import { PodStatusWriter, type RunningPod } from './pod-status-writer.ts';
@@ -42,7 +44,6 @@ export interface LinkedAgent {
 }
 
 export class ApiLink {
-  readonly access: ApiAccess;
   readonly client: ApiClient;
   readonly source: ApiSource;
   readonly #settings: AgentSettings;
@@ -50,17 +51,27 @@ export class ApiLink {
   readonly #addressesPath: string;
   #problems: readonly Problem[] = [];
   #ledgerProblem = '';
+  readonly #kubeconfig: KubeconfigWatch;
   #keeper: NodeKeeper | undefined;
   #lease: NodeLease | undefined;
   #statuses: PodStatusWriter | undefined;
   #events: EventWriter | undefined;
   #agent: LinkedAgent | undefined;
+  #renewed: (access: ApiAccess) => void = () => {};
 
   /** Throws AgentError for a kubeconfig that cannot be used. */
   constructor(settings: AgentSettings, kubeconfig: string) {
     this.#settings = settings;
-    this.access = accessOf(kubeconfig);
-    this.client = new ApiClient(this.access);
+    const access = accessOf(kubeconfig);
+    this.client = new ApiClient(access);
+    this.#kubeconfig = new KubeconfigWatch({
+      path: kubeconfig,
+      access,
+      renewed: (next) => {
+        this.client.renew(next);
+        this.#renewed(next);
+      },
+    });
     const copyPath = join(settings.stateDir, OBJECTS_FILE);
     this.source = new ApiSource({ client: this.client, node: settings.node, copyPath });
     this.#addressesPath = join(settings.stateDir, ADDRESSES_FILE);
@@ -87,12 +98,18 @@ export class ApiLink {
       this.#statuses = new PodStatusWriter({
         client,
         told: () => this.#toldPods(),
-        running: () => agent.runningPods(),
+        running: () => this.#runningPods(),
       });
     }
+    this.#kubeconfig.start();
     keeper.start();
     this.#lease.start();
     source.onChange(() => this.look());
+  }
+
+  /** Called when others than before are shown to the API. */
+  onRenewal(listener: (access: ApiAccess) => void): void {
+    this.#renewed = listener;
   }
 
   /** Something may be otherwise than the API says. */
@@ -114,8 +131,13 @@ export class ApiLink {
 
   problems(): readonly Problem[] {
     const place = `host ${this.#settings.node}`;
-    const own = [this.#keeper?.problem ?? '', this.#ledgerProblem].filter((message) => message !== '');
-    return [...own.map((message): Problem => ({ place, message, severity: 'error' })), ...this.#problems];
+    const own = [this.#keeper?.problem ?? '', this.#lease?.problem ?? '', this.#ledgerProblem];
+    const all = [...own.filter((message) => message !== ''), ...(this.#statuses?.problems() ?? [])];
+    return [
+      ...all.map((message): Problem => ({ place, message, severity: 'error' })),
+      ...this.#kubeconfig.problems().map((message): Problem => ({ place, message, severity: 'warning' })),
+      ...this.#problems,
+    ];
   }
 
   /** Whether all that could be given was given; else it is to be asked again. */
@@ -125,6 +147,7 @@ export class ApiLink {
 
   /** `lastWord`: why the host is not ready from now on; '' where pods and packets go on. */
   async close(lastWord: string): Promise<void> {
+    this.#kubeconfig.stop();
     this.#lease?.stop();
     this.#statuses?.stop();
     await Promise.all([this.#events?.stop(), this.#keeper?.stop(lastWord)]);
@@ -135,7 +158,27 @@ export class ApiLink {
     // What a copy says may be long over.
     if (!this.source.isFollowing) return new Map();
     const { pods } = this.source.current();
-    return new Map([...pods].filter(([, pod]) => pod.spec.nodeName === this.#settings.node));
+    const own = [...pods].filter(([, pod]) => pod.spec.nodeName === this.#settings.node);
+    return new Map([...this.#refusedPods().map(([key, { pod }]): [string, Pod] => [key, pod]), ...own]);
+  }
+
+  /** Those that are here, and those that never will be: the API is told why, and they go when they are deleted. */
+  #runningPods(): ReadonlyMap<string, RunningPod> | undefined {
+    const running = this.#agent?.runningPods();
+    if (!running) return undefined;
+    const refused = this.#refusedPods().map(([key, { pod, why }]): [string, RunningPod] => {
+      return [key, { uid: pod.metadata.uid ?? '', status: { phase: 'Pending', message: why }, hasEnded: true }];
+    });
+    return new Map([...refused, ...running]);
+  }
+
+  /** Of this node, by `namespace/name`, as the server wrote them, and what is wrong with them. */
+  #refusedPods(): [string, { pod: Pod; why: string }][] {
+    return [...this.source.refusedPods()].flatMap(([key, { raw, problems }]) => {
+      const pod = raw as unknown as Pod;
+      if (!isJsonObject(raw.spec) || pod.spec.nodeName !== this.#settings.node) return [];
+      return [[key, { pod, why: problems.map(({ message }) => message).join('; ') }]];
+    });
   }
 
   #ownAddresses(objects: ObjectSet): ReadonlyMap<string, readonly Words[]> {
@@ -172,7 +215,7 @@ export class ApiLink {
 
 function accessOf(kubeconfig: string): ApiAccess {
   try {
-    return readKubeconfig(kubeconfig);
+    return usableAccess(kubeconfig);
   } catch (error) {
     throw new AgentError('bad-option', `--kubeconfig ${describeError(error)}`, 'see weft kubeconfig --help', error);
   }

@@ -4,64 +4,85 @@
  */
 import type { NativeAddon } from '../../io/native-addon.ts';
 import type { ApiAccess } from '../../kube/kubeconfig.ts';
+import { describeError } from '../agent-error.ts';
 import type { PodAccess } from '../pods/pod-access.ts';
-import type { NodeServer, NodeServerOptions } from './node-server.ts';
+import type { NodeIdentity, NodeServer } from './node-server.ts';
 
 const LOOPBACK = '127.0.0.1';
+const NOT_SERVED = 'kubectl logs and exec are not served';
+
+/** A kubeconfig, and what it says later. */
+export interface AccessSource {
+  client: { access: ApiAccess };
+  onRenewal(listener: (access: ApiAccess) => void): void;
+}
 
 export interface NodeEndpointParts {
-  access: ApiAccess;
   port: number;
   pods: PodAccess;
   native: NativeAddon;
 }
 
 export class NodeEndpoint {
-  readonly #port: number;
-  readonly #parts: NodeServerOptions | undefined;
+  readonly #parts: NodeEndpointParts;
+  #access: ApiAccess;
   #server: NodeServer | undefined;
   readonly #listening = new Set<string>();
   #problems: readonly string[] = [];
 
-  constructor({ access, port, pods, native }: NodeEndpointParts) {
-    const { authority, certificate, key } = access;
-    this.#port = port;
-    if (authority !== undefined && certificate !== undefined && key !== undefined) {
-      this.#parts = { authority, certificate, key, pods, native };
-    } else {
-      const missing = authority === undefined ? 'certificate-authority' : 'client-certificate with its key';
-      this.#problems = [`kubectl logs and exec are not served: the kubeconfig names no ${missing}`];
-    }
+  constructor(source: AccessSource, parts: NodeEndpointParts) {
+    this.#access = source.client.access;
+    this.#parts = parts;
+    source.onRenewal((access) => this.#renew(access));
   }
 
   get problems(): readonly string[] {
     return this.#problems;
   }
 
+  #renew(access: ApiAccess): void {
+    this.#access = access;
+    const identity = identityOf(access);
+    if (typeof identity !== 'string') this.#server?.renew(identity);
+  }
+
   /** Resolves to whether it listens on all of them. */
   async listenOn(addresses: readonly string[]): Promise<boolean> {
-    if (!this.#parts) return true;
-    // Loaded where there is an API alone, as its libraries are large.
-    const { NodeServer } = await import('./node-server.ts');
-    this.#server ??= new NodeServer(this.#parts);
-    const server = this.#server;
+    const identity = identityOf(this.#access);
+    if (typeof identity === 'string') {
+      this.#problems = [`${NOT_SERVED}: the kubeconfig names no ${identity}`];
+      return true;
+    }
+    const { port } = this.#parts;
     const problems: string[] = [];
     for (const address of new Set([LOOPBACK, ...addresses])) {
       if (this.#listening.has(address)) continue;
       try {
-        await server.listen(address, this.#port);
+        await (await this.#serverOf(identity)).listen(address, port);
         this.#listening.add(address);
       } catch (error) {
-        problems.push(
-          `kubectl logs and exec are not served on ${address} port ${this.#port}: ${(error as Error).message}`,
-        );
+        problems.push(`${NOT_SERVED} on ${address} port ${port}: ${describeError(error)}`);
       }
     }
     this.#problems = problems;
     return problems.length === 0;
   }
 
+  async #serverOf(identity: NodeIdentity): Promise<NodeServer> {
+    // Loaded where there is an API alone, as its libraries are large.
+    const { NodeServer } = await import('./node-server.ts');
+    this.#server ??= new NodeServer({ ...this.#parts, identity });
+    return this.#server;
+  }
+
   async close(): Promise<void> {
     await this.#server?.close();
   }
+}
+
+/** Or what is missing. */
+function identityOf({ authority, certificate, key }: ApiAccess): NodeIdentity | string {
+  if (authority === undefined) return 'certificate-authority';
+  if (certificate === undefined || key === undefined) return 'client-certificate with its key';
+  return { authority, certificate, key };
 }

@@ -8,10 +8,10 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { type Duplex, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { TLSSocket } from 'node:tls';
+import type { SecureContextOptions, TLSSocket } from 'node:tls';
 import { ADMINISTRATORS, certifiedUser } from '../../apiserver/access/access.ts';
 import type { NativeAddon } from '../../io/native-addon.ts';
 import { AgentError, describeError } from '../agent-error.ts';
@@ -22,21 +22,30 @@ import { commandOf, logRequestOf, type NodePath, nodePath } from './node-request
 import { runCommand } from './streams/command-session.ts';
 import { acceptStreams, answerPlainly } from './streams/stream-upgrade.ts';
 
+/** For a handshake, and for a request. */
 const HEADERS_MS = 10_000;
+/** A command stands in its request's path: more of it than an API server takes. */
+const MOST_HEADER_BYTES = 128 * 1024;
 const MOST_CONNECTIONS = 1000;
 const MOST_SESSIONS = 200;
+/** Whose certificates are let in: kubeadm gives its API servers no more than they need, since Kubernetes 1.29. */
+const CALLERS: ReadonlySet<string> = new Set([ADMINISTRATORS, 'kubeadm:cluster-admins']);
 /** As kubelet's streamingConnectionIdleTimeout. */
 const IDLE_MS = 4 * 3600 * 1000;
 const PING_MS = 30_000;
 /** What is left of a session when all is said. */
 const GOODBYE_MS = 10_000;
 
-export interface NodeServerOptions {
-  /** PEM; the node's own identity. */
+/** What the server shows, and what it knows its clients by. PEM. */
+export interface NodeIdentity {
   key: string;
   certificate: string;
   /** Of the cluster's authority, which signs its clients'. */
   authority: string;
+}
+
+export interface NodeServerOptions {
+  identity: NodeIdentity;
   pods: PodAccess;
   native: Pick<NativeAddon, 'openPty' | 'resizePty' | 'closeFd'>;
   mostSessions?: number;
@@ -53,33 +62,38 @@ interface Session {
 export class NodeServer {
   readonly #options: NodeServerOptions;
   readonly #servers: Server[] = [];
+  #identity: NodeIdentity;
   readonly #sessions = new Set<Session>();
-  readonly #connections = new Set<Duplex>();
+  readonly #connections = new Set<Socket>();
   readonly #commands = new Set<Promise<void>>();
   readonly #setsid = requireTool('setsid');
   readonly #timer: NodeJS.Timeout;
 
   constructor(options: NodeServerOptions) {
     this.#options = options;
+    this.#identity = options.identity;
     this.#timer = setInterval(() => this.#lookAfter(), options.pingMs ?? PING_MS);
     this.#timer.unref();
   }
 
   /** On one address more; resolves with the port. `port` 0: any that is free. */
   listen(address: string, port: number): Promise<number> {
-    const { key, certificate: cert, authority: ca } = this.#options;
-    const tls = { key, cert, ca, requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.2' as const };
-    const server = createServer({ ...tls, headersTimeout: HEADERS_MS, requestTimeout: HEADERS_MS });
+    const tls = { ...contextOf(this.#identity), requestCert: true, rejectUnauthorized: true };
+    const timeouts = { handshakeTimeout: HEADERS_MS, headersTimeout: HEADERS_MS, requestTimeout: HEADERS_MS };
+    const server = createServer({ ...tls, ...timeouts, maxHeaderSize: MOST_HEADER_BYTES });
     server.maxConnections = MOST_CONNECTIONS;
     server.on('request', (request, response) => void this.#serve(request, response));
     server.on('upgrade', (request, socket, head) => void this.#upgrade(request, socket, head));
     server.on('clientError', (_, socket) => socket.destroy());
     server.on('tlsClientError', () => {});
-    server.on('secureConnection', (socket) => {
+    // Also those of whom nobody knows yet who they are: close() waits for none of them.
+    server.on('connection', (socket: Socket) => {
       this.#connections.add(socket);
+      socket.once('close', () => this.#connections.delete(socket));
+    });
+    server.on('secureConnection', (socket) => {
       socket.setKeepAlive(true, PING_MS);
       socket.setNoDelay(true);
-      socket.once('close', () => this.#connections.delete(socket));
     });
     return new Promise((resolve, reject) => {
       server.once('error', reject);
@@ -90,6 +104,12 @@ export class NodeServer {
         resolve((server.address() as AddressInfo).port);
       });
     });
+  }
+
+  /** For connections that come from now on. */
+  renew(identity: NodeIdentity): void {
+    this.#identity = identity;
+    for (const server of this.#servers) server.setSecureContext(contextOf(identity));
   }
 
   /** Sessions end, and the processes of their commands with them, in a second or two. */
@@ -118,7 +138,7 @@ export class NodeServer {
   /** Throws NodeError. */
   #admit(request: IncomingMessage): NodePath {
     const user = certifiedUser(request.socket as TLSSocket);
-    if (!user?.groups.includes(ADMINISTRATORS)) {
+    if (!user?.groups.some((group) => CALLERS.has(group))) {
       throw new NodeError(403, `the user ${user?.name ?? '(unknown)'} is not in the group ${ADMINISTRATORS}`);
     }
     const path = nodePath(request.url);
@@ -197,6 +217,10 @@ export class NodeServer {
       else session.ping();
     }
   }
+}
+
+function contextOf({ key, certificate: cert, authority: ca }: NodeIdentity): SecureContextOptions {
+  return { key, cert, ca, minVersion: 'TLSv1.2' };
 }
 
 /** Of pods and containers that are not as they would have to be, the agent itself says so. */

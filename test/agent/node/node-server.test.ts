@@ -1,6 +1,6 @@
 /** The node's server and the API server before it: who is let in, what is refused and how, bounds, nodes that are dead. */
 import { request as httpsRequest } from 'node:https';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
 import t, { type Test } from 'tap';
@@ -75,6 +75,36 @@ t.test('the node lets in administrators of its own cluster alone', async (t) => 
   }
   await t.rejects(get('/healthz', stranger));
   await t.rejects(get('/healthz'));
+  const kubeadms = await authority.client('kube-apiserver-kubelet-client', ['kubeadm:cluster-admins']);
+  t.match(await get('/healthz', kubeadms), { code: 200 }, 'as API servers of kubeadm come');
+});
+
+t.test('what it shows may be renewed, and whom it knows', async (t) => {
+  const { authority, nodePort, node, folder } = await StreamCluster.start(t);
+  const next = await Authority.open(join(folder, 'next'));
+  const identity = await next.node('a');
+  const client = await next.client('weft:apiserver', [ADMINISTRATORS]);
+  await t.rejects(ask(nodePort, '/healthz', client, authority.certificate));
+  node.renew({ ...identity, authority: next.certificate });
+  t.match(await ask(nodePort, '/healthz', client, next.certificate), { code: 200 });
+});
+
+t.test('connections that say nothing hold up no end', async (t) => {
+  const { node, nodePort } = await StreamCluster.start(t);
+  const silent = connect(nodePort, '127.0.0.1').on('error', () => {});
+  await new Promise((done) => silent.once('connect', done));
+  const closed = new Promise((done) => silent.once('close', done));
+  const began = performance.now();
+  await node.close();
+  t.ok(performance.now() - began < 1000);
+  await closed;
+});
+
+t.test('a command may be long', async (t) => {
+  const { authority, nodePort } = await StreamCluster.start(t);
+  const admin = await authority.client('weft:apiserver', [ADMINISTRATORS]);
+  const path = `/exec/default/web/main?command=true&output=1&command=${'x'.repeat(60_000)}`;
+  t.match(await ask(nodePort, path, admin, authority.certificate, { upgrade: 'websocket' }), { code: 101 });
 });
 
 t.test('what cannot be done is said in a sentence', async (t) => {

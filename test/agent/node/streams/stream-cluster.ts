@@ -101,8 +101,7 @@ export class StreamCluster {
     };
     const identity = await authority.node(NODE);
     const node = new NodeServer({
-      ...identity,
-      authority: authority.certificate,
+      identity: { ...identity, authority: authority.certificate },
       pods,
       native: loadNativeAddon(),
       ...limits,
