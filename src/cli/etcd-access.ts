@@ -4,7 +4,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
-import type { EtcdStoreOptions, EtcdTls } from '../apiserver/store/etcd-store.ts';
+import type { EtcdTls } from '../apiserver/store/etcd-members.ts';
+import type { EtcdStoreOptions } from '../apiserver/store/etcd-store.ts';
 import type { EtcdOptions } from './etcd-options.ts';
 
 /** Undefined where no etcd is named. */

@@ -3,6 +3,7 @@
  * on with the first revision not heard of, so that nothing is missed or heard twice.
  */
 import type { IEvent, IWatchResponse, WatchClient } from 'etcd3';
+import type { EtcdMembers } from './etcd-members.ts';
 import type { EtcdKeys } from './etcd-records.ts';
 import { StoreError, type StoreEvent, type Watch, type WatchRequest } from './store.ts';
 
@@ -10,9 +11,26 @@ const FIRST_WAIT_MS = 50;
 const LONGEST_WAIT_MS = 2000;
 
 type Stream = Awaited<ReturnType<WatchClient['watch']>>;
+type CallOptions = NonNullable<Parameters<WatchClient['watch']>[0]>;
+type InterceptedCall = ReturnType<NonNullable<CallOptions['interceptors']>[number]>;
+
+/** A member that is cut off from the others ends its watches, which would stay silent else (clientv3.WithRequireLeader). */
+const WITH_LEADER: CallOptions = {
+  interceptors: [
+    (options, next) => {
+      const call = next(options);
+      const start = call.start.bind(call);
+      call.start = (metadata, listener) => {
+        metadata.set('hasleader', 'true');
+        start(metadata, listener);
+      };
+      return call as InterceptedCall;
+    },
+  ],
+};
 
 export class EtcdWatch implements Watch {
-  readonly #client: WatchClient;
+  readonly #members: EtcdMembers;
   readonly #keys: EtcdKeys;
   readonly #request: WatchRequest;
   readonly #ended: () => void;
@@ -23,8 +41,8 @@ export class EtcdWatch implements Watch {
   #closed = false;
 
   /** `ended` is called once, whatever ends it. */
-  constructor(client: WatchClient, keys: EtcdKeys, request: WatchRequest, ended: () => void) {
-    this.#client = client;
+  constructor(members: EtcdMembers, keys: EtcdKeys, request: WatchRequest, ended: () => void) {
+    this.#members = members;
     this.#keys = keys;
     this.#request = request;
     this.#ended = ended;
@@ -47,10 +65,12 @@ export class EtcdWatch implements Watch {
   }
 
   async #open(): Promise<void> {
+    const member = this.#members.next();
     let stream: Stream;
     try {
-      stream = await this.#client.watch();
+      stream = await member.client.watchClient.watch(WITH_LEADER);
     } catch {
+      member.fail();
       this.#again();
       return;
     }
@@ -62,6 +82,7 @@ export class EtcdWatch implements Watch {
     const lost = () => {
       if (this.#stream !== stream) return;
       this.#stream = undefined;
+      member.fail();
       this.#again();
     };
     stream.on('data', (answer) => {
@@ -76,7 +97,6 @@ export class EtcdWatch implements Watch {
         key: this.#keys.outer(this.#request.from),
         range_end: this.#keys.outer(this.#request.to),
         start_revision: this.#next,
-        prev_kv: true,
         progress_notify: true,
       },
     });
@@ -123,10 +143,5 @@ export class EtcdWatch implements Watch {
 
 function storeEvent(event: IEvent, keys: EtcdKeys): StoreEvent {
   const value = keys.stored(event.kv);
-  return {
-    type: event.type === 'Delete' ? 'delete' : 'put',
-    key: value.key,
-    value,
-    previous: event.prev_kv ? keys.stored(event.prev_kv) : undefined,
-  };
+  return { type: event.type === 'Delete' ? 'delete' : 'put', key: value.key, value };
 }

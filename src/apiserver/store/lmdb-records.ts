@@ -7,7 +7,7 @@
  *   log       revision (8), place in the commit (4) → key      what each commit changed
  *   leased    lease (8), key → nothing
  */
-import type { KeyRange, StoredValue } from './store.ts';
+import type { StoredValue } from './store.ts';
 
 const HEADER_BYTES = 32;
 
@@ -47,6 +47,10 @@ export function versionKey(key: string, revision: number): Buffer {
   return out;
 }
 
+export function keyOfVersion(versionKey: Buffer): string {
+  return versionKey.toString('utf8', 0, versionKey.length - 9);
+}
+
 export function logKey(revision: number, place: number): Buffer {
   const out = Buffer.alloc(12);
   writeNumber(out, 0, revision);
@@ -76,10 +80,6 @@ export function readNumber(bytes: Buffer, offset: number): number {
 function writeNumber(bytes: Buffer, offset: number, value: number): void {
   bytes.writeUInt32BE(Math.floor(value / 0x1_0000_0000), offset);
   bytes.writeUInt32BE(value % 0x1_0000_0000, offset + 4);
-}
-
-export function isWithin(key: string, { from, to }: KeyRange): boolean {
-  return compareKeys(key, from) >= 0 && compareKeys(key, to) < 0;
 }
 
 /** The order of the keys' bytes. */

@@ -16,7 +16,7 @@ import {
   encodeNumber,
   encodeRecord,
   isDeleted,
-  isWithin,
+  keyOfVersion,
   leasedKey,
   logKey,
   readNumber,
@@ -249,7 +249,7 @@ export class LmdbStore implements Store {
       const previous = this.#value(write.key);
       if (write.type === 'delete' && !previous) continue;
       const value = this.#write(write, previous, this.#revision + 1, events.length);
-      events.push({ type: write.type, key: write.key, value, previous });
+      events.push({ type: write.type, key: write.key, value });
     }
     if (events.length > 0) this.#revision++;
     return { succeeded: true, revision: this.#revision, found: [] };
@@ -290,23 +290,18 @@ export class LmdbStore implements Store {
     }
   }
 
-  /** The keys of a range as they stood then: those of now that did not change since, and what the others were. */
-  *#asOf(range: KeyRange, revision: number): Generator<StoredValue> {
-    const changed = new Map<string, StoredValue | undefined>();
-    for (const { value } of this.#log.getRange({ start: logKey(revision + 1, 0) })) {
-      const key = value.toString('utf8');
-      if (isWithin(key, range) && !changed.has(key)) changed.set(key, this.#versionAt(key, revision));
+  /** The keys of a range as they stood then: of each that has or had a value, its version of that time. */
+  *#asOf({ from, to }: KeyRange, revision: number): Generator<StoredValue> {
+    const end = Buffer.from(to);
+    for (let start = Buffer.from(from); ; ) {
+      const [found] = this.#versions.getKeys({ start, end, limit: 1 });
+      if (!found) return;
+      const key = keyOfVersion(found);
+      const value = this.#versionAt(key, revision);
+      if (value) yield value;
+      // Behind all versions of this one.
+      start = Buffer.from(`${key}\x01`);
     }
-    const then = [...changed.values()].filter((v) => v !== undefined).sort((a, b) => compareKeys(a.key, b.key));
-    let next = 0;
-    for (const value of this.#now(range)) {
-      if (changed.has(value.key)) continue;
-      while (next < then.length && compareKeys((then[next] as StoredValue).key, value.key) < 0) {
-        yield then[next++] as StoredValue;
-      }
-      yield value;
-    }
-    yield* then.slice(next);
   }
 
   /** The newest version of a key that is no newer than `revision`, unless it says that the key was deleted. */
@@ -323,19 +318,21 @@ export class LmdbStore implements Store {
   *#changes(from: number, to: number): Generator<{ events: StoreEvent[]; revision: number }> {
     let events: StoreEvent[] = [];
     let revision = 0;
-    for (const { key: at, value } of this.#log.getRange({ start: logKey(from, 0), end: logKey(to, LAST_PLACE) })) {
+    for (const { key: at, value: changed } of this.#log.getRange({
+      start: logKey(from, 0),
+      end: logKey(to, LAST_PLACE),
+    })) {
       const mod = readNumber(at, 0);
       if (mod !== revision && events.length > 0) {
         yield { events, revision };
         events = [];
       }
       revision = mod;
-      const key = value.toString('utf8');
+      const key = changed.toString('utf8');
       const record = this.#versions.getBinary(versionKey(key, mod));
       if (!record) continue;
-      const now = decodeRecord(key, record);
-      const previous = this.#versionAt(key, mod - 1);
-      events.push({ type: isDeleted(now) ? 'delete' : 'put', key, value: now, previous });
+      const value = decodeRecord(key, record);
+      events.push({ type: isDeleted(value) ? 'delete' : 'put', key, value });
     }
     if (events.length > 0) yield { events, revision };
   }

@@ -71,8 +71,6 @@ export interface StoreEvent {
   key: string;
   /** What was written; for a delete the key with an empty value and the delete's revision as modRevision. */
   value: StoredValue;
-  /** What stood there before, where that is still known. */
-  previous: StoredValue | undefined;
 }
 
 export interface WatchRequest extends KeyRange {

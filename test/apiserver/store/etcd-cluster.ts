@@ -127,6 +127,15 @@ export class EtcdCluster {
     await gone;
   }
 
+  /** Neither answers nor hangs up, until it is woken. */
+  freeze(index: number): void {
+    this.#members[index]?.process?.kill('SIGSTOP');
+  }
+
+  wake(index: number): void {
+    this.#members[index]?.process?.kill('SIGCONT');
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.#members.map((_, i) => this.killMember(i)));
   }

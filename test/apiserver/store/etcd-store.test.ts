@@ -40,7 +40,7 @@ t.test('a prefix of its own', { skip: missingEtcd, timeout: 60_000 }, async (t) 
   const again = await one.commit({ conditions: [{ key, modRevision: 0 }], writes: [put(key, '2')] });
   t.equal(again.found[0]?.key, key);
   await listener.until(() => listener.heard.length >= 3);
-  t.same(listener.heard, [`put ${gone}=1 v1`, `put ${key}=1 v1`, `delete ${gone} v0 was 1`]);
+  t.same(listener.heard, [`put ${gone}=1 v1`, `put ${key}=1 v1`, `delete ${gone} v0`]);
   const keys = (await plain.range(prefixRange('/weft/'))).values.map((each) => each.key);
   t.same(keys, ['/weft/one/pods/default/web', '/weft/two/pods/default/gone', '/weft/two/pods/default/web']);
   t.equal((await plain.range(prefixRange('/registry/'))).values.length, 0);
@@ -56,6 +56,34 @@ t.test('nobody there', { timeout: 60_000 }, async (t) => {
   t.equal(listener.ended, undefined, 'a watch goes on trying');
   listener.close();
 });
+
+t.test('members that are not there cost no write', { skip: missingEtcd, timeout: 60_000 }, async (t) => {
+  const { endpoints } = await EtcdCluster.start(t, 1);
+  const store = new EtcdStore({ endpoints: ['http://127.0.0.1:9', ...endpoints, 'http://127.0.0.1:19'] });
+  t.teardown(() => store.close());
+  for (let i = 0; i < 30; i++) {
+    const { succeeded } = await store.commit({ conditions: [], writes: [put(`/there/${i}`, '')] });
+    t.ok(succeeded);
+  }
+});
+
+t.test(
+  'a member that was late is asked again as soon as it answers',
+  { skip: missingEtcd, timeout: 60_000 },
+  async (t) => {
+    const cluster = await EtcdCluster.start(t, 1);
+    const store = new EtcdStore({ endpoints: cluster.endpoints, callMs: 300 });
+    t.teardown(() => store.close());
+    await store.commit({ conditions: [], writes: [put('/late/first', '')] });
+    cluster.freeze(0);
+    const late = [1, 2, 3, 4, 5].map((i) => store.commit({ conditions: [], writes: [put(`/late/${i}`, '')] }));
+    for (const one of await Promise.allSettled(late)) {
+      t.match(one, { status: 'rejected', reason: { code: 'unavailable', message: /DEADLINE_EXCEEDED/i } });
+    }
+    cluster.wake(0);
+    t.ok((await store.commit({ conditions: [], writes: [put('/late/last', '')] })).succeeded);
+  },
+);
 
 t.test(
   'a member of three is killed and comes back: nothing lost, no event missed or doubled',

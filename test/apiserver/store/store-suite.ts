@@ -16,11 +16,11 @@ export function put(key: string, value: string, lease?: string): Write {
   return { type: 'put', key, value: Buffer.from(value), ...(lease ? { lease } : {}) };
 }
 
-/** Events as `put a=1 @5 (was 0)`. */
+/** Events as `put a=1 v1`. */
 function said(events: readonly StoreEvent[]): string[] {
-  return events.map(({ type, key, value, previous }) => {
+  return events.map(({ type, key, value }) => {
     const now = type === 'put' ? `${key}=${text(value)}` : key;
-    return `${type} ${now} v${value.version}${previous ? ` was ${text(previous)}` : ''}`;
+    return `${type} ${now} v${value.version}`;
   });
 }
 
@@ -139,7 +139,7 @@ export function storeSuite(t: Test, open: (t: Test) => Promise<Store>): void {
     await listener.until(() => listener.heard.length >= 5);
     t.same(
       listener.heard.map((line) => line.replaceAll(p, '')),
-      ['put a=1 v1', 'put b=1 v1', 'put a=2 v2 was 1', 'delete b v0 was 1', 'put b=3 v1'],
+      ['put a=1 v1', 'put b=1 v1', 'put a=2 v2', 'delete b v0', 'put b=3 v1'],
     );
     t.same(listener.revisions, [revision, revision + 1, revision + 2, revision + 3]);
     const late = new Listener(store, p, revision + 2);
@@ -236,7 +236,7 @@ export function storeSuite(t: Test, open: (t: Test) => Promise<Store>): void {
     await listener.until(() => listener.heard.length >= 7);
     t.same(
       listener.heard.slice(5).map((line) => line.replaceAll(p, '')),
-      ['delete a v0 was 1', 'delete b v0 was 1'],
+      ['delete a v0', 'delete b v0'],
     );
     t.same(
       (await store.range(prefixRange(p))).values.map(({ key }) => key.replace(p, '')),
