@@ -15,3 +15,15 @@ export function decode(stored: StoredValue): ApiObject {
   object.metadata.resourceVersion = `${stored.modRevision}`;
   return object;
 }
+
+/** Undefined where something else than an object of ours stands at that key: others may write to an etcd too. */
+export function decodeIfObject(stored: StoredValue): ApiObject | undefined {
+  try {
+    const object = decode(stored);
+    const { apiVersion, kind, metadata } = object;
+    const isObject = [apiVersion, kind, metadata.name].every((text: unknown) => typeof text === 'string');
+    return isObject ? object : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -24,7 +24,7 @@ import { Claiming } from './claims.ts';
 import { readContinue, writeContinue } from './continue-token.ts';
 import { type DeleteOptions, dying, isHeld } from './deletion.ts';
 import { metadataViolations } from './metadata-rules.ts';
-import { decode, encode } from './object-encoding.ts';
+import { decode, decodeIfObject, encode } from './object-encoding.ts';
 import { alreadyExists, checkPreconditions, conflict, invalid, notFound, type ObjectPlace } from './object-errors.ts';
 import { checkObjectMeta } from './object-meta.ts';
 import { SharedLeases } from './shared-leases.ts';
@@ -49,12 +49,6 @@ export interface ObjectPage {
   items: ApiObject[];
   resourceVersion: string;
   continue: string;
-}
-
-/** What an update replaces. */
-interface Before {
-  current: ApiObject;
-  modRevision: number;
 }
 
 const SUFFIX_LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
@@ -96,8 +90,9 @@ export class ObjectStore {
       const page = await this.#store.range({ from, to: range.to, limit: wanted, ...(revision ? { revision } : {}) });
       revision = page.revision;
       for (const stored of page.values) {
-        const object = asVersion(resource, decode(stored));
-        if (matches(object)) items.push(object);
+        const found = decodeIfObject(stored);
+        const object = found && asVersion(resource, found);
+        if (object && matches(object)) items.push(object);
       }
       const last = page.values.at(-1);
       if (!page.more || !last) return { items, resourceVersion: `${revision}`, continue: '' };
@@ -171,9 +166,9 @@ export class ObjectStore {
     let known = options.dryRun ? undefined : this.#known(place);
     for (let race = 0; ; race++) {
       const isOld = known !== undefined;
-      const before = known ?? (await this.#stored(place));
+      const current = known ?? (await this.get(place));
+      const modRevision = Number(current.metadata.resourceVersion);
       known = undefined;
-      const { current } = before;
       let next: ApiObject;
       try {
         next = this.#succeeding({ place, current, wanted: change(structuredClone(current)), options, claiming });
@@ -198,11 +193,11 @@ export class ObjectStore {
           ? { type: 'delete', key }
           : { type: 'put', key, value: encode(place.resource, next), ...(await this.#leaseOf(place.resource)) };
         const done = await this.#commit(place, {
-          conditions: [{ key, modRevision: before.modRevision }, ...conditions],
+          conditions: [{ key, modRevision }, ...conditions],
           writes: [own, ...writes],
         });
         if (done.succeeded) return { ...next, metadata: { ...next.metadata, resourceVersion: `${done.revision}` } };
-        if (done.found[0]?.modRevision === before.modRevision) await claiming.refused(gained, done.found.slice(1));
+        if (done.found[0]?.modRevision === modRevision) await claiming.refused(gained, done.found.slice(1));
       }
       if (race >= MOST_RACES) throw conflict(place);
     }
@@ -349,17 +344,10 @@ export class ObjectStore {
     throw new ApiError('Forbidden', `${resourceName(resource)} "${name}" is forbidden: ${why}`);
   }
 
-  /** Throws ApiError NotFound. */
-  async #stored(place: ObjectPlace): Promise<Before> {
-    const stored = await this.#read(place);
-    if (!stored) throw notFound(place);
-    return { current: asVersion(place.resource, decode(stored)), modRevision: stored.modRevision };
-  }
-
-  #known(place: ObjectPlace): Before | undefined {
+  /** As memory has it. */
+  #known(place: ObjectPlace): ApiObject | undefined {
     const object = this.#recall(keyOf(place));
-    if (!object) return undefined;
-    return { current: asVersion(place.resource, object), modRevision: Number(object.metadata.resourceVersion) };
+    return object && asVersion(place.resource, object);
   }
 
   async #read(place: ObjectPlace): Promise<StoredValue | undefined> {

@@ -1,6 +1,6 @@
 /** An object as the watch cache holds it: read once from the store, and written as JSON once for all who ask for it. */
-import { type ApiObject, fieldAt } from '../api-object.ts';
-import { decode } from '../objects/object-encoding.ts';
+import type { ApiObject } from '../api-object.ts';
+import { decodeIfObject } from '../objects/object-encoding.ts';
 import type { StoredValue } from '../store/store.ts';
 
 const OPEN = Buffer.from('{');
@@ -48,13 +48,7 @@ export class CachedObject {
   }
 }
 
-/** Undefined where something else than an object of ours stands at that key: others may write to an etcd too. */
 export function readCached(stored: StoredValue): CachedObject | undefined {
-  try {
-    const object = decode(stored);
-    const isObject = typeof object.kind === 'string' && typeof fieldAt(object, ['metadata', 'name']) === 'string';
-    return isObject ? new CachedObject(stored.key, object, stored.value.length) : undefined;
-  } catch {
-    return undefined;
-  }
+  const object = decodeIfObject(stored);
+  return object && new CachedObject(stored.key, object, stored.value.length);
 }

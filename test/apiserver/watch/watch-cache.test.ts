@@ -273,6 +273,19 @@ async function readPages(t: Test, rounds: number): Promise<void> {
   t.equal(fromStore, rounds > 8 ? 3 : 0);
 }
 
+t.test('what others wrote into the store, and is no object, is passed over', async (t) => {
+  const { store, cache } = await opened(t);
+  const texts = ['k8s\0protobuf', 'null', '{}', '{"kind":"Pod","metadata":{"name":"x"}}', '{"apiVersion":"v1"}'];
+  const good = bytesOf(objectOf(PODS, 'a', 'one', {}, 'good'));
+  const writes = [...texts.map((text) => Buffer.from(text)), good].map((value, i) => {
+    return { type: 'put' as const, key: storeKey(PODS, 'a', `${i}`), value };
+  });
+  await store.commit({ conditions: [], writes });
+  const objects = new ObjectStore(store, TABLE);
+  t.match(cache.list(PODS), [{ object: { data: 'good' } }]);
+  t.same((await objects.list(PODS)).items.length, 1);
+});
+
 t.test('a list is JSON in blocks, each object written once', async (t) => {
   const { store, cache } = await opened(t);
   const writes = Array.from({ length: 1000 }, (_, i) => ({
