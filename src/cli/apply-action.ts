@@ -2,7 +2,7 @@
 import { ApiRequestError } from '../kube/api-client.ts';
 import { collectionPath, objectPath, servedApiVersion, shownName } from '../kube/discovery.ts';
 import { lastApplied, withLastApplied } from '../kube/last-applied.ts';
-import { type MergeKeys, threeWayPatch } from '../kube/three-way-patch.ts';
+import { type MergeRules, threeWayPatch } from '../kube/three-way-patch.ts';
 import { type Cluster, type ClusterOptions, openCluster } from './cluster.ts';
 import { type GivenObject, readObjects } from './manifest-input.ts';
 
@@ -52,18 +52,18 @@ async function applyOne({ client }: Cluster, { object, kind }: GivenObject, opti
     await client.post(collectionPath(kind, namespace), wanted, { query });
     return 'created';
   }
-  const keys = await strategicKeys(servedApiVersion(kind), kind.kind);
-  const patch = threeWayPatch(lastApplied(current), wanted, current, keys ?? {});
+  const rules = await strategicRules(servedApiVersion(kind), kind.kind);
+  const patch = threeWayPatch(lastApplied(current), wanted, current, rules);
   if (Object.keys(patch).length === 0) return 'unchanged';
-  const after = await client.patch<Stored>(path, keys ? 'strategic' : 'merge', patch, { query });
+  const after = await client.patch<Stored>(path, rules ? 'strategic' : 'merge', patch, { query });
   return after.metadata.resourceVersion === current.metadata.resourceVersion ? 'unchanged' : 'configured';
 }
 
 /** Of kinds that Kubernetes itself has; undefined for others, whose servers take no strategic patch. */
-async function strategicKeys(apiVersion: string, kind: string): Promise<MergeKeys | undefined> {
+async function strategicRules(apiVersion: string, kind: string): Promise<MergeRules | undefined> {
   const { resourceOfKind } = await import('../apiserver/manifests/manifest-kinds.ts');
   const { ResourceTable } = await import('../apiserver/kinds/resource-table.ts');
-  const { mergeKeysOf } = await import('../apiserver/kinds/resource.ts');
+  const { mergeRulesOf } = await import('../apiserver/kinds/resource.ts');
   const resource = resourceOfKind(new ResourceTable(), apiVersion, kind);
-  return resource && mergeKeysOf(resource);
+  return resource && mergeRulesOf(resource);
 }

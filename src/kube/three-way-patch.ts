@@ -7,34 +7,46 @@ import { isDeepStrictEqual } from 'node:util';
 
 type Json = Record<string, unknown>;
 
-/** Names of things in lists, by the list's path without indices: `spec.ports` to `port`; '' for lists of plain values. */
-export type MergeKeys = Readonly<Record<string, string>>;
-
-/**
- * A strategic merge patch; with no merge keys also a JSON merge patch (RFC 7396), for servers that take no other for a
- * kind. Empty: nothing is to be done.
- */
-export function threeWayPatch(last: Json, wanted: Json, current: Json, mergeKeys: MergeKeys = {}): Json {
-  return mapPatch(last, wanted, current, '', mergeKeys);
+/** Of a kind. Paths are without indices: `spec.ports`. */
+export interface MergeRules {
+  /** What tells the members of a list apart: `port`; '' for lists of plain values. Other lists are one value each. */
+  readonly mergeKeys: Readonly<Record<string, string>>;
+  /** Maps, or lists of maps, of which one form excludes another: what is not wanted goes, whoever wrote it. */
+  readonly retainKeys: readonly string[];
 }
 
-function mapPatch(last: Json, wanted: Json, current: Json, path: string, keys: MergeKeys): Json {
+const NO_RULES: MergeRules = { mergeKeys: {}, retainKeys: [] };
+
+/**
+ * A strategic merge patch; without rules also a JSON merge patch (RFC 7396), for servers that take no other for a kind.
+ * Empty: nothing is to be done.
+ */
+export function threeWayPatch(last: Json, wanted: Json, current: Json, rules = NO_RULES): Json {
+  return mapPatch(last, wanted, current, '', rules);
+}
+
+function mapPatch(last: Json, wanted: Json, current: Json, path: string, rules: MergeRules): Json {
   const patch: Json = {};
   for (const [name, value] of Object.entries(wanted)) {
     const at = path === '' ? name : `${path}.${name}`;
     const before = own(current, name);
     const applied = own(last, name);
     if (isMap(value)) {
-      const part = mapPatch(isMap(applied) ? applied : {}, value, isMap(before) ? before : {}, at, keys);
+      const part = mapPatch(isMap(applied) ? applied : {}, value, isMap(before) ? before : {}, at, rules);
       if (!isMap(before) || Object.keys(part).length > 0) set(patch, name, part);
-    } else if (Array.isArray(value) && keys[at] !== undefined && (value.length > 0 || Array.isArray(before))) {
+    } else if (
+      Array.isArray(value) &&
+      rules.mergeKeys[at] !== undefined &&
+      (value.length > 0 || Array.isArray(before))
+    ) {
       const lists = { last: asList(applied), wanted: value, current: asList(before) };
-      listPatch(patch, name, lists, at, keys);
+      listPatch(patch, name, lists, at, rules);
     } else if (!isDeepStrictEqual(value, before)) set(patch, name, value);
   }
   for (const name of Object.keys(last)) {
     if (!Object.hasOwn(wanted, name) && Object.hasOwn(current, name)) set(patch, name, null);
   }
+  if (rules.retainKeys.includes(path) && Object.keys(patch).length > 0) patch.$retainKeys = Object.keys(wanted);
   return patch;
 }
 
@@ -45,8 +57,8 @@ interface Lists {
 }
 
 /** Of a list whose members have names: what differs of each, what is new, what is to go, and their order. */
-function listPatch(patch: Json, field: string, lists: Lists, path: string, keys: MergeKeys): void {
-  const key = keys[path] ?? '';
+function listPatch(patch: Json, field: string, lists: Lists, path: string, rules: MergeRules): void {
+  const key = rules.mergeKeys[path] ?? '';
   if (key === '') return valuesPatch(patch, field, lists);
   const [last, wanted, current] = [byName(lists.last, key), byName(lists.wanted, key), byName(lists.current, key)];
   // Two that have one name, as ports of two protocols may: the list is then one thing.
@@ -57,15 +69,20 @@ function listPatch(patch: Json, field: string, lists: Lists, path: string, keys:
   const items: Json[] = [];
   for (const [name, item] of wanted) {
     const before = current.get(name);
-    const part = mapPatch(last.get(name) ?? {}, item, before ?? {}, path, keys);
+    const part = mapPatch(last.get(name) ?? {}, item, before ?? {}, path, rules);
     if (!before || Object.keys(part).length > 0) items.push({ ...part, [key]: name });
   }
   for (const name of last.keys()) {
     if (!wanted.has(name) && current.has(name)) items.push({ $patch: 'delete', [key]: name });
   }
-  if (items.length === 0) return;
-  patch[`$setElementOrder/${field}`] = [...wanted.keys()].map((name) => ({ [key]: name }));
-  patch[field] = items;
+  const order = [...wanted.keys()];
+  const isOrdered = isDeepStrictEqual(
+    [...current.keys()].filter((name) => wanted.has(name)),
+    order,
+  );
+  if (items.length === 0 && isOrdered) return;
+  patch[`$setElementOrder/${field}`] = order.map((name) => ({ [key]: name }));
+  if (items.length > 0) patch[field] = items;
 }
 
 /** Of a list of plain values, in which each stands once. */

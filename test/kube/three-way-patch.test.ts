@@ -7,11 +7,14 @@ import { threeWayPatch } from '../../src/kube/three-way-patch.ts';
 
 type Json = Record<string, unknown>;
 
-const KEYS = { ports: 'port', 'ports.flags': '', 'spec.items': 'name' };
-const resource = { mergeKeys: KEYS } as unknown as Resource;
+const RULES = {
+  mergeKeys: { ports: 'port', 'ports.flags': '', 'spec.items': 'name', forms: 'name' },
+  retainKeys: ['form', 'forms'],
+};
+const resource = RULES as unknown as Resource;
 
 function apply(last: Json, wanted: Json, current: Json): Json {
-  const patch = threeWayPatch(last, wanted, current, KEYS);
+  const patch = threeWayPatch(last, wanted, current, RULES);
   return applyPatch(PATCH_TYPES.strategic, current, patch, resource) as Json;
 }
 
@@ -31,12 +34,26 @@ t.test('members of lists are told apart by their names', async (t) => {
   t.same(apply(last, { ports: [{ port: 82 }, { port: 80, name: 'http' }] }, current), {
     ports: [{ port: 82 }, { port: 80, nodePort: 30080, name: 'http' }, { port: 99 }],
   });
-  t.same(threeWayPatch({}, { ports: [{ port: 80 }] }, current, KEYS), {});
+  t.same(threeWayPatch({}, { ports: [{ port: 80 }] }, current, RULES), {});
   t.same(
     threeWayPatch(last, { ports: [{ port: 80 }] }, { ports: [{ port: 80 }] }),
     {},
     'without names it is one value',
   );
+});
+
+t.test('an order alone is a difference', async (t) => {
+  const ports = (...numbers: number[]) => ({ ports: numbers.map((port) => ({ port })) });
+  t.same(apply(ports(1, 2), ports(2, 1), ports(1, 9, 2)), ports(2, 1, 9));
+  t.same(threeWayPatch({}, ports(2, 1), ports(9, 2, 8, 1), RULES), {}, 'what others put between is none');
+});
+
+t.test('of forms that exclude each other the one that is not wanted goes, whoever wrote it', async (t) => {
+  const filled = { form: { type: 'Rolling', rolling: { step: 1 } } };
+  t.same(apply({}, { form: { type: 'At once' } }, filled), { form: { type: 'At once' } });
+  t.same(threeWayPatch({}, { form: { type: 'Rolling' } }, filled, RULES), {});
+  const forms = (form: object) => ({ forms: [{ name: 'a', ...form }] });
+  t.same(apply(forms({ tcp: {} }), forms({ udp: {} }), forms({ tcp: {}, keepAlive: true })), forms({ udp: {} }));
 });
 
 t.test('two members of one name make the list one thing', async (t) => {
@@ -48,7 +65,7 @@ t.test('two members of one name make the list one thing', async (t) => {
   };
   t.same(apply({}, dns, {}), dns);
   const filled = { ports: dns.ports.map((port) => ({ ...port, targetPort: 53 })) };
-  t.same(threeWayPatch({}, dns, filled, KEYS), {}, 'what the server filled in is no difference');
+  t.same(threeWayPatch({}, dns, filled, RULES), {}, 'what the server filled in is no difference');
   const more = { ports: [...dns.ports, { port: 54 }] };
   t.same(apply(dns, more, filled), more);
 });
@@ -71,7 +88,7 @@ t.test('any three versions: one application is enough, and does what it is for',
   fc.assert(
     fc.property(version, version, version, (last, wanted, current) => {
       const result = apply(last, wanted, structuredClone(current));
-      const again = threeWayPatch(last, wanted, result, KEYS);
+      const again = threeWayPatch(last, wanted, result, RULES);
       if (Object.keys(again).length > 0) throw new Error(`not done: ${JSON.stringify({ result, again })}`);
       const spec = (o: Json) => (o.spec ?? {}) as Json;
       if ('x' in spec(last) && !('x' in spec(wanted)) && 'spec' in wanted && 'x' in spec(result)) {

@@ -38,6 +38,7 @@ const scale = {
   selector: ['spec', 'selector'],
 } as const;
 
+const TEMPLATE_VOLUMES = 'spec.template.spec.volumes';
 const workloadMergeKeys = { ...podMergeKeys('spec.template.spec'), 'status.conditions': 'type' };
 
 const readyColumn = column('Ready', 'Pods that are ready, of those wanted', (o) => {
@@ -131,6 +132,7 @@ const deployment: Resource = {
     ['spec'],
   ),
   mergeKeys: workloadMergeKeys,
+  retainKeys: [TEMPLATE_VOLUMES, 'spec.strategy'],
   columns: [
     NAME_COLUMN,
     readyColumn,
@@ -172,6 +174,7 @@ const replicaSet: Resource = {
     ['spec'],
   ),
   mergeKeys: workloadMergeKeys,
+  retainKeys: [TEMPLATE_VOLUMES],
   columns: [
     NAME_COLUMN,
     column('Desired', 'Pods that are wanted', (o) => numberAt(o, 'spec', 'replicas')),
@@ -221,6 +224,7 @@ const statefulSet: Resource = {
     ['spec'],
   ),
   mergeKeys: workloadMergeKeys,
+  retainKeys: [TEMPLATE_VOLUMES],
   columns: [
     NAME_COLUMN,
     readyColumn,

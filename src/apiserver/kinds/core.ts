@@ -171,6 +171,7 @@ const pod: Resource = {
     'status.podIPs': 'ip',
     'status.hostIPs': 'ip',
   },
+  retainKeys: ['spec.volumes'],
   columns: [
     NAME_COLUMN,
     ...POD_COLUMNS,

@@ -3,6 +3,7 @@
  * A kind differs by its schema, its defaults and rules, its columns and its strategy; never by a handler of its own.
  */
 import type { SchemaObject } from 'ajv';
+import type { MergeRules } from '../../kube/three-way-patch.ts';
 import type { Violation } from '../../kube/validate.ts';
 import type { ApiObject } from '../api-object.ts';
 import type { Allocation } from './allocation.ts';
@@ -56,8 +57,9 @@ export interface Resource {
   columns: readonly Column[];
   /** What objects can be selected by beside metadata.name and metadata.namespace: the text of each field. */
   fieldSelectors?: Readonly<Record<string, (object: ApiObject) => string>>;
-  /** See mergeKeysOf. */
+  /** See MergeRules. */
   mergeKeys?: Readonly<Record<string, string>>;
+  retainKeys?: readonly string[];
   /** What a name must be; a DNS-1123 name where nothing stands. */
   nameFormat?: 'dns-label' | 'dns-name' | 'dns-1035-label';
   /** Fills in what the writer left out; may change the object. */
@@ -84,12 +86,9 @@ export function apiVersionOf({ group, version }: Pick<Resource, 'group' | 'versi
 
 const METADATA_KEYS = { 'metadata.finalizers': '', 'metadata.ownerReferences': 'uid' } as const;
 
-/**
- * What the members of lists are known by in strategic merge patches, by path without indices: `spec.ports` to `port`,
- * '' for lists of plain values. A list that is not here is one thing.
- */
-export function mergeKeysOf({ mergeKeys }: Pick<Resource, 'mergeKeys'>): Readonly<Record<string, string>> {
-  return { ...METADATA_KEYS, ...mergeKeys };
+/** Of strategic merge patches, which custom kinds do not take. */
+export function mergeRulesOf({ mergeKeys, retainKeys = [] }: Pick<Resource, 'mergeKeys' | 'retainKeys'>): MergeRules {
+  return { mergeKeys: { ...METADATA_KEYS, ...mergeKeys }, retainKeys };
 }
 
 /** As this version of its kind shows it: custom kinds alone have several, which differ in their name. */

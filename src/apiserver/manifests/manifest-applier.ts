@@ -14,7 +14,7 @@ import { threeWayPatch } from '../../kube/three-way-patch.ts';
 import { writePrivate } from '../access/private-file.ts';
 import { ApiError } from '../api-error.ts';
 import type { ApiObject } from '../api-object.ts';
-import { mergeKeysOf, type Resource } from '../kinds/resource.ts';
+import { mergeRulesOf, type Resource } from '../kinds/resource.ts';
 import type { ResourceTable } from '../kinds/resource-table.ts';
 import type { ObjectStore } from '../objects/object-store.ts';
 import { applyPatch, PATCH_TYPES } from '../rest/patch.ts';
@@ -213,8 +213,8 @@ function merged(resource: Resource, current: ApiObject, wanted: ApiObject): ApiO
     throw new ApiError('Conflict', 'is being deleted: it is made again when it is gone');
   }
   // As kubectl: custom kinds take no strategic patch.
-  const keys = resource.custom ? {} : mergeKeysOf(resource);
-  const patch = threeWayPatch(lastApplied(current), { ...wanted }, { ...current }, keys);
+  const rules = resource.custom ? undefined : mergeRulesOf(resource);
+  const patch = threeWayPatch(lastApplied(current), { ...wanted }, { ...current }, rules);
   return applyPatch(resource.custom ? PATCH_TYPES.merge : PATCH_TYPES.strategic, current, patch, resource) as ApiObject;
 }
 

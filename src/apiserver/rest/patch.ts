@@ -4,7 +4,7 @@
  */
 import jsonPatch, { type Operation } from 'fast-json-patch';
 import { ApiError } from '../api-error.ts';
-import { mergeKeysOf, type Resource } from '../kinds/resource.ts';
+import { mergeRulesOf, type Resource } from '../kinds/resource.ts';
 import { checkShape } from './body-shape.ts';
 
 export const PATCH_TYPES = {
@@ -36,7 +36,7 @@ function patchedBy(type: string, target: Json, patch: unknown, resource: Resourc
       return mergePatch(target, objectOf(patch), 0);
     case PATCH_TYPES.strategic:
       if (resource.custom) throw unsupported(type, [PATCH_TYPES.json, PATCH_TYPES.merge]);
-      return strategicMerge(structuredClone(target), objectOf(patch), '', mergeKeysOf(resource), 0);
+      return strategicMerge(structuredClone(target), objectOf(patch), '', mergeRulesOf(resource).mergeKeys, 0);
     default:
       throw unsupported(type, Object.values(PATCH_TYPES));
   }
