@@ -46,6 +46,8 @@ export class ManifestApplier {
   readonly #folder: ManifestFolder<NamedObject>;
   /** By identity. */
   readonly #applied = new Map<string, AppliedObject>();
+  /** What stood in the files since this server began. */
+  readonly #seen = new Set<string>();
   #refused: Problem[] = [];
   #told = new Set<string>();
   #written = '';
@@ -106,8 +108,10 @@ export class ManifestApplier {
         if (problem) refused.push(problem);
       });
     }
+    // What an earlier server applied may stand where this one cannot read, of which there is no good version yet.
+    const isWhole = this.#folder.problems().every(({ severity }) => severity !== 'error');
     for (const [identity, applied] of this.#applied) {
-      if (stands.has(identity) || this.#closed) continue;
+      if (stands.has(identity) || this.#closed || !(isWhole || this.#seen.has(identity))) continue;
       const problem = await this.#remove(applied);
       if (problem) refused.push(problem);
       else this.#applied.delete(identity);
@@ -130,6 +134,7 @@ export class ManifestApplier {
     const wanted: AppliedObject = { apiVersion, kind, ...own, name, digest: digestOf(object) };
     const identity = identityOf(wanted);
     stands.add(identity);
+    this.#seen.add(identity);
     if (this.#applied.get(identity)?.digest === wanted.digest) return undefined;
     try {
       await this.#apply(resource, structuredClone(object) as ApiObject);
@@ -218,8 +223,10 @@ function merged(resource: Resource, current: ApiObject, wanted: ApiObject): ApiO
   return applyPatch(resource.custom ? PATCH_TYPES.merge : PATCH_TYPES.strategic, current, patch, resource) as ApiObject;
 }
 
+/** Whatever version of its kind it is written in. */
 function identityOf({ apiVersion, kind, namespace = '', name }: Omit<AppliedObject, 'digest'>): string {
-  return `${apiVersion} ${kind} ${namespace}/${name}`;
+  const group = apiVersion.slice(0, Math.max(0, apiVersion.lastIndexOf('/')));
+  return `${group} ${kind} ${namespace}/${name}`;
 }
 
 function rankOf({ kind }: NamedObject): number {

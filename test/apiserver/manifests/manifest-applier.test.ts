@@ -206,6 +206,42 @@ t.test('what leaves the files is deleted, while the server runs or between two l
   await until(t, 'the node is gone', async () => (await bench.get('v1', 'Node', 'hosta')) === undefined);
 });
 
+t.test('a server that starts and cannot read a file takes nothing away that may stand in it', async (t) => {
+  const bench = new Bench(t);
+  bench.write('web.yaml', service('ports: [{port: 80}]'));
+  bench.write('dep.yaml', DEPLOYMENT);
+  await bench.restart();
+  await bench.applier?.close();
+  bench.write('web.yaml', 'a: [');
+  await bench.restart();
+  t.match(bench.problems(), [/^web\.yaml:/]);
+  t.ok(await bench.get('v1', 'Service', 'web'));
+  rmSync(join(bench.folder, 'dep.yaml'));
+  const gone = async () => (await bench.get('apps/v1', 'Deployment', 'dep', 'shop')) === undefined;
+  await until(t, 'what this one has read goes with its file', gone);
+  bench.write('web.yaml', '# nobody needs it any more');
+  await until(t, 'all can be read', async () => (await bench.get('v1', 'Service', 'web')) === undefined);
+});
+
+t.test('a manifest in another version of its kind is of the same object', async (t) => {
+  const bench = new Bench(t);
+  const zoo = (version: string) => `apiVersion: example.org/${version}\nkind: Zoo\nmetadata: {name: z}\n`;
+  const likeMap = resourceOfKind(bench.table, 'v1', 'ConfigMap') as NonNullable<ReturnType<typeof resourceOfKind>>;
+  const custom = { storageVersion: 'v1', check: () => [], unknownFields: () => [] };
+  for (const version of ['v1', 'v2']) {
+    const names = { group: 'example.org', version, kind: 'Zoo', plural: 'zoos', singular: 'zoo', namespaced: false };
+    bench.table.add({ ...likeMap, ...names, custom });
+  }
+  bench.write('zoo.yaml', zoo('v1'));
+  await bench.restart();
+  const uid = (await bench.get('example.org/v1', 'Zoo', 'z'))?.metadata.uid;
+  t.ok(uid);
+  await bench.applier?.close();
+  bench.write('zoo.yaml', zoo('v2'));
+  await bench.restart();
+  t.equal((await bench.get('example.org/v2', 'Zoo', 'z'))?.metadata.uid, uid);
+});
+
 t.test('what is wrong is said with its line, the last good version stays', async (t) => {
   const bench = new Bench(t);
   bench.write('web.yaml', service('ports: [{port: 80}]'));
