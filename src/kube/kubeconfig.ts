@@ -27,6 +27,11 @@ export interface ApiAccess {
   namespace: string;
 }
 
+/** Ways of a user to say who it is that need another program, or speak for somebody else. */
+const UNSUPPORTED = ['exec', 'auth-provider', 'username', 'as', 'as-uid', 'as-groups', 'as-user-extra'] as const;
+
+const PEM = '-----BEGIN ';
+
 /** `code` WEFT_KUBECONFIG; the message names file and field. */
 export class KubeconfigError extends Error {
   readonly code = 'WEFT_KUBECONFIG';
@@ -52,8 +57,8 @@ export function parseKubeconfig(text: string, path: string, context?: string): A
   const at = reading.entry(config, 'contexts', wanted, 'context');
   const cluster = reading.entry(config, 'clusters', reading.needed(at, 'cluster'), 'cluster');
   const user = reading.entry(config, 'users', reading.needed(at, 'user'), 'user');
-  for (const field of ['exec', 'auth-provider', 'username'] as const) {
-    if (user.fields[field] === undefined) continue;
+  for (const field of UNSUPPORTED) {
+    if ((user.fields[field] ?? '') === '') continue;
     throw reading.fault(`${user.place}.${field}`, 'is not supported: use a client certificate or a token');
   }
   if (cluster.fields['proxy-url']) throw reading.fault(`${cluster.place}.proxy-url`, 'is not supported');
@@ -62,14 +67,14 @@ export function parseKubeconfig(text: string, path: string, context?: string): A
   if ((certificate === undefined) !== (key === undefined)) {
     throw reading.fault(`${user.place}.client-${key ? 'certificate' : 'key'}`, 'is missing: the two go together');
   }
-  const tokenFile = reading.text(user.fields, 'tokenFile', user.place);
+  const tokenFile = reading.file(user, 'tokenFile');
   return {
     server: reading.server(cluster),
     authority: reading.data(cluster, 'certificate-authority'),
     certificate,
     key,
     token: reading.text(user.fields, 'token', user.place),
-    tokenFile: tokenFile && resolve(dirname(path), tokenFile),
+    tokenFile: tokenFile?.path,
     serverName: reading.text(cluster.fields, 'tls-server-name', cluster.place),
     insecure: cluster.fields['insecure-skip-tls-verify'] === true,
     namespace: reading.text(at.fields, 'namespace', at.place) ?? 'default',
@@ -134,17 +139,26 @@ class Reading {
   }
 
   /** `NAME-data` in base64, or the file that `NAME` names. */
-  data({ fields, place }: Entry, name: string): string | undefined {
+  data(entry: Entry, name: string): string | undefined {
+    const { fields, place } = entry;
     const inline = this.text(fields, `${name}-data`, place);
     if (inline !== undefined) {
       const text = Buffer.from(inline, 'base64').toString('utf8');
-      if (text.includes('-----BEGIN ')) return text;
+      if (text.includes(PEM)) return text;
       throw this.fault(`${place}.${name}-data`, 'must be PEM in base64');
     }
+    const file = this.file(entry, name);
+    if (file && !file.text.includes(PEM)) throw this.fault(`${place}.${name}`, `${file.path} holds no PEM`);
+    return file?.text;
+  }
+
+  /** One that it names, from its own folder on. */
+  file({ fields, place }: Entry, name: string): { path: string; text: string } | undefined {
     const file = this.text(fields, name, place);
     if (file === undefined) return undefined;
+    const path = resolve(dirname(this.#path), file);
     try {
-      return readFileSync(resolve(dirname(this.#path), file), 'utf8');
+      return { path, text: readFileSync(path, 'utf8') };
     } catch (error) {
       throw this.fault(`${place}.${name}`, `${file} cannot be read: ${(error as NodeJS.ErrnoException).code ?? error}`);
     }

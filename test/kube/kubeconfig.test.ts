@@ -44,10 +44,12 @@ t.test('certificates inline, and a namespace', async (t) => {
 });
 
 t.test('files are found from its own folder on', async (t) => {
-  const folder = t.testdir({ pki: { 'ca.crt': PEM }, token: 'secret\n' });
+  const folder = t.testdir({ pki: { 'ca.crt': PEM, 'ca.der': '\x30\x82' }, token: 'secret\n' });
   const path = join(folder, 'config');
   const text = config({ cluster: { 'certificate-authority': 'pki/ca.crt' }, user: { tokenFile: 'token' } });
   t.match(parseKubeconfig(text, path), { authority: PEM, tokenFile: join(folder, 'token') });
+  const binary = config({ cluster: { 'certificate-authority': 'pki/ca.der' } });
+  t.throws(() => parseKubeconfig(binary, path), { message: /certificate-authority: .*ca\.der holds no PEM/ });
 });
 
 t.test('another context than the current one', async (t) => {
@@ -65,6 +67,8 @@ t.test('what cannot be used is named with file and field', async (t) => {
     [config({ cluster: { server: 7 } }), 'kc: clusters[c].cluster.server: must be a string'],
     [config({ cluster: { 'proxy-url': 'http://p' } }), 'kc: clusters[c].cluster.proxy-url: is not supported'],
     [config({ user: { exec: { command: 'aws' } } }), 'kc: users[u].user.exec: is not supported'],
+    [config({ user: { as: 'jane' } }), 'kc: users[u].user.as: is not supported'],
+    [config({ user: { tokenFile: 'gone' } }), 'kc: users[u].user.tokenFile: gone cannot be read: ENOENT'],
     [config({ user: { 'client-key-data': base64 } }), 'kc: users[u].user.client-certificate: is missing'],
     [config({ user: { 'client-certificate-data': 'AAAA' } }), 'kc: users[u].user.client-certificate-data: must be PEM'],
     [
