@@ -1,5 +1,5 @@
 /** What a Kubernetes API serves, asked of the server itself, so that kinds are found that nobody has built in here. */
-import type { ApiClient } from './api-client.ts';
+import { type ApiClient, ApiRequestError } from './api-client.ts';
 
 /** A kind that the server serves. */
 export interface ServedKind {
@@ -59,7 +59,7 @@ export class Discovery {
         const ordered = [
           ...new Set([...(preferredVersion ? [preferredVersion.version] : []), ...versions.map(versionOf)]),
         ];
-        return ordered.map((version) => this.#list(`/apis/${name}/${version}`, name, version));
+        return ordered.map((version) => this.#list(`/apis/${name}/${version}`, name, version).catch(notServed));
       });
       return [await this.#coreKinds(), ...(await Promise.all(lists))].flat();
     })();
@@ -80,6 +80,12 @@ export class Discovery {
         return { group, version, kind, plural: name, singular, shortNames, categories, namespaced };
       });
   }
+}
+
+/** A group that another server stands for, which does not answer, keeps nobody from the others. */
+function notServed(error: unknown): ServedKind[] {
+  if (error instanceof ApiRequestError && error.code >= 500) return [];
+  throw error;
 }
 
 function versionOf({ version }: { version: string }): string {
