@@ -102,25 +102,41 @@ export class ApiService {
     this.#compaction.unref();
   }
 
+  /** Where it cannot start, as on a port that is taken, nothing of it goes on. */
   static async start(options: ApiServiceOptions): Promise<ApiService> {
+    const begun: (() => unknown)[] = [];
+    try {
+      return await ApiService.#started(options, (end) => begun.push(end));
+    } catch (error) {
+      for (const end of begun.reverse()) await end();
+      throw error;
+    }
+  }
+
+  /** `onFailure` is told how to end each part that has begun. */
+  static async #started(options: ApiServiceOptions, onFailure: (end: () => unknown) => void): Promise<ApiService> {
     const { tls, authenticate, version, log, controllers: settings = {} } = options;
     const ranges = options.ranges ?? clusterRanges(completeSettings({}));
     const factories = settings ? allControllers(settings, ranges) : [];
     const table = new ResourceTable();
     const metrics = new ServerMetrics(table);
+    onFailure(() => metrics.close());
     const store = new MeasuredStore(options.store, (result, seconds) => metrics.committed(result, seconds));
     const limits = new RequestLimits(options.limits);
     const services = table.find('', 'v1', 'services');
     if (services) table.add({ ...services, allocation: serviceAllocation(ranges) });
     const cache = new WatchCache(store);
     const objects = new ObjectStore(store, table, (key) => cache.recall(key)?.object);
+    onFailure(() => cache.close());
     await cache.start();
     await makeNamespaces(objects, table);
     const customKinds = new CustomKinds({ table, objects, cache, log });
+    onFailure(() => customKinds.stop());
     await customKinds.start();
     await repairClaims({ store, objects, resources: table, log });
     const { manifests } = options;
     const applier = manifests?.paths.length ? new ManifestApplier({ objects, table, log, ...manifests }) : undefined;
+    onFailure(() => applier?.close());
     // Before anybody asks: nodes shall find what their manifests say of them.
     await applier?.start();
     const nodeParts = new NodeParts({ objects, table, identity: options.nodes });
@@ -133,17 +149,20 @@ export class ApiService {
     const text = () => metrics.text({ cache, limits });
     const router = new RequestRouter({ authorize, version, table, handler, ready, metrics: text, log });
     const server = new ApiServer({ tls, authenticate, router, limits, metrics, log });
+    onFailure(() => server.close());
     const port = await server.listen(options.host, options.port);
     if (options.listenFd !== undefined) await server.listenTo(options.listenFd);
     const controllers = settings
       ? new ControllerSet({ objects, cache, table, log, ...settings }, factories)
       : undefined;
+    onFailure(() => controllers?.stop());
     // Another server may hold their lease: requests are answered meanwhile.
     void controllers?.start();
     const address = options.advertise ?? reachableAddress(options.host);
     const ownService = settings
       ? new OwnService({ objects, table, ranges, address, port, alone: settings.alone ?? false, log })
       : undefined;
+    onFailure(() => ownService?.stop());
     await ownService?.start();
     const parts = { port, objects, applier, store, cache, server, controllers, customKinds, ownService, metrics };
     return new ApiService(parts);

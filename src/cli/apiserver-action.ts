@@ -9,7 +9,7 @@ import { followTokens } from '../apiserver/access/token-file.ts';
 import { ApiService } from '../apiserver/api-service.ts';
 import { applierStateFile } from '../apiserver/manifests/applier-state.ts';
 import type { Store } from '../apiserver/store/store.ts';
-import { clusterRanges, completeSettings } from '../control/cluster-settings.ts';
+import { type ClusterRanges, clusterRanges, completeSettings } from '../control/cluster-settings.ts';
 import { isHostAddress } from '../kube/rule-checks.ts';
 import { parseAddress } from '../wire/address.ts';
 import { etcdAccess } from './etcd-access.ts';
@@ -53,6 +53,19 @@ export async function apiServer(options: ApiServerOptions): Promise<void> {
   const data = resolve(options.data);
   mkdirSync(data, { recursive: true, mode: 0o700 });
   const store = await openStore(options, data);
+  try {
+    await serve(options, { data, store, ranges });
+  } finally {
+    await store.close();
+  }
+}
+
+/** Until it is told to end. */
+async function serve(
+  options: ApiServerOptions,
+  { data, store, ranges }: { data: string; store: Store; ranges: ClusterRanges },
+): Promise<void> {
+  const { bind, plainHttp = false } = options;
   const identities = plainHttp ? undefined : await Identities.open(join(data, 'pki'));
   const certified = await identities?.server([bind, ...options.name]);
   const own = await identities?.client(SERVER);
@@ -82,17 +95,19 @@ export async function apiServer(options: ApiServerOptions): Promise<void> {
       nodeMask6: options.nodeCidrMaskSizeIpv6,
     },
   });
-  const address = bind.includes(':') ? `[${bind}]` : bind;
-  const server = `${plainHttp ? 'http' : 'https'}://${address}:${service.port}`;
-  for (const user of [ADMIN, VIEWER]) {
-    const credentials = await identities?.client(user);
-    const config = kubeconfig({ server, user: user.name, authority: identities?.authority, credentials });
-    if (identities || user === ADMIN) writePrivate(join(data, `${user.name}.kubeconfig`), config);
+  try {
+    const address = bind.includes(':') ? `[${bind}]` : bind;
+    const server = `${plainHttp ? 'http' : 'https'}://${address}:${service.port}`;
+    for (const user of [ADMIN, VIEWER]) {
+      const credentials = await identities?.client(user);
+      const config = kubeconfig({ server, user: user.name, authority: identities?.authority, credentials });
+      if (identities || user === ADMIN) writePrivate(join(data, `${user.name}.kubeconfig`), config);
+    }
+    console.log(`serving ${server}\nkubectl --kubeconfig ${join(data, 'admin.kubeconfig')} get all -A`);
+    await new Promise((ended) => process.once('SIGTERM', ended).once('SIGINT', ended));
+  } finally {
+    await service.close();
   }
-  console.log(`serving ${server}\nkubectl --kubeconfig ${join(data, 'admin.kubeconfig')} get all -A`);
-  await new Promise((ended) => process.once('SIGTERM', ended).once('SIGINT', ended));
-  await service.close();
-  await store.close();
 }
 
 function log(message: string): void {

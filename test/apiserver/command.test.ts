@@ -147,6 +147,16 @@ t.test('manifests are applied, and a socket that somebody made is served too', a
   t.equal((await server.ended).code, 0);
 });
 
+t.test('on a port that is taken it ends, whatever it had begun', async (t) => {
+  const folder = t.testdir({ manifests: { 'map.yaml': JSON.stringify(configMap('written')) } });
+  const door = await listenOnLoopback();
+  t.teardown(() => door.close());
+  const words = ['--data', join(folder, 'data'), '--manifests', join(folder, 'manifests')];
+  const { ended } = start(t, [...words, '--port', `${door.port}`]);
+  const tooLong = sleep(20_000, { code: 'it goes on', stderr: '' }, { ref: false });
+  t.match(await Promise.race([ended, tooLong]), { code: 1, stderr: /EADDRINUSE/ });
+});
+
 t.test('certificates are kept until they no longer do', async (t) => {
   const folder = join(t.testdir(), 'pki');
   const open = () => Identities.open(folder);
