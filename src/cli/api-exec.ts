@@ -2,6 +2,7 @@
  * A command in a pod by the API server, wherever the pod runs: `v5.channel.k8s.io` over WebSocket, where the first byte
  * of a message says which stream it is of. Our terminal becomes the command's own.
  */
+import type { Writable } from 'node:stream';
 import WebSocket from 'ws';
 import type { ApiClient } from '../kube/api-client.ts';
 
@@ -54,8 +55,8 @@ export function execByApi(client: ApiClient, request: ApiExecRequest): Promise<n
     });
     socket.on('message', (data: Buffer) => {
       const part = data.subarray(1);
-      if (data[0] === CHANNEL.stdout) process.stdout.write(part);
-      else if (data[0] === CHANNEL.stderr) process.stderr.write(part);
+      if (data[0] === CHANNEL.stdout) writePaced(socket, process.stdout, part);
+      else if (data[0] === CHANNEL.stderr) writePaced(socket, process.stderr, part);
       else if (data[0] === CHANNEL.status) ending = parse(part.toString('utf8'));
     });
     socket.once('close', () => {
@@ -69,6 +70,13 @@ export function execByApi(client: ApiClient, request: ApiExecRequest): Promise<n
       }
     });
   });
+}
+
+/** Whoever reads what we write more slowly than the command speaks holds the command back. */
+function writePaced(socket: WebSocket, to: Writable, part: Uint8Array): void {
+  if (to.write(part) || socket.isPaused) return;
+  socket.pause();
+  to.once('drain', () => socket.resume());
 }
 
 /** Standard input goes there, and the size of the terminal; what is returned leaves ours as it was. */

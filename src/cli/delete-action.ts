@@ -24,7 +24,8 @@ interface Place {
 }
 
 interface Deleted extends Place {
-  uid: string | undefined;
+  /** '' where the server does not say. */
+  uid: string;
 }
 
 const POLL_MS = 100;
@@ -38,9 +39,9 @@ export async function deleteObjects(words: readonly string[], options: DeleteOpt
     let failed = bad;
     const deleted: Deleted[] = [];
     for (const place of places) {
-      const uid = await deleteOne(cluster, place, options);
-      if (uid === undefined) failed ||= !options.ignoreNotFound;
-      else deleted.push({ ...place, uid });
+      const done = await deleteOne(cluster, place, options);
+      if (done.uid !== undefined) deleted.push({ ...place, uid: done.uid });
+      failed ||= done.failed;
     }
     if (places.length === 0 && !bad) console.log('No resources found');
     if (options.wait && !(await allGone(cluster, deleted, options.timeout * 1000))) failed = true;
@@ -84,8 +85,12 @@ async function placesOf(
   return { places, bad: false };
 }
 
-/** Resolves with its uid; undefined where it is not there, which is said. */
-async function deleteOne({ client }: Cluster, { kind, namespace, name }: Place, options: DeleteOptions) {
+/** Resolves with its uid, if it goes; what keeps it, or that it is not there, is said. */
+async function deleteOne(
+  { client }: Cluster,
+  { kind, namespace, name }: Place,
+  options: DeleteOptions,
+): Promise<{ uid?: string; failed: boolean }> {
   const seconds = options.force ? 0 : options.gracePeriod;
   const body = {
     kind: 'DeleteOptions',
@@ -101,11 +106,12 @@ async function deleteOne({ client }: Cluster, { kind, namespace, name }: Place, 
     );
     const title = kind.group === '' ? kind.singular : `${kind.singular}.${kind.group}`;
     console.log(`${title} "${name}" ${options.force ? 'force deleted' : 'deleted'}`);
-    return answer.metadata?.uid ?? answer.details?.uid ?? '';
+    return { uid: answer.metadata?.uid ?? answer.details?.uid ?? '', failed: false };
   } catch (error) {
-    if (!(error instanceof ApiRequestError) || error.reason !== 'NotFound') throw error;
-    if (!options.ignoreNotFound) console.error(`weft: ${error.message}`);
-    return undefined;
+    if (!(error instanceof ApiRequestError) || error.code === 0) throw error;
+    if (error.reason === 'NotFound' && options.ignoreNotFound) return { failed: false };
+    console.error(`weft: ${error.message}`);
+    return { failed: true };
   }
 }
 

@@ -17,8 +17,17 @@ export interface GetOptions extends ClusterOptions {
 }
 
 type Answer = ApiTable & { metadata?: { resourceVersion?: string } };
+/** Of a list or a table; one object is all of it. */
+interface Page {
+  metadata?: { continue?: string };
+  items?: unknown[];
+  rows?: unknown[] | null;
+}
+type Query = Record<string, string | undefined>;
 type Item = Record<string, unknown> & { metadata?: { name?: string; namespace?: string } };
 
+/** As kubectl asks: a large cluster is more than one answer should hold. */
+const PAGE = 500;
 const TABLE = 'application/json;as=Table;v=v1;g=meta.k8s.io,application/json';
 
 /** Exit code 1 where something that was named is not there. */
@@ -114,7 +123,7 @@ async function watch(cluster: Cluster, wanted: readonly NamedKind[], options: Ge
   let resourceVersion = list.metadata?.resourceVersion;
   for (;;) {
     const stream = await cluster.client.stream(path, {
-      query: { ...query, watch: true, resourceVersion },
+      query: { ...query, watch: true, allowWatchBookmarks: true, resourceVersion },
       accept: TABLE,
     });
     for await (const line of splitLines(stream)) {
@@ -141,8 +150,22 @@ function pathsOf(cluster: Cluster, kind: ServedKind, names: readonly string[], o
   return names.map((name) => objectPath(kind, cluster.namespace, name));
 }
 
-function queryOf({ selector, fieldSelector }: GetOptions): Record<string, string | undefined> {
+function queryOf({ selector, fieldSelector }: GetOptions): Query {
   return { labelSelector: selector, fieldSelector };
+}
+
+async function inPages(client: ApiClient, path: string, query: Query, accept: string | undefined): Promise<Page> {
+  const ask = (next?: string) => {
+    return client.get<Page>(path, { query: { ...query, limit: PAGE, continue: next }, ...(accept ? { accept } : {}) });
+  };
+  const whole = await ask();
+  for (let next = whole.metadata?.continue; next; ) {
+    const page = await ask(next);
+    whole.items?.push(...(page.items ?? []));
+    whole.rows?.push(...(page.rows ?? []));
+    next = page.metadata?.continue;
+  }
+  return whole;
 }
 
 /** Undefined where what was named is not there, which is said; null where that may be. */
@@ -153,7 +176,7 @@ async function found(
   accept?: string,
 ): Promise<object | null | undefined> {
   try {
-    return await client.get<object>(path, { query: queryOf(options), ...(accept === undefined ? {} : { accept }) });
+    return await inPages(client, path, queryOf(options), accept);
   } catch (error) {
     if (!(error instanceof ApiRequestError) || error.reason !== 'NotFound') throw error;
     if (options.ignoreNotFound) return null;

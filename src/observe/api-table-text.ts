@@ -26,6 +26,7 @@ export class ApiTableText {
   readonly #style: TableStyle;
   #columns: readonly { name: string; priority?: number }[] = [];
   #widths: number[] = [];
+  #saidHeader = false;
 
   constructor(style: TableStyle) {
     this.#style = style;
@@ -33,11 +34,11 @@ export class ApiTableText {
 
   /** Lines; the header is the first of the first ones. */
   lines({ columnDefinitions, rows }: ApiTable): string[] {
-    const isFirst = this.#columns.length === 0;
     if (columnDefinitions?.length) this.#columns = columnDefinitions;
     const cells = (rows ?? []).map((row) => this.#cells(row));
     if (cells.length === 0) return [];
-    if (isFirst && this.#style.headers) cells.unshift(this.#header());
+    if (!this.#saidHeader && this.#style.headers) cells.unshift(this.#header());
+    this.#saidHeader = true;
     for (const line of cells) {
       for (const [i, cell] of line.entries()) this.#widths[i] = Math.max(this.#widths[i] ?? 0, cell.length);
     }

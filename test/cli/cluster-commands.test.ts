@@ -5,8 +5,9 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { type WebSocket, WebSocketServer } from 'ws';
+import WebSocketClient, { type WebSocket, WebSocketServer } from 'ws';
 import { parse, stringify } from 'yaml';
+import { LmdbStore } from '../../src/apiserver/store/lmdb-store.ts';
 import { execByApi } from '../../src/cli/api-exec.ts';
 import { apply } from '../../src/cli/apply-action.ts';
 import { deleteObjects } from '../../src/cli/delete-action.ts';
@@ -175,6 +176,55 @@ t.test('delete by file, by name, by label; what is not there is an error', async
   );
 });
 
+t.test('a list is read in pages', async (t) => {
+  const store = LmdbStore.open({ path: join(t.testdir(), 'store') });
+  t.teardown(() => store.close());
+  const shell = new Shell(t, await TestServer.start(t, false, { store }));
+  const writes = Array.from({ length: 620 }, (_, i) => {
+    const metadata = { name: `m${String(i).padStart(3, '0')}`, namespace: 'default' };
+    const value = Buffer.from(JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata }));
+    return { type: 'put' as const, key: `/registry/configmaps/default/${metadata.name}`, value };
+  });
+  await store.commit({ conditions: [], writes });
+  const ask = ApiClient.prototype.request;
+  const queries: unknown[] = [];
+  t.intercept(ApiClient.prototype, 'request', {
+    value(this: ApiClient, ...args: Parameters<ApiClient['request']>) {
+      if (args[1].endsWith('/configmaps')) queries.push(args[2]?.query?.limit);
+      return ask.apply(this, args);
+    },
+  });
+  const table = (await shell.get('cm')).out.split('\n');
+  t.equal(table.length, 621);
+  t.match(table.at(-1), /^m619 /);
+  t.equal((await shell.get('cm', { output: 'name' })).out.split('\n').length, 620);
+  t.same(queries, [500, 500, 500, 500]);
+});
+
+t.test('get -w says the columns with the first row, whenever that comes', async (t) => {
+  const server = await TestServer.start(t);
+  const shell = new Shell(t, server);
+  const lines: string[] = [];
+  const out = t.capture(console, 'log', (line: string) => lines.push(line));
+  void get(['pods'], { kubeconfig: shell.kubeconfig, headers: true, watch: true }).catch(() => {});
+  await sleep(100);
+  await apply({ kubeconfig: shell.kubeconfig, filename: [join(shell.folder, 'all.yaml')], dryRun: 'none' });
+  for (let i = 0; i < 200 && !lines.join().includes('NAME '); i++) await sleep(10);
+  out.restore();
+  t.match(
+    lines.find((line) => line.includes('web-0  ')),
+    /^NAME +READY .*\nweb-0 /,
+  );
+});
+
+t.test('what may not be deleted keeps nothing else from it', async (t) => {
+  const server = await TestServer.start(t);
+  const shell = new Shell(t, server);
+  await shell.apply('all.yaml');
+  const said = await shell.delete(['ns/default', 'svc/web']);
+  t.match(said, { code: 1, out: 'service "web" deleted', err: /namespaces "default" is forbidden/ });
+});
+
 t.test('names of pods', async (t) => {
   t.equal(podName('web-0'), 'web-0');
   t.equal(podName('pod/web-0'), 'web-0');
@@ -222,6 +272,16 @@ t.test('exec speaks v5.channel.k8s.io', async (t) => {
     asked[0],
     /^\/api\/v1\/namespaces\/default\/pods\/web-0\/exec\?command=echo&command=a\+b&stdin=true&stdout=true/,
   );
+  const pauses: boolean[] = [];
+  const slow = t.capture(process.stdout, 'write', () => {
+    pauses.push(true);
+    setTimeout(() => process.stdout.emit('drain'), 50);
+    return false;
+  });
+  const pause = t.capture(WebSocketClient.prototype, 'pause', WebSocketClient.prototype.pause);
+  await execByApi(client, { namespace: 'default', pod: 'web-0', command: ['yes'], tty: false });
+  slow.restore();
+  t.equal(pause().length, 1, 'whoever reads slowly holds the command back');
   await t.rejects(execByApi(client, { namespace: 'default', pod: 'none', command: ['true'], tty: false }), {
     message: 'pods "none" not found',
   });
