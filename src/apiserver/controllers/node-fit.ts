@@ -3,11 +3,10 @@
  * in its words. Each reason reads on after a count of nodes.
  */
 import type { NodeSelectorTerm, NodeSpec, PodSpec, Taint, Toleration } from 'kubernetes-types/core/v1.js';
-import { parseQuantity } from '../../kube/quantity.ts';
 import { selects } from '../../kube/selector.ts';
 import { type ApiObject, fieldAt } from '../api-object.ts';
 import { listAt } from '../kinds/fields.ts';
-import { type NodeLoad, requestsOf } from './node-load.ts';
+import { capacityOf, type NodeLoad, requestsOf } from './node-load.ts';
 
 /** Pods that a node takes that does not say how many. */
 const MOST_PODS = 110;
@@ -106,17 +105,13 @@ function portsClash(pod: ApiObject, load: NodeLoad): boolean {
 }
 
 function shortages(pod: ApiObject, node: ApiObject, load: NodeLoad): string[] {
-  const { allocatable, capacity } = (node.status ?? {}) as Record<string, Record<string, string> | undefined>;
-  const has = (name: string): number | undefined => {
-    const quantity = allocatable?.[name] ?? capacity?.[name];
-    return quantity === undefined ? undefined : parseQuantity(quantity);
-  };
-  const out = load.pods.size >= (has('pods') ?? MOST_PODS) ? ['Too many pods'] : [];
+  const has = capacityOf(node);
+  const out = load.pods.size >= (has.get('pods') ?? MOST_PODS) ? ['Too many pods'] : [];
   for (const [name, amount] of requestsOf(pod)) {
     if (amount === 0) continue;
     // A node that does not say what it has of processors and memory has enough; of anything else it has none.
     const usual = name === 'cpu' || name === 'memory' || name === 'ephemeral-storage';
-    const most = has(name) ?? (usual ? Number.POSITIVE_INFINITY : 0);
+    const most = has.get(name) ?? (usual ? Number.POSITIVE_INFINITY : 0);
     if ((load.amounts.get(name) ?? 0) + amount > most + 1e-9) out.push(`Insufficient ${name}`);
   }
   return out;

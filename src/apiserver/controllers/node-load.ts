@@ -102,8 +102,31 @@ export class ClusterLoad {
   }
 }
 
+/** Objects do not change, and each pod is held against each node. */
+const known = new WeakMap<ApiObject, Amounts>();
+
 /** What the containers ask for together; init containers run before them, one at a time, unless they stay. */
 export function requestsOf(pod: ApiObject): Amounts {
+  let amounts = known.get(pod);
+  if (!amounts) known.set(pod, (amounts = sumsOf(pod)));
+  return amounts;
+}
+
+/** What a node has, of what it says. */
+export function capacityOf(node: ApiObject): Amounts {
+  let amounts = known.get(node);
+  if (!amounts) {
+    const { allocatable, capacity } = (node.status ?? {}) as Record<string, Record<string, string> | undefined>;
+    const parsed = Object.entries({ ...capacity, ...allocatable }).flatMap(([name, quantity]) => {
+      const amount = parseQuantity(quantity);
+      return amount === undefined ? [] : [[name, amount] as const];
+    });
+    known.set(node, (amounts = new Map(parsed)));
+  }
+  return amounts;
+}
+
+function sumsOf(pod: ApiObject): Amounts {
   const spec = pod.spec as unknown as PodSpec;
   const sums = new Map<string, number>();
   const most = new Map<string, number>();
