@@ -18,6 +18,8 @@ import { WorkQueue } from './work-queue.ts';
 const COMPONENT = 'default-scheduler';
 /** Pods whose nodes are being written at a time; who gets which is decided one after the other. */
 const PARALLEL = 32;
+/** Pods that fitted nowhere are tried again no more often. */
+const AGAIN_MS = 500;
 
 export class Scheduler implements Controller {
   readonly name = 'scheduler';
@@ -28,6 +30,8 @@ export class Scheduler implements Controller {
   readonly #queue: WorkQueue;
   /** Keys of pods that fitted nowhere. */
   readonly #unfit = new Set<string>();
+  /** When those were tried again, or will be. */
+  #triedMs = Number.NEGATIVE_INFINITY;
 
   constructor(parts: ControllerParts) {
     const { table, informers, clock, log } = parts;
@@ -64,9 +68,14 @@ export class Scheduler implements Controller {
     if (this.#load.remove(gone.metadata.uid)) this.#tryAgain();
   }
 
+  /** After the first change at once, after those that follow soon together: each pod is held against every node. */
   #tryAgain(): void {
-    for (const key of this.#unfit) this.#queue.add(key);
+    if (this.#unfit.size === 0) return;
+    const nowMs = this.#parts.clock.monotonicMs();
+    const atMs = this.#triedMs > nowMs ? this.#triedMs : Math.max(nowMs, this.#triedMs + AGAIN_MS);
+    for (const key of this.#unfit) this.#queue.addAfter(key, atMs - nowMs);
     this.#unfit.clear();
+    this.#triedMs = atMs;
   }
 
   async #place(key: string): Promise<void> {

@@ -1,10 +1,12 @@
 /** The scheduler: pods come to nodes that may run them, spread, and say why where they fit nowhere. */
 import t, { type Test } from 'tap';
 import type { ApiObject } from '../../../src/apiserver/api-object.ts';
+import type { ControllerFactory } from '../../../src/apiserver/controllers/controller-set.ts';
 import { Informer } from '../../../src/apiserver/controllers/informer.ts';
 import { Scheduler } from '../../../src/apiserver/controllers/scheduler.ts';
 import { ObjectStore } from '../../../src/apiserver/objects/object-store.ts';
 import { ClusterStore } from './cluster-store.ts';
+import { FakeClock } from './fake-clock.ts';
 import { type NodeWords, node, pod } from './workloads.ts';
 
 async function open(t: Test): Promise<ClusterStore> {
@@ -198,6 +200,39 @@ t.test('spread constraints and pod affinity hold, for pods that come together to
   t.match(await refused(cluster, 's4'), /3 node\(s\) didn't match pod anti-affinity rules/);
   await cluster.create(pod('s5', {}, { labels: { app: 'db' } }));
   t.match(await refused(cluster, 's5'), /3 node\(s\) didn't satisfy existing pods anti-affinity rules/);
+});
+
+t.test('many that fit nowhere are not held against all nodes with each pod that goes', async (t) => {
+  const cluster = await ClusterStore.open(t);
+  const clock = new FakeClock();
+  let looks = 0;
+  const scheduler: ControllerFactory = (parts) => {
+    const nodes = parts.informers.of(cluster.kind('Node'));
+    const list = nodes.list.bind(nodes);
+    nodes.list = (...words) => {
+      looks++;
+      return list(...words);
+    };
+    return new Scheduler(parts);
+  };
+  await cluster.run([scheduler], { clock });
+  await addNode(cluster, 'a', { allocatable: { pods: '20', cpu: '1' } });
+  const small = Array.from({ length: 20 }, (_, i) => `small-${i}`);
+  await Promise.all(small.map((name) => cluster.create(pod(name))));
+  await Promise.all(small.map((name) => placed(cluster, name)));
+  const large = Array.from({ length: 10 }, (_, i) => `large-${i}`);
+  const containers = [{ name: 'c', image: 'nginx', resources: { requests: { cpu: '2' } } }];
+  await Promise.all(large.map((name) => cluster.create(pod(name, { containers }))));
+  await Promise.all(large.map((name) => refused(cluster, name)));
+  looks = 0;
+  for (const name of small) {
+    await cluster.delete('Pod', name, { gracePeriodSeconds: 0 });
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  t.ok(looks < 50, `${looks} looks for 10 pods that wait and 20 that went`);
+  await addNode(cluster, 'b', { allocatable: { cpu: '64' } });
+  clock.advance(500);
+  for (const name of large) t.equal(await placed(cluster, name), 'b');
 });
 
 t.test('a pod that somebody else placed meanwhile counts where it is', async (t) => {
