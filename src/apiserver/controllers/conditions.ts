@@ -40,5 +40,6 @@ export function conditionOf(status: unknown, type: string): Stored | undefined {
 
 function conditionsOf(status: unknown): Stored[] {
   const value = (status as { conditions?: unknown } | undefined)?.conditions;
-  return Array.isArray(value) ? (value as Stored[]) : [];
+  // Anybody may have written them.
+  return Array.isArray(value) ? value.filter((c): c is Stored => typeof c === 'object' && c !== null) : [];
 }
