@@ -207,12 +207,6 @@ function buildPods(
     const object = living.get(key) as Pod;
     const own = addresses.get(key) as readonly Words[];
     const { metadata, spec } = object;
-    if (spec.containers.some((c) => c.ports?.some((p) => p.hostPort !== undefined && !spec.hostNetwork))) {
-      problems.warning(
-        `Pod ${key}`,
-        'spec.containers: hostPort is not served: reach the pod by its address or a Service',
-      );
-    }
     out.set(key, {
       namespace: metadata.namespace,
       name: metadata.name,

@@ -369,3 +369,39 @@ t.test('generateName gives names of its own', async (t) => {
   t.equal(new Set(names).size, 20);
   for (const name of names) t.match(name, /^job-[a-z0-9]{5}$/);
 });
+
+t.test('who writes what no agent carries out is warned, for templates too', async (t) => {
+  const server = await TestServer.start(t);
+  const spec = { containers: [{ name: 'c', image: 'nginx', volumeMounts: [{ name: 'v', mountPath: '/v' }] }] };
+  const selector = { matchLabels: { a: 'b' } };
+  const template = { metadata: { labels: { a: 'b' } }, spec };
+  const warning = async (method: string, path: string, body?: object) => {
+    const headers = { authorization: 'Bearer admin', 'content-type': 'application/json' };
+    const response = await fetch(server.url + path, {
+      method,
+      headers,
+      ...(body ? { body: JSON.stringify(body) } : {}),
+    });
+    t.ok(response.ok);
+    return response.headers.get('warning');
+  };
+  const of = (kind: string, more: object, apiVersion = 'apps/v1') => ({
+    apiVersion,
+    kind,
+    metadata: { name: 'w' },
+    spec: more,
+  });
+  const place = 'containers[0].volumeMounts is not supported';
+  t.equal(await warning('POST', PODS, of('Pod', spec, 'v1')), `299 - "spec.${place}"`);
+  t.equal(await warning('GET', `${PODS}/w`), null);
+  t.equal(await warning('DELETE', `${PODS}/w`), null);
+  const sentence = `299 - "spec.template.spec.${place}"`;
+  const apps = '/apis/apps/v1/namespaces/default';
+  t.equal(await warning('POST', DEPLOYMENTS, of('Deployment', { selector, template })), sentence);
+  t.equal(await warning('POST', `${apps}/replicasets`, of('ReplicaSet', { selector, template })), sentence);
+  const claims = { selector, template, volumeClaimTemplates: [{ metadata: { name: 'v' } }] };
+  t.equal(
+    await warning('POST', `${apps}/statefulsets`, of('StatefulSet', claims)),
+    `${sentence}, 299 - "spec.volumeClaimTemplates is not supported"`,
+  );
+});

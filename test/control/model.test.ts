@@ -209,12 +209,10 @@ t.test('what an object asks for and does not get is said', async (t) => {
     endpoints('x', [{ addresses: [{ ip: 'fd00::5' }], ports: [{ port: 80 }] }]),
     service('y', { type: 'LoadBalancer', ports: [{ port: 80 }] }),
     hosta,
-    pod('p', { spec: { containers: [{ name: 'c', ports: [{ containerPort: 80, hostPort: 80 }] }] } }),
   );
   t.same(
     model.problems.map((p) => [p.severity, p.message.split(':').slice(0, 2).join(':')]),
     [
-      ['warning', 'Pod default/p: spec.containers'],
       ['warning', 'Service default/x: endpoint fd00'],
       ['warning', 'Service default/x: spec.ports[1].protocol'],
       ['warning', 'Service default/y: spec.type'],

@@ -11,6 +11,7 @@ import type { ClusterPod, ClusterService } from '../../control/model.ts';
 import { hostNetworkEtcHosts, podEtcHosts } from '../../dns/etc-hosts.ts';
 import { podResolvConf, serversFor } from '../../dns/resolv-conf.ts';
 import type { ConfigMap, ObjectSet, Pod } from '../../kube/objects.ts';
+import { unsupportedFields } from '../../kube/unsupported-fields.ts';
 import { formatAddress } from '../../wire/address.ts';
 import type { LaunchContext } from './container-launch.ts';
 import { containerCommand, type ImageMap } from './image-map.ts';
@@ -55,8 +56,8 @@ export interface PodPlan {
   mtu: number;
   fingerprint: string;
   /** What of the object is not carried out, as sentences. */
-  notes: readonly string[];
-  /** What its resolv.conf leaves out; among the notes too. */
+  unsupported: readonly string[];
+  /** What its resolv.conf leaves out. */
   resolvConfProblems: readonly string[];
   object: Pod;
   /** The node's addresses. */
@@ -89,9 +90,6 @@ const POD_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 /** Longest name that a file system takes, with room for what tools append. */
 const NAME_BYTES = 200;
 
-/** Fields of a container that promise something this agent does not do. */
-const IGNORED_FIELDS = ['volumeMounts', 'volumeDevices'] as const;
-
 const DEFAULT_GRACE_SECONDS = 30;
 
 /** `weft-default-web-0`. The suffix tells a/b-c from a-b/c. */
@@ -117,25 +115,17 @@ function digest(text: string): string {
 export function planPod(pod: ClusterPod, context: PodPlanContext): PodPlan {
   const { namespace, name } = pod;
   const { metadata, spec } = pod.object;
-  const notes: string[] = [];
   const addresses = pod.addresses.map(formatAddress);
   const restartPolicy = (spec.restartPolicy ?? 'Always') as RestartPolicy;
   const containers = [
-    ...(spec.initContainers ?? []).map((c, i) => planInitContainer(c, `spec.initContainers[${i}]`)),
-    ...spec.containers.map((c, i) => planContainer(c, `spec.containers[${i}]`, 'main', restartPolicy)),
+    ...(spec.initContainers ?? []).map(planInitContainer),
+    ...spec.containers.map((container) => planContainer(container, 'main', restartPolicy)),
   ];
-  function planInitContainer(container: Container, place: string): ContainerPlan {
-    if (container.restartPolicy === 'Always') return planContainer(container, place, 'sidecar', 'Always');
-    return planContainer(container, place, 'init', restartPolicy === 'Never' ? 'Never' : 'OnFailure');
+  function planInitContainer(container: Container): ContainerPlan {
+    if (container.restartPolicy === 'Always') return planContainer(container, 'sidecar', 'Always');
+    return planContainer(container, 'init', restartPolicy === 'Never' ? 'Never' : 'OnFailure');
   }
-  function planContainer(
-    container: Container,
-    place: string,
-    role: ContainerPlan['role'],
-    policy: RestartPolicy,
-  ): ContainerPlan {
-    for (const field of IGNORED_FIELDS)
-      if (container[field] !== undefined) notes.push(`${place}.${field} is not supported`);
+  function planContainer(container: Container, role: ContainerPlan['role'], policy: RestartPolicy): ContainerPlan {
     return {
       name: container.name,
       role,
@@ -145,10 +135,6 @@ export function planPod(pod: ClusterPod, context: PodPlanContext): PodPlan {
       spec: container,
     };
   }
-  if (spec.activeDeadlineSeconds !== undefined) notes.push('spec.activeDeadlineSeconds is not supported');
-  if (spec.hostPID || spec.hostIPC)
-    notes.push('spec.hostPID and hostIPC make no difference: pods share those of the host');
-
   const resolv = podResolvConf({
     ...(spec.dnsPolicy ? { dnsPolicy: spec.dnsPolicy } : {}),
     ...(spec.dnsConfig ? { dnsConfig: spec.dnsConfig } : {}),
@@ -158,7 +144,6 @@ export function planPod(pod: ClusterPod, context: PodPlanContext): PodPlan {
     hostResolvConf: context.hostResolvConf,
     hostNetwork: pod.hostNetwork,
   });
-  notes.push(...resolv.problems);
   const plan = {
     key: `${namespace}/${name}`,
     namespace,
@@ -191,13 +176,21 @@ export function planPod(pod: ClusterPod, context: PodPlanContext): PodPlan {
     ending: metadata.deletionTimestamp !== undefined,
     resolvConf: resolv.text,
     etcHosts,
-    fingerprint: digest(JSON.stringify(plan)),
-    notes,
+    fingerprint: digest(JSON.stringify({ ...plan, containers: metadata.uid ? containers.map(lasting) : containers })),
+    unsupported: unsupportedFields(spec),
     resolvConfProblems: resolv.problems,
     object: pod.object,
     hostAddresses: context.nodeAddresses,
     launch: launchContext(pod, addresses, context),
   };
+}
+
+/**
+ * What of a container may change under one uid. An API keeps the rest as it is, but for what its next version fills in:
+ * that must not end what runs.
+ */
+function lasting({ spec: _, ...plan }: ContainerPlan): Omit<ContainerPlan, 'spec'> {
+  return plan;
 }
 
 /** Keys and uids of a node's pods that ended by themselves: they have no address any more, but logs. */

@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { LabelSelector } from 'kubernetes-types/meta/v1.js';
 import { selects } from '../../kube/selector.ts';
+import { unsupportedFields } from '../../kube/unsupported-fields.ts';
 import type { Violation } from '../../kube/validate.ts';
 import { type ApiObject, fieldAt } from '../api-object.ts';
 import { podMergeKeys } from './core.ts';
@@ -95,6 +96,11 @@ function rollingRules(o: ApiObject): Violation[] {
   return [{ path, message: 'may not be 0 when `maxSurge` is 0' }];
 }
 
+/** What its pods will ask for in vain. */
+function templateWarnings(o: ApiObject): string[] {
+  return unsupportedFields(fieldAt(o, ['spec', 'template', 'spec']) ?? {}, 'spec.template.spec');
+}
+
 function templateDefaults(spec: Record<string, unknown>): void {
   const template = (spec.template ?? {}) as Record<string, unknown>;
   const pod = { restartPolicy: 'Always', dnsPolicy: 'ClusterFirst', terminationGracePeriodSeconds: 30 };
@@ -154,6 +160,7 @@ const deployment: Resource = {
     o.spec = { ...spec, strategy };
   },
   rules: (o, old) => [...selectorRules(o, old), ...rollingRules(o)],
+  warnings: templateWarnings,
 };
 
 const replicaSet: Resource = {
@@ -189,6 +196,7 @@ const replicaSet: Resource = {
     o.spec = spec;
   },
   rules: selectorRules,
+  warnings: templateWarnings,
 };
 
 const statefulSet: Resource = {
@@ -251,6 +259,10 @@ const statefulSet: Resource = {
       out.push({ path: ['spec', field], message: 'field is immutable' });
     }
     return out;
+  },
+  warnings: (o) => {
+    const claims = listAt(o, 'spec', 'volumeClaimTemplates').length > 0;
+    return [...templateWarnings(o), ...(claims ? ['spec.volumeClaimTemplates is not supported'] : [])];
   },
 };
 

@@ -4,6 +4,7 @@ import { AFFINITY_SECONDS } from '../../control/cluster-services.ts';
 import { objectRules } from '../../kube/object-rules.ts';
 import type { KubeObject } from '../../kube/objects.ts';
 import { SCHEMAS } from '../../kube/schemas.ts';
+import { unsupportedFields } from '../../kube/unsupported-fields.ts';
 import type { Violation } from '../../kube/validate.ts';
 import { inheritNode, nodeAllocation } from '../allocation/node-allocation.ts';
 import { type ApiObject, fieldAt } from '../api-object.ts';
@@ -153,6 +154,7 @@ const pod: Resource = {
   nodeParts: ['log', 'exec'],
   schema: SCHEMAS.Pod,
   rules: (o, old) => [...networkRules(o), ...(old ? podUpdateRules(o, old) : [])],
+  warnings: (o) => unsupportedFields(o.spec ?? {}),
   fieldSelectors: {
     ...selectable(
       ['spec', 'nodeName'],

@@ -289,7 +289,8 @@ export class ResourceHandler {
 
   #shown({ request, resource }: Target, code: number, object: ApiObject): ApiAnswer {
     const form = tableForm(request);
-    const warnings = request.method === 'GET' ? [] : (resource.warnings?.(object) ?? []);
+    const isWrite = request.method !== 'GET' && request.method !== 'DELETE';
+    const warnings = isWrite ? (resource.warnings?.(object) ?? []) : [];
     if (!form) return { code, json: object, warnings };
     const listMeta = { resourceVersion: object.metadata.resourceVersion };
     return { code, json: tableOf(resource, [object], form, listMeta), warnings };

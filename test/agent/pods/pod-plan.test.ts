@@ -141,9 +141,9 @@ t.test('what is not carried out is said', async (t) => {
     containers: [{ name: 'a', command: ['true'], volumeMounts: [{ name: 'v', mountPath: '/v' }] }],
     hostPID: true,
   };
-  t.same(planPod(pod(spec), CONTEXT).notes, [
-    'spec.containers[0].volumeMounts is not supported',
+  t.same(planPod(pod(spec), CONTEXT).unsupported, [
     'spec.hostPID and hostIPC make no difference: pods share those of the host',
+    'spec.containers[0].volumeMounts is not supported',
   ]);
 });
 
@@ -173,4 +173,18 @@ t.test('the fingerprint changes with what runs, not with what the host resolves 
     planPod(pod({}), { ...CONTEXT, mtu: 1400 }),
   ];
   for (const plan of changes) t.not(plan.fingerprint, base);
+});
+
+t.test('what the next version of an API fills in does not end what runs', async (t) => {
+  const told = (container: object, metadata = { uid: 'u1' }) => {
+    const plain = pod({ containers: [{ name: 'web', image: 'nginx', ...container }] });
+    return planPod(
+      { ...plain, object: { ...plain.object, metadata: { ...plain.object.metadata, ...metadata } } },
+      CONTEXT,
+    );
+  };
+  const { fingerprint } = told({});
+  t.equal(told({ terminationMessagePath: '/dev/termination-log' }).fingerprint, fingerprint);
+  t.not(told({ image: 'agnhost' }).fingerprint, fingerprint);
+  t.not(told({}, { uid: 'u2' }).fingerprint, fingerprint);
 });
