@@ -9,6 +9,7 @@ import { createConnection } from 'node:net';
 import type { Container, ExecAction, HTTPGetAction, TCPSocketAction } from 'kubernetes-types/core/v1.js';
 import type { StartCommand } from './container-command.ts';
 import { signalGroup } from './process-table.ts';
+import { timerMs } from './timer-limit.ts';
 
 export interface Action {
   exec?: ExecAction;
@@ -35,14 +36,24 @@ export interface Outcome {
 const ANSWER_BYTES = 10 * 1024;
 const TOLD_CHARACTERS = 500;
 
+/** As Go's http.Client has it, and kubelet with it. */
+const MOST_REDIRECTS = 10;
+const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
+
 const failed = (message: string): Outcome => ({ ok: false, message: message.slice(0, TOLD_CHARACTERS) });
 const succeeded = (message: string): Outcome => ({ ok: true, message: message.slice(0, TOLD_CHARACTERS) });
 
-export function perform(action: Action, target: ActionTarget, timeoutMs: number): Promise<Outcome> {
-  if (action.exec) return runBeside(target.beside(action.exec.command ?? []), timeoutMs);
-  if (action.httpGet) return get(action.httpGet, target, timeoutMs);
-  if (action.tcpSocket) return connect(action.tcpSocket, target, timeoutMs);
-  return Promise.resolve(failed('no exec, httpGet or tcpSocket is named'));
+/** Never rejects: what no program or host can be given, as a word with a zero byte, is a failure like another. */
+export async function perform(action: Action, target: ActionTarget, timeoutMs: number): Promise<Outcome> {
+  const ms = timerMs(timeoutMs);
+  try {
+    if (action.exec) return await runBeside(target.beside(action.exec.command ?? []), ms);
+    if (action.httpGet) return await get(action.httpGet, target, ms);
+    if (action.tcpSocket) return await connect(action.tcpSocket, target, ms);
+  } catch (error) {
+    return failed((error as Error).message);
+  }
+  return failed('no exec, httpGet or tcpSocket is named');
 }
 
 function runBeside({ file, args, env }: StartCommand, timeoutMs: number): Promise<Outcome> {
@@ -88,34 +99,59 @@ function runBeside({ file, args, env }: StartCommand, timeoutMs: number): Promis
   });
 }
 
-function get(action: HTTPGetAction, target: ActionTarget, timeoutMs: number): Promise<Outcome> {
+/** Follows redirects within the host, as kubelet does; one that leads elsewhere is an answer. */
+async function get(action: HTTPGetAction, target: ActionTarget, timeoutMs: number): Promise<Outcome> {
   const port = portOf(action.port, target.container);
-  if (port === undefined) return Promise.resolve(failed(`no port is called ${action.port}`));
+  if (port === undefined) return failed(`no port is called ${action.port}`);
   const headers: Record<string, string> = { 'user-agent': 'kube-probe/1.30', accept: '*/*', connection: 'close' };
   for (const { name, value } of action.httpHeaders ?? []) headers[name.toLowerCase()] = value;
   const path = (action.path || '/').replace(/^(?!\/)/, '/');
-  const options = { host: action.host || target.address, port, path, headers, agent: false };
-  const secure = action.scheme === 'HTTPS';
-  const where = `${secure ? 'https' : 'http'}://${bracketed(options.host)}:${port}${path}`;
+  const scheme = action.scheme === 'HTTPS' ? 'https' : 'http';
+  const begin = `${scheme}://${bracketed(action.host || target.address)}:${port}${path}`;
+  const late = failed(`Get "${begin}": no answer within ${timeoutMs} ms`);
+  const deadline = performance.now() + timeoutMs;
+  let url = new URL(begin);
+  for (let i = 0; i <= MOST_REDIRECTS; i++) {
+    const answer = await ask(url, headers, deadline - performance.now(), late);
+    const next = answer.location === undefined ? undefined : targetOf(answer.location, url);
+    if (next?.hostname !== url.hostname) return answer;
+    url = next;
+  }
+  return failed(`Get "${begin}": stopped after ${MOST_REDIRECTS} redirects`);
+}
+
+function targetOf(location: string, from: URL): URL | undefined {
+  const to = URL.canParse(location, from.href) ? new URL(location, from) : undefined;
+  return to?.protocol === 'http:' || to?.protocol === 'https:' ? to : undefined;
+}
+
+function ask(
+  url: URL,
+  headers: Record<string, string>,
+  timeoutMs: number,
+  late: Outcome,
+): Promise<Outcome & { location?: string }> {
   return new Promise((done) => {
-    let request: ReturnType<typeof httpRequest>;
-    const timer = setTimeout(() => end(failed(`Get "${where}": no answer within ${timeoutMs} ms`)), timeoutMs);
-    const end = (outcome: Outcome): void => {
+    const options = { headers, agent: false };
+    // Whoever probes by HTTPS asks whether it answers, not who it is (kubelet does not look at certificates).
+    const request =
+      url.protocol === 'https:'
+        ? httpsRequest(url, { ...options, rejectUnauthorized: false })
+        : httpRequest(url, options);
+    const timer = setTimeout(() => end(late), timeoutMs);
+    const end = (outcome: Outcome & { location?: string }): void => {
       clearTimeout(timer);
-      request?.destroy();
+      request.destroy();
       done(outcome);
     };
-    try {
-      // Whoever probes by HTTPS asks whether it answers, not who it is (kubelet does not look at certificates).
-      request = secure ? httpsRequest({ ...options, rejectUnauthorized: false }) : httpRequest(options);
-    } catch (error) {
-      return end(failed((error as Error).message));
-    }
-    request.on('error', (error) => end(failed(`Get "${where}": ${error.message}`)));
+    request.on('error', (error) => end(failed(`Get "${url.href}": ${error.message}`)));
     request.on('response', (response) => {
       const code = response.statusCode ?? 0;
-      const answered = (): void =>
-        end(code >= 200 && code < 400 ? succeeded(`${code}`) : failed(`HTTP probe failed with statuscode: ${code}`));
+      const { location } = response.headers;
+      const answered = (): void => {
+        if (code < 200 || code >= 400) return end(failed(`HTTP probe failed with statuscode: ${code}`));
+        end({ ...succeeded(`${code}`), ...(location && REDIRECTS.includes(code) ? { location } : {}) });
+      };
       let bytes = 0;
       response.on('data', (chunk: Buffer) => {
         bytes += chunk.length;

@@ -8,6 +8,7 @@
  */
 import type { Probe } from 'kubernetes-types/core/v1.js';
 import type { Outcome } from './container-action.ts';
+import { timerMs } from './timer-limit.ts';
 
 export type ProbeKind = 'Startup' | 'Readiness' | 'Liveness';
 
@@ -29,7 +30,7 @@ export interface Timers {
 const REAL_TIMERS: Timers = {
   now: () => performance.now(),
   after: (ms, work) => {
-    const timer = setTimeout(work, ms);
+    const timer = setTimeout(work, timerMs(ms));
     return () => clearTimeout(timer);
   },
 };
@@ -65,13 +66,9 @@ export class ContainerProbes {
   start(adopted = { started: false, ready: false }): void {
     const { startupProbe } = this.#settings;
     if (!startupProbe || adopted.started) return this.#started(adopted.ready);
-    this.#run('Startup', startupProbe, false, (ok) => {
-      if (ok) {
-        this.stop();
-        this.#started(false);
-      } else {
-        this.#fail('Startup');
-      }
+    this.#run('Startup', startupProbe, false, () => {
+      this.stop();
+      this.#started(false);
     });
   }
 
@@ -85,17 +82,17 @@ export class ContainerProbes {
     this.#events.started();
     if (readinessProbe) this.#run('Readiness', readinessProbe, ready, (ok) => this.#events.ready(ok));
     this.#events.ready(readinessProbe ? ready : true);
-    if (livenessProbe) this.#run('Liveness', livenessProbe, true, (ok) => ok || this.#fail('Liveness'));
-  }
-
-  #fail(kind: ProbeKind): void {
-    this.stop();
-    this.#events.failed(kind);
+    if (livenessProbe) this.#run('Liveness', livenessProbe, true, () => {});
   }
 
   #run(kind: ProbeKind, probe: Probe, first: boolean, changed: (ok: boolean) => void): void {
     const loop = new ProbeLoop(probe, first, kind === 'Startup', this.#attempt, this.#timers, {
-      changed,
+      changed: (ok) => {
+        if (ok || kind === 'Readiness') return changed(ok);
+        // Whether it is ready is asked until it has ended.
+        loop.stop();
+        this.#events.failed(kind);
+      },
       unhealthy: (message) => this.#events.unhealthy(kind, message),
     });
     this.#loops.add(loop);

@@ -3,11 +3,13 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Lifecycle, LifecycleHandler, Probe } from 'kubernetes-types/core/v1.js';
+import { isGrpc } from '../../kube/unsupported-fields.ts';
 import type { ContainerProcess } from './container.ts';
 import { type ActionTarget, type Outcome, perform } from './container-action.ts';
 import type { StartCommand } from './container-command.ts';
 import { ContainerProbes, type ProbeKind } from './container-probes.ts';
 import type { PodPlan } from './pod-plan.ts';
+import { timerMs } from './timer-limit.ts';
 
 export interface WatchSite {
   pod(): Pick<PodPlan, 'address' | 'graceSeconds'>;
@@ -34,9 +36,9 @@ export class ContainerWatch {
     this.#site = site;
     const { startupProbe, readinessProbe, livenessProbe } = container.plan.spec;
     const settings = {
-      ...(startupProbe ? { startupProbe } : {}),
-      ...(readinessProbe ? { readinessProbe } : {}),
-      ...(livenessProbe ? { livenessProbe } : {}),
+      ...(startupProbe && !isGrpc(startupProbe) ? { startupProbe } : {}),
+      ...(readinessProbe && !isGrpc(readinessProbe) ? { readinessProbe } : {}),
+      ...(livenessProbe && !isGrpc(livenessProbe) ? { livenessProbe } : {}),
     };
     this.#probes = new ContainerProbes(settings, (probe) => this.#attempt(probe), {
       started: () => this.#set({ started: true }),
@@ -89,8 +91,7 @@ export class ContainerWatch {
 
   async #hook(hook: LifecycleHandler & { sleep?: { seconds: number } }, limitMs: number): Promise<Outcome> {
     if (!hook.sleep) return perform(hook, this.#target(), limitMs);
-    const ms = Math.min(hook.sleep.seconds * 1000, limitMs);
-    await sleep(ms);
+    await sleep(timerMs(Math.min(hook.sleep.seconds * 1000, limitMs)));
     return { ok: true, message: '' };
   }
 
@@ -106,7 +107,6 @@ export class ContainerWatch {
   }
 
   #attempt(probe: Probe): Promise<Outcome> {
-    if (probe.grpc) return Promise.resolve({ ok: false, message: 'grpc probes are not supported' });
     return perform(probe, this.#target(), (probe.timeoutSeconds || 1) * 1000);
   }
 

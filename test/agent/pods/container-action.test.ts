@@ -18,6 +18,8 @@ t.test('httpGet: by the code of the answer, with the headers that are wanted', a
   const server = createHttpServer((request, response) => {
     seen.push(`${request.url} ${request.headers.host} ${request.headers['x-a']}`);
     if (request.url === '/never') return;
+    const [, code, to] = /^\/(30\d)to(.*)/.exec(request.url ?? '') ?? [];
+    if (to !== undefined) return void response.writeHead(Number(code), { location: to }).end();
     if (request.url === '/endless') return void setInterval(() => response.write('x'.repeat(8192)), 1).unref();
     response.statusCode = Number(request.url?.slice(1));
     response.end('body');
@@ -48,7 +50,13 @@ t.test('httpGet: by the code of the answer, with the headers that are wanted', a
   t.match(await run({ httpGet: { path: '/200', port: 'web' } }, 300, named), { ok: true });
   t.match(await run({ httpGet: { port: 'other' } }, 300, named), { ok: false, message: 'no port is called other' });
   t.match(await get('/200', { scheme: 'HTTPS' }), { ok: false }, 'no TLS is spoken there');
-  t.match(await get('/a b'), { ok: false }, 'a path that is none');
+  t.match(await get('/200', { host: 'a b' }), { ok: false }, 'a host that is none');
+  t.match(await get('/302to/200'), { ok: true });
+  t.match(await get('/307to/503'), { ok: false, message: 'HTTP probe failed with statuscode: 503' }, 'it is followed');
+  t.match(await get('/302tohttp://localhost:1/'), { ok: true }, 'what leads elsewhere is not');
+  t.match(await get(`/304to/503`), { ok: true }, 'nor what is no redirect');
+  t.match(await get('/301to/301to/301to/never'), { ok: false, message: /no answer within 300 ms/ });
+  t.match(await get('/302to/302to'), { ok: true }, 'one without a place is an answer');
 });
 
 t.test('tcpSocket: whether it connects', async (t) => {
@@ -75,6 +83,25 @@ t.test('exec: by the exit code, in bounded time and memory', async (t) => {
   t.match(await shell('yes', 100), { ok: false, message: /timed out/ });
   t.ok(Date.now() - began < 5000);
   t.ok((await shell('yes | head -c 1000000; exit 1')).message.length <= 500);
+});
+
+t.test('what can be given to nobody is a failure like another', async (t) => {
+  t.match(await run({ exec: { command: ['a\0b'] } }), { ok: false, message: /null bytes/ });
+  t.match(await run({ httpGet: { port: 1, httpHeaders: [{ name: 'a', value: 'b\nc' }] } }), { ok: false });
+  t.match(await run({ tcpSocket: { port: 70_000 } }), { ok: false });
+});
+
+t.test('redirects end', async (t) => {
+  let asked = 0;
+  const server = createHttpServer((_, response) => {
+    asked++;
+    response.writeHead(302, { location: '/' }).end();
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  t.match(await run({ httpGet: { port } }), { ok: false, message: /stopped after 10 redirects/ });
+  t.equal(asked, 11);
 });
 
 t.test('a probe that says nothing fails', async (t) => {

@@ -139,6 +139,29 @@ t.test('a liveness probe that fails too often in a row ends the run, once', asyn
   );
 });
 
+t.test('a run that is being ended is still asked whether it is ready', async (t) => {
+  const { all, timers, outcome, said } = probes({ readinessProbe: readiness, livenessProbe: liveness });
+  outcome.liveness = false;
+  all.start();
+  await timers.advance(12_000);
+  t.ok(said.includes('failed Liveness 10000'));
+  outcome.readiness = false;
+  await timers.advance(30_000);
+  t.equal(said.at(-1), 'unready 40000');
+  all.stop();
+});
+
+t.test('a period that is longer than a timer can wait is none of a millisecond', async (t) => {
+  let attempts = 0;
+  const probe = { ...liveness, periodSeconds: 3_000_000 };
+  const events = { started: () => {}, ready: () => {}, unhealthy: () => {}, failed: () => {} };
+  const all = new ContainerProbes({ livenessProbe: probe }, async () => ({ ok: ++attempts > 0, message: '' }), events);
+  all.start();
+  await new Promise((done) => setTimeout(done, 60));
+  all.stop();
+  t.equal(attempts, 1);
+});
+
 t.test('what an earlier agent knew holds until a probe says otherwise', async (t) => {
   const { all, timers, outcome, attempts, said } = probes({ startupProbe: startup, readinessProbe: readiness });
   outcome.readiness = false;
