@@ -33,6 +33,7 @@ void ContainerLog::add(const char* stream, const char* text, size_t length) {
   while (length > 0) {
     const char* end = static_cast<const char*>(memchr(text, '\n', length));
     const size_t line = end == nullptr ? length : static_cast<size_t>(end - text);
+    if (fill_ + headLength + line + 3 > sizeof buffer_) flush();
     put(head, headLength);
     put(end == nullptr ? "P " : "F ", 2);
     put(text, line);
@@ -46,24 +47,22 @@ void ContainerLog::add(const char* stream, const char* text, size_t length) {
 }
 
 void ContainerLog::put(const char* bytes, size_t length) {
-  while (length > 0) {
-    const size_t part = length < sizeof buffer_ - fill_ ? length : sizeof buffer_ - fill_;
-    memcpy(buffer_ + fill_, bytes, part);
-    fill_ += part;
-    bytes += part;
-    length -= part;
-    if (fill_ == sizeof buffer_) flush();
-  }
+  memcpy(buffer_ + fill_, bytes, length);
+  fill_ += length;
 }
 
-/// What a full disk does not take is lost: a command must never wait for its log.
+/// Whole records. What a full disk does not take is lost, for a command must never wait for its log; a record that was
+/// cut short ends before the next one begins.
 void ContainerLog::flush() {
-  for (size_t at = 0; file_ >= 0 && at < fill_;) {
+  size_t at = 0;
+  if (isTorn_ && file_ >= 0) isTorn_ = write(file_, "\n", 1) != 1;
+  while (!isTorn_ && file_ >= 0 && at < fill_) {
     const ssize_t written = write(file_, buffer_ + at, fill_ - at);
     if (written < 0 && errno == EINTR) continue;
     if (written <= 0) break;
     at += static_cast<size_t>(written);
   }
+  if (at > 0 && at < fill_) isTorn_ = true;
   size_ += static_cast<off_t>(fill_);
   fill_ = 0;
 }
@@ -80,7 +79,10 @@ void ContainerLog::rotate() {
   }
   if (files_ == 1) unlink(path_);
   if (file_ >= 0) close(file_);
+  isTorn_ = false;
   open();
+  // One that cannot be renamed stays within its bound all the same.
+  if (size_ >= bytes_ && ftruncate(file_, 0) == 0) size_ = 0;
 }
 
 }  // namespace weft

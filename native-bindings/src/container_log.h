@@ -16,7 +16,7 @@ class ContainerLog {
 
   bool isOpen() const { return file_ >= 0; }
 
-  /// Text of one stream as it was read; what comes without a line's end is marked as a part of one.
+  /// Up to 16 KiB of one stream as they were read; what comes without a line's end is marked as a part of one.
   void add(const char* stream, const char* text, size_t length);
 
  private:
@@ -29,7 +29,9 @@ class ContainerLog {
   const off_t bytes_;
   const int files_;
   int file_ = -1;
+  /// As if the disk took everything: a full one is relieved by rotation.
   off_t size_ = 0;
+  bool isTorn_ = false;
   size_t fill_ = 0;
   char buffer_[32768];
 };

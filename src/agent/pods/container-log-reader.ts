@@ -3,6 +3,7 @@
  * time, stream, F or P, text, in a file and those that it was rotated to, FILE.4 … FILE.1 from old to new. Reads in
  * pieces, so that memory does not grow with the log, and follows across rotation by the files' inodes.
  */
+import { constants } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -44,6 +45,8 @@ export async function* readLog(run: LogRun, options: LogOptions, signal?: AbortS
   const begin = await startOf(files, options);
   let { offset } = begin;
   let file = files[begin.index] && (await openIfThere((files[begin.index] as LogFile).path));
+  /** Begun when `file` was full. */
+  let next: FileHandle | undefined;
   try {
     for (;;) {
       // Asked before reading: what is written after that is read in the next round.
@@ -62,17 +65,23 @@ export async function* readLog(run: LogRun, options: LogOptions, signal?: AbortS
           if (signal?.aborted) return;
           continue;
         }
-        const next = await fileAfter(file, run.path);
+        if (next !== undefined) {
+          await file.close();
+          file = next;
+          next = undefined;
+          offset = 0;
+          continue;
+        }
+        // What was written to this one before the next was begun is read first.
+        next = await fileAfter(file, run.path);
         if (next === undefined) break;
-        await file.close();
-        file = next;
-        offset = 0;
       }
       if (over || printer.isFull) return;
       await sleep(POLL_MS, undefined, signal ? { signal } : {}).catch(() => {});
     }
   } finally {
     await file?.close();
+    await next?.close();
   }
 }
 
@@ -99,8 +108,10 @@ async function filesOf(path: string): Promise<LogFile[]> {
   return out;
 }
 
+/** What a container put in the place of its log, as a pipe or a link, is not read. */
 async function openIfThere(path: string): Promise<FileHandle | undefined> {
-  return open(path, 'r').catch(() => undefined);
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+  return open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch(() => undefined);
 }
 
 /** The file that was begun when this one was full; nothing while this is the newest. */

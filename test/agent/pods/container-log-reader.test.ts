@@ -1,5 +1,6 @@
 /** Reading a container's log: across rotation, from its end, by time, and while it grows. */
-import { appendFileSync, mkdtempSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -102,6 +103,38 @@ t.test('followed while it grows and is rotated, to the end of the run', async (t
   over = true;
   t.equal(await next(), 'last\n');
   t.equal((await reader.next()).done, true);
+});
+
+t.test('what is written between the last look at a file and its rotation is read', async (t) => {
+  const path = log(line(1, 'first'));
+  let over = false;
+  const reader = readLog({ path, isOver: () => over }, { follow: true });
+  t.equal((await reader.next()).value?.toString(), 'first\n');
+  const probe = await open(path);
+  const handles = Object.getPrototypeOf(probe) as FileHandle;
+  await probe.close();
+  const { stat } = handles;
+  t.teardown(() => Object.assign(handles, { stat }));
+  // The reader has come to the end, and asks which file comes next.
+  Object.assign(handles, {
+    stat(this: FileHandle) {
+      Object.assign(handles, { stat });
+      appendFileSync(path, line(2, 'second'));
+      renameSync(path, `${path}.1`);
+      writeFileSync(path, line(3, 'third'));
+      over = true;
+      return stat.call(this);
+    },
+  });
+  let text = '';
+  for await (const piece of reader) text += piece.toString();
+  t.equal(text, 'second\nthird\n');
+});
+
+t.test('only a file is read', async (t) => {
+  const path = join(root, 'link.log');
+  symlinkSync(log(line(1, 'secret')), path);
+  t.equal(await read(path), '');
 });
 
 t.test('following ends when whoever reads goes away', async (t) => {
