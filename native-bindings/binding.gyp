@@ -36,7 +36,7 @@
     {
       "target_name": "weft_container",
       "type": "executable",
-      "sources": ["src/container.cc", "src/container_log.cc"],
+      "sources": ["src/container.cc", "src/container_files.cc", "src/container_log.cc"],
       "defines": ["_GNU_SOURCE"],
       "cflags": ["-Wall", "-Wextra"],
       "cflags_cc!": ["-std=gnu++20"],

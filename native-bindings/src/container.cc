@@ -2,7 +2,7 @@
 // parent. It outlives the agent, so that no line of output and no exit code is lost when there is none for a while.
 //
 //   agent ──spawns──▶ weft_container run ──forks──▶ the command
-//        ◀─descriptor 3─┘   │    ▲────stdout, stderr──┘
+//       ◀─descriptor 3──▶   │    ▲────stdout, stderr──┘
 //                           └─▶ log file, rotated; exit file
 //
 //   weft_container pause --net FILE --hostname NAME
@@ -10,9 +10,11 @@
 //                      --log FILE BYTES FILES --exit FILE -- COMMAND…
 //   weft_container exec --pid PID --cwd FOLDER -- COMMAND…
 //
-// `exec` becomes another command beside a container's own. `pause` holds a pod's host name for all of its containers, whichever of them run. On descriptor 3 each says one line,
-// `started PID` or `failed CODE WHY`. The log has CRI's format: time, stream, F or P (the line goes on), the text. The
-// exit file says `CODE SIGNAL MILLISECONDS`; it is there, whole, before this program ends.
+// `exec` becomes another command beside a container's own. `pause` holds a pod's host name for all of its containers,
+// whichever of them run. On descriptor 3 both others say one line, `started PID` or `failed CODE WHY`; `run` starts its
+// command when it has read a byte there: then the agent has written down who runs it, and the next one finds it. The log
+// has CRI's format: time, stream, F or P (the line goes on), the text. The exit file says `CODE SIGNAL MILLISECONDS`; it
+// is there, whole, before this program ends.
 //
 // Plain system calls and no C++ library: there is one of these beside every container.
 #include <errno.h>
@@ -25,16 +27,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <initializer_list>
 
+#include "container_files.h"
 #include "container_log.h"
 
 namespace {
@@ -49,7 +52,14 @@ constexpr int kNotPrepared = 128;
 constexpr size_t kChunk = 16384;
 /// Output that descendants in sessions of their own still hold is waited for so long after the command's end.
 constexpr int kDrainMillis = 300;
-constexpr const char* kResolvConf = "/etc/resolv.conf";
+/// A file that is missing, so that nothing can be mounted on it, is looked for so often.
+constexpr int kMissingFileMillis = 1000;
+
+// asm-generic/unistd.h and linux/close_range.h; build headers may be older than the kernel.
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+constexpr unsigned kCloseOnExec = 1U << 2;
 
 struct Options {
   const char* net = nullptr;
@@ -61,10 +71,7 @@ struct Options {
   const char* pid = nullptr;
   off_t logBytes = 0;
   int logFiles = 1;
-  struct {
-    const char* source;
-    const char* target;
-  } binds[kMostBinds];
+  weft::Bind binds[kMostBinds];
   int bindCount = 0;
   char** command = nullptr;
 };
@@ -82,9 +89,9 @@ void report(const char* format, ...) {
   if (write(kReport, line, static_cast<size_t>(length) + 1) < 0) return;
 }
 
-int64_t nowMillis() {
+int64_t millisOf(clockid_t clock) {
   timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
+  clock_gettime(clock, &now);
   return static_cast<int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1000000;
 }
 
@@ -96,7 +103,7 @@ void writeExit(const Options& options, int code, int signal) {
   const int file = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (file < 0) return;
   char text[64];
-  const int length = snprintf(text, sizeof text, "%d %d %lld\n", code, signal, static_cast<long long>(nowMillis()));
+  const int length = snprintf(text, sizeof text, "%d %d %lld\n", code, signal, static_cast<long long>(millisOf(CLOCK_REALTIME)));
   const bool written = write(file, text, static_cast<size_t>(length)) == length;
   close(file);
   if (written) rename(next, options.exitFile);
@@ -116,46 +123,13 @@ void enterNamespace(const Options& options, const char* path, int type) {
   close(file);
 }
 
-/// A link into a /run that is another one here leads nowhere: its target is made, or nothing could be mounted on it.
-void ensureResolvConf() {
-  if (access(kResolvConf, F_OK) == 0) return;
-  char link[PATH_MAX];
-  char target[PATH_MAX + 8];
-  const ssize_t length = readlink(kResolvConf, link, sizeof link - 1);
-  if (length < 0) {
-    snprintf(target, sizeof target, "%s", kResolvConf);
-  } else {
-    link[length] = '\0';
-    snprintf(target, sizeof target, "%s%s", link[0] == '/' ? "" : "/etc/", link);
-  }
-  for (char* at = strchr(target + 1, '/'); at != nullptr; at = strchr(at + 1, '/')) {
-    *at = '\0';
-    mkdir(target, 0755);
-    *at = '/';
-  }
-  const int file = open(target, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (file >= 0) close(file);
-}
-
-void mountFiles(const Options& options) {
-  if (options.bindCount == 0) return;
-  if (unshare(CLONE_NEWNS) != 0) fail(options, kNotPrepared, "unshare", "the mount namespace");
-  if (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) fail(options, kNotPrepared, "make private", "/");
-  ensureResolvConf();
-  for (int i = 0; i < options.bindCount; i++) {
-    const char* target = options.binds[i].target;
-    if (mount(options.binds[i].source, target, nullptr, MS_BIND | MS_REC, nullptr) != 0) {
-      fail(options, kNotPrepared, "mount", target);
-    }
-  }
-}
-
 /// The forked child; never returns. What goes wrong is written to `problem`, which closes when the command begins.
 [[noreturn]] void becomeCommand(const Options& options, int out, int err, int problem, pid_t parent) {
   // Without its parent nobody would read its output or learn of its end.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(kNotPrepared);
   setsid();
+  umask(022);
   // Whatever those ignored who started us.
   for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
   sigset_t none;
@@ -203,30 +177,35 @@ void endDescendants(pid_t command) {
 }
 
 /// Reads both streams until the command has ended and they are empty; returns its wait status.
-int follow(weft::ContainerLog& log, int out, int err, pid_t command) {
-  sigset_t children;
-  sigemptyset(&children);
-  sigaddset(&children, SIGCHLD);
-  const int ends = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK);
-  pollfd sources[] = {{out, POLLIN, 0}, {err, POLLIN, 0}, {ends, POLLIN, 0}};
+int follow(const Options& options, weft::ContainerLog& log, int out, int err, int ends, pid_t command) {
+  // Says by an error that mounts have changed (proc(5)).
+  const int mounts = options.bindCount > 0 ? open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC) : -1;
+  pollfd sources[] = {{out, POLLIN, 0}, {err, POLLIN, 0}, {ends, POLLIN, 0}, {mounts, POLLPRI, 0}};
   const char* const names[] = {"stdout", "stderr"};
   int status = 0;
+  bool complete = true;
   int64_t deadline = -1;
   static char chunk[kChunk];
   while (deadline < 0 || sources[0].fd >= 0 || sources[1].fd >= 0) {
-    int wait = -1;
+    int wait = complete ? -1 : kMissingFileMillis;
     if (deadline >= 0) {
-      const int64_t left = deadline - nowMillis();
+      const int64_t left = deadline - millisOf(CLOCK_MONOTONIC);
       if (left <= 0) break;
-      wait = left < kDrainMillis ? static_cast<int>(left) : kDrainMillis;
+      wait = static_cast<int>(left);
     }
-    if (poll(sources, 3, wait) < 0 && errno != EINTR) break;
+    if (poll(sources, 4, wait) < 0) {
+      // The kernel is out of memory, and may have some in a moment.
+      const timespec pause = {0, 10000000};
+      nanosleep(&pause, nullptr);
+      continue;
+    }
     for (int i = 0; i < 2; i++) {
       if (sources[i].fd < 0 || sources[i].revents == 0) continue;
       const ssize_t length = read(sources[i].fd, chunk, sizeof chunk);
       if (length > 0) log.add(names[i], chunk, static_cast<size_t>(length));
       else if (length == 0 || errno != EINTR) sources[i].fd = -1;
     }
+    if (sources[3].revents != 0 || !complete) complete = weft::restoreFiles(options.binds, options.bindCount);
     signalfd_siginfo ended;
     while (read(ends, &ended, sizeof ended) > 0) continue;
     for (int each; deadline < 0;) {
@@ -234,7 +213,7 @@ int follow(weft::ContainerLog& log, int out, int err, pid_t command) {
       if (pid == 0 || (pid < 0 && errno != EINTR)) break;
       if (pid != command) continue;
       status = each;
-      deadline = nowMillis() + kDrainMillis;
+      deadline = millisOf(CLOCK_MONOTONIC) + kDrainMillis;
       endDescendants(command);
     }
   }
@@ -245,7 +224,8 @@ int run(Options& options) {
   for (int number : {SIGPIPE, SIGTERM, SIGINT, SIGHUP}) signal(number, SIG_IGN);
   enterNamespace(options, options.net, CLONE_NEWNET);
   enterNamespace(options, options.uts, CLONE_NEWUTS);
-  mountFiles(options);
+  const weft::MountFailure failure = weft::mountFiles(options.binds, options.bindCount);
+  if (failure.what != nullptr) fail(options, kNotPrepared, failure.what, failure.subject);
   // What loses its parent in the container comes to us, not to the host.
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   weft::ContainerLog log(options.log, options.logBytes, options.logFiles);
@@ -260,6 +240,11 @@ int run(Options& options) {
   sigemptyset(&children);
   sigaddset(&children, SIGCHLD);
   sigprocmask(SIG_BLOCK, &children, nullptr);
+  const int ends = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (ends < 0) fail(options, kNotPrepared, "make", "a signal descriptor");
+  // Of an agent that ended before it wrote us down, nobody would know what we began.
+  char go;
+  if (read(kReport, &go, 1) != 1) return kNotPrepared;
   const pid_t self = getpid();
   const pid_t command = fork();
   if (command < 0) fail(options, kNotPrepared, "start", options.command[0]);
@@ -274,7 +259,7 @@ int run(Options& options) {
   close(problem[0]);
   report("started %d", command);
   close(kReport);
-  const int status = follow(log, out[0], err[0], command);
+  const int status = follow(options, log, out[0], err[0], ends, command);
   const int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   const int code = number > 0 ? 128 + number : WEXITSTATUS(status);
   writeExit(options, code, number);
@@ -296,6 +281,8 @@ int hold(const Options& options) {
 
 /// Becomes a command in the namespaces of a container's process; what is wrong is said where its output goes.
 int join(const Options& options) {
+  // An agent that is killed leaves no command of a probe or a client behind, beside a container that goes on.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
   for (const char* type : {"net", "uts", "mnt"}) {
     char path[64];
     snprintf(path, sizeof path, "/proc/%s/ns/%s", options.pid, type);
@@ -346,8 +333,8 @@ bool parse(Options& options, int count, char** words) {
 }  // namespace
 
 int main(int count, char** words) {
-  // Nobody else's business; where nobody listens there is none.
-  fcntl(kReport, F_SETFD, FD_CLOEXEC);
+  // Nobody else's business, as whatever those left open who started the agent. An older kernel closes the one alone.
+  if (syscall(SYS_close_range, kReport, ~0U, kCloseOnExec) != 0) fcntl(kReport, F_SETFD, FD_CLOEXEC);
   Options options;
   const bool understood = count > 1 && parse(options, count, words);
   if (understood && strcmp(words[1], "pause") == 0) return hold(options);

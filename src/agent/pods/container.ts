@@ -8,18 +8,21 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
-import { isRestarted, nextStart } from './back-off.ts';
+import type { Duplex } from 'node:stream';
+import { FIRST_RESTART_MS, isRestarted, MAX_WAIT_MS, nextStart } from './back-off.ts';
 import type { RunFiles, StartCommand } from './container-command.ts';
 import { LaunchError } from './container-launch.ts';
 import type { ContainerPlan } from './pod-plan.ts';
-import type { ContainerState, RunEnd } from './pod-state.ts';
-import { childrenOf, groupIsRunning, isRunning, signalGroup, startTicks } from './process-table.ts';
+import { type ContainerState, isTimeMs, type RunEnd } from './pod-state.ts';
+import { childrenOf, isRunning, sessionProcesses, signalGroup, signalProcess, startTicks } from './process-table.ts';
+import { timerMs } from './timer-limit.ts';
 
 /** How often an adopted process is looked at. */
 const ADOPTED_POLL_MS = 250;
-/** How often a group that was told to end is looked at. */
+/** How often one that was told to end is looked at. */
 const ENDING_POLL_MS = 20;
-/** What kubelet reports where it does not know (ContainerStatusUnknown). */
+/** What kubelet reports where it does not know. */
+const STATUS_UNKNOWN = 'ContainerStatusUnknown';
 const UNKNOWN_EXIT_CODE = 137;
 const START_FAILED = 128;
 /** More than one line of weft_container has. */
@@ -46,8 +49,6 @@ export class ContainerProcess {
   readonly state: ContainerState;
   /** Why it is not started, and by whom that could change. */
   refusal: LaunchError | undefined;
-  /** Its restart waits longer each time. */
-  isCrashLooping = false;
   readonly plan: ContainerPlan;
   readonly #site: ContainerSite;
   readonly #events: ContainerEvents;
@@ -74,6 +75,12 @@ export class ContainerProcess {
     return this.state.pid > 0;
   }
 
+  /** It waits for a start that comes later each time. */
+  get isCrashLooping(): boolean {
+    const { startAtMs, finishedAtMs } = this.state;
+    return startAtMs > finishedAtMs + FIRST_RESTART_MS;
+  }
+
   /** Ended for good, and by how: what a pod's phase is made of. */
   get isFinished(): boolean {
     const { pid, shimPid, exitCode } = this.state;
@@ -86,12 +93,10 @@ export class ContainerProcess {
     this.#begun = true;
     const state = this.state;
     if (state.shimPid > 0 && isRunning({ pid: state.shimPid, startTicks: state.shimTicks })) {
-      // The agent may have gone before it was told.
-      if (state.pid === 0) state.pid = childrenOf(state.shimPid)[0] ?? 0;
       this.#watchAdopted();
-      this.#events.started(true);
     } else if (state.shimPid > 0) {
       // It ended while no agent ran: its process id, and its group's, may be somebody else's by now.
+      state.pid = 0;
       this.#ended();
     } else if (this.isFinished) {
       return;
@@ -119,13 +124,7 @@ export class ContainerProcess {
     try {
       command = this.#site.command(files);
     } catch (error) {
-      if (!(error instanceof LaunchError)) throw error;
-      const known = this.refusal?.message === error.message;
-      this.refusal = error;
-      state.reason = error.message;
-      if (!known) this.#events.refused(error);
-      if (!known) this.#events.changed();
-      return;
+      return this.#refuse(error);
     }
     this.refusal = undefined;
     Object.assign(state, { runs: state.runs + 1, startedAtMs: Date.now(), reason: '', started: false, ready: false });
@@ -146,19 +145,37 @@ export class ContainerProcess {
     if (child.pid === undefined) return;
     state.shimPid = child.pid;
     state.shimTicks = startTicks(child.pid) ?? 0;
-    this.#events.changed();
-    const report = child.stdio[3] as NodeJS.ReadableStream;
+    const report = child.stdio[3] as Duplex;
     report.setEncoding('utf8').on('data', (text: string) => this.#read(text));
     report.on('error', () => {});
-    child.once('close', () => this.#ended());
+    child.once('close', (code) => this.#ended(code));
+    this.#events.changed();
+    // Written down: from here on the next agent finds it.
+    report.write('\n');
+  }
+
+  /** What nobody thought of is told like what is missing, and tried again like that. */
+  #refuse(why: unknown): void {
+    const error =
+      why instanceof LaunchError ? why : new LaunchError('CreateContainerConfigError', (why as Error).message);
+    const known = this.refusal?.message === error.message;
+    this.refusal = error;
+    this.state.reason = error.message;
+    if (known) return;
+    this.#events.refused(error);
+    this.#events.changed();
   }
 
   /** What weft_container says of the start. */
   #read(text: string): void {
     if (this.#report.length < REPORT_CHARACTERS) this.#report += text;
     const [, pid] = /^started (\d+)\n/.exec(this.#report) ?? [];
-    if (pid === undefined || this.state.pid > 0 || this.state.shimPid === 0) return;
-    this.state.pid = Number(pid);
+    if (pid !== undefined && this.state.shimPid > 0) this.#runs(Number(pid));
+  }
+
+  #runs(pid: number): void {
+    if (this.state.pid > 0 || pid === 0) return;
+    this.state.pid = pid;
     for (const done of this.#unreported.splice(0)) done();
     this.#events.changed();
     if (!this.#stopping) this.#events.started(false);
@@ -174,18 +191,31 @@ export class ContainerProcess {
   }
 
   #watchAdopted(): void {
+    const { state } = this;
     this.#timer = setInterval(() => {
-      if (isRunning({ pid: this.state.shimPid, startTicks: this.state.shimTicks })) return;
+      if (isRunning({ pid: state.shimPid, startTicks: state.shimTicks })) return this.#findCommand();
       clearInterval(this.#timer);
       this.#ended();
     }, ADOPTED_POLL_MS);
+    if (state.pid > 0) this.#events.started(true);
+    else this.#findCommand();
   }
 
-  #ended(): void {
+  /** The agent before may have gone when it had not been told yet, and told nobody. */
+  #findCommand(): void {
+    if (this.state.pid === 0) this.#runs(childrenOf(this.state.shimPid)[0] ?? 0);
+  }
+
+  /** `code`: how the weft_container ended, where that is known. */
+  #ended(code: number | null = null): void {
     // Whatever happens from then on is the next agent's to see.
     if (this.#released) return;
     const { state } = this;
-    const { end, how } = this.#howItEnded();
+    const { end, how } = this.#howItEnded(code);
+    if (end.reason === STATUS_UNKNOWN && state.pid > 0) {
+      // The command went with its weft_container; what that had started did not.
+      for (const { pid } of sessionProcesses(state.pid)) signalProcess(pid, 'SIGKILL');
+    }
     clearTimeout(this.#killTimer);
     this.#killAtMs = Number.POSITIVE_INFINITY;
     Object.assign(state, { pid: 0, shimPid: 0, shimTicks: 0, started: false, ready: false, reason: how });
@@ -195,8 +225,6 @@ export class ContainerProcess {
     if (!this.#stopping && isRestarted(this.plan.restartPolicy, end.exitCode)) {
       const next = nextStart(state.backOff, end.finishedAtMs);
       state.backOff = next.state;
-      state.restarts++;
-      this.isCrashLooping = next.crashLoop;
       state.reason = next.crashLoop ? `CrashLoopBackOff: ${how}` : how;
       const nowMs = Date.now();
       this.#startAt(next.atMs, nowMs);
@@ -207,7 +235,7 @@ export class ContainerProcess {
     if (!this.#stopping) this.#events.ended(message);
   }
 
-  #howItEnded(): { end: RunEnd; how: string } {
+  #howItEnded(exitCode: number | null): { end: RunEnd; how: string } {
     const { startedAtMs, runs } = this.state;
     const [, code, why] = /^failed (\d+) (.*)/.exec(this.#report) ?? [];
     if (code !== undefined && why !== undefined) {
@@ -223,21 +251,25 @@ export class ContainerProcess {
       };
       return { end, how: message };
     }
-    const written = readExit(join(this.#site.folder, `${runs - 1}.exit`));
+    const told = exitCode === null ? undefined : { exitCode, signal: 0, finishedAtMs: Date.now() };
+    // Where the disk was full, how weft_container ended tells.
+    const written = readExit(join(this.#site.folder, `${runs - 1}.exit`)) ?? told;
     if (!written) {
       const how = 'ended; its exit code is unknown';
-      const unknown = { reason: 'ContainerStatusUnknown', message: how, exitCode: UNKNOWN_EXIT_CODE };
+      const unknown = { reason: STATUS_UNKNOWN, message: how, exitCode: UNKNOWN_EXIT_CODE };
       return { end: { ...unknown, signal: 0, startedAtMs, finishedAtMs: Date.now() }, how };
     }
-    const { exitCode, signal, finishedAtMs } = written;
-    const reason = exitCode === 0 ? 'Completed' : 'Error';
-    const how = signal > 0 ? `was ended by ${signalName(signal)}` : `ended with code ${exitCode}`;
-    return { end: { exitCode, signal, startedAtMs, finishedAtMs, reason, message: '' }, how };
+    const reason = written.exitCode === 0 ? 'Completed' : 'Error';
+    const how =
+      written.signal > 0 ? `was ended by ${signalName(written.signal)}` : `ended with code ${written.exitCode}`;
+    return { end: { ...written, startedAtMs, reason, message: '' }, how };
   }
 
   #startAt(atMs: number, nowMs: number): void {
     this.state.startAtMs = atMs;
-    this.#timer = setTimeout(() => this.#start(), Math.max(0, atMs - nowMs));
+    // However the clock was set meanwhile.
+    const waitMs = Math.min(Math.max(0, atMs - nowMs), MAX_WAIT_MS);
+    this.#timer = setTimeout(() => this.#start(), waitMs);
   }
 
   /** Leaves the process alone and stops watching it. */
@@ -248,18 +280,18 @@ export class ContainerProcess {
     clearTimeout(this.#killTimer);
   }
 
-  /** SIGTERM to the group, SIGKILL after the grace period; then it starts again, or not, as after any other end. */
+  /** SIGTERM to the command, SIGKILL to its group after the grace period; then it starts again, or not, as after any other end. */
   async interrupt(graceMs: number): Promise<void> {
     if (this.state.shimPid === 0) return;
     const ended = new Promise<void>((done) => this.#waiting.push(done));
     if (this.state.pid === 0) await new Promise<void>((done) => this.#unreported.push(done));
     const { pid } = this.state;
-    if (pid > 0 && this.#killAtMs === Number.POSITIVE_INFINITY) signalGroup(pid, 'SIGTERM');
+    if (pid > 0 && this.#killAtMs === Number.POSITIVE_INFINITY) signalProcess(pid, 'SIGTERM');
     const atMs = Date.now() + graceMs;
     if (pid > 0 && atMs < this.#killAtMs) {
       this.#killAtMs = atMs;
       clearTimeout(this.#killTimer);
-      this.#killTimer = setTimeout(() => signalGroup(pid, 'SIGKILL'), graceMs);
+      this.#killTimer = setTimeout(() => signalGroup(pid, 'SIGKILL'), timerMs(graceMs));
     }
     await ended;
   }
@@ -278,26 +310,30 @@ export class ContainerProcess {
 
 /** `CODE SIGNAL MILLISECONDS`, as weft_container writes it. */
 function readExit(path: string): { exitCode: number; signal: number; finishedAtMs: number } | undefined {
+  let text: string;
   try {
-    const numbers = readFileSync(path, 'utf8').trim().split(' ').map(Number);
-    const [exitCode, signal, finishedAtMs] = numbers;
-    if (exitCode === undefined || signal === undefined || finishedAtMs === undefined) return undefined;
-    return numbers.every(Number.isFinite) ? { exitCode, signal, finishedAtMs } : undefined;
+    text = readFileSync(path, 'utf8');
   } catch {
     return undefined;
   }
+  const [, exitCode, signal, finishedAtMs] = (/^(\d{1,3}) (\d{1,2}) (\d+)\n$/.exec(text) ?? []).map(Number);
+  if (exitCode === undefined || signal === undefined || !isTimeMs(finishedAtMs)) return undefined;
+  return { exitCode, signal, finishedAtMs };
 }
 
 function signalName(number: number): string {
   return Object.entries(constants.signals).find(([, each]) => each === number)?.[0] ?? `signal ${number}`;
 }
 
-/** Ends the process group of a container; returns at once where there is none. */
-export async function endGroup(pgid: number, graceMs: number): Promise<void> {
-  if (pgid <= 1 || !signalGroup(pgid, 'SIGTERM')) return;
+/** Ends what an earlier agent left of a container. */
+export async function endLeft(state: Readonly<ContainerState>, graceMs: number): Promise<void> {
+  const shim = { pid: state.shimPid, startTicks: state.shimTicks };
   const deadline = Date.now() + graceMs;
-  while (groupIsRunning(pgid)) {
-    if (Date.now() >= deadline) signalGroup(pgid, 'SIGKILL');
+  const command = () => state.pid || (childrenOf(shim.pid)[0] ?? 0);
+  if (isRunning(shim)) signalProcess(command(), 'SIGTERM');
+  while (isRunning(shim)) {
+    // The shim ends by itself with its command; one that has none yet begins none without its agent.
+    if (Date.now() >= deadline) signalGroup(command(), 'SIGKILL');
     await new Promise((done) => setTimeout(done, ENDING_POLL_MS));
   }
 }

@@ -3,7 +3,6 @@
  * that are gone or changed. What an earlier agent left is taken up when it is still wanted as it was, and removed
  * when not. A pod's slow end never holds up the others; a changed pod begins anew when its old self is gone.
  */
-import { rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type * as core from 'kubernetes-types/core/v1.js';
 import { FIRST_POD_PORT, type LocalPort } from '../../control/compile.ts';
@@ -17,10 +16,11 @@ import { writeState } from '../state-file.ts';
 import type { PodStatus } from '../status.ts';
 import type { StartCommand } from './container-command.ts';
 import { type LogOptions, readLog } from './container-log-reader.ts';
-import { LocalPod, type PodEnvironment, type PodEvent, removeLeftPod } from './pod.ts';
+import { removeDamagedPod, removeLeftPod } from './left-pods.ts';
+import { LocalPod, type PodEnvironment, type PodEvent } from './pod.ts';
 import type { ContainerPlace } from './pod-access.ts';
 import { isNetns, netnsPath, removePodNetwork } from './pod-network.ts';
-import { netnsName, type PodPlan } from './pod-plan.ts';
+import type { PodPlan } from './pod-plan.ts';
 import { logName, POD_STATE_FILE, type PodState, readPodStates } from './pod-state.ts';
 import { isRunning } from './process-table.ts';
 
@@ -85,9 +85,7 @@ export class LocalPods {
     for (const left of found) this.#left.set(`${left.state.namespace}/${left.state.name}`, left);
     for (const directory of damaged) {
       this.#log.warn(`${directory} holds no readable state of a pod: removed`);
-      const [namespace, name] = basename(directory).split('_');
-      if (namespace && name) await removePodNetwork(netnsName(namespace, name)).catch(() => {});
-      rmSync(directory, { recursive: true, force: true });
+      await this.#tolerate(basename(directory).replace('_', '/'), removeDamagedPod(directory));
     }
   }
 
@@ -108,7 +106,7 @@ export class LocalPods {
     }
     for (const [key, pod] of this.#pods) {
       const plan = plans.get(key);
-      if (plan?.fingerprint === pod.plan.fingerprint) this.#refresh(pod, plan);
+      if (plan?.fingerprint === pod.plan.fingerprint) pod.refresh(plan);
       else if (!plan && finished.get(key) === pod.plan.uid) this.#retire(pod);
       else this.#leave(pod);
     }
@@ -118,7 +116,7 @@ export class LocalPods {
       if (plans.get(key)?.fingerprint === state.fingerprint && (!state.netns || isNetns(netnsPath(state.netns))))
         continue;
       if (!plans.has(key) && finished.get(key) === state.uid) {
-        await this.#withdrawLeft(left);
+        await this.#tolerate(key, this.#withdrawLeft(left));
         continue;
       }
       this.#left.delete(key);
@@ -174,14 +172,6 @@ export class LocalPods {
     } catch (error) {
       pod.fail(describeError(error));
     }
-  }
-
-  #refresh(pod: LocalPod, plan: PodPlan): void {
-    const same = plan.resolvConf === pod.plan.resolvConf && plan.etcHosts === pod.plan.etcHosts;
-    // What is left out of the files may be something else even where they stay.
-    pod.plan = plan;
-    if (!same && pod.isOpen) pod.writeFiles();
-    pod.reconsider();
   }
 
   /** Soon, once for all that changes together. */
@@ -240,31 +230,43 @@ export class LocalPods {
   start(): void {
     for (const pod of this.#pods.values()) if (pod.isOpen) pod.start();
     for (const [key, leaving] of this.#leaving) {
-      leaving.done ??= leaving
-        .end()
-        .catch((error) => this.#log.error(`Pod ${key}: not removed cleanly: ${describeError(error)}`))
-        .then(() => {
-          this.#leaving.delete(key);
-          this.#log.info(`Pod ${key}: removed`);
-          this.#changed();
-        });
+      leaving.done ??= this.#tolerate(key, leaving.end()).then(() => {
+        this.#leaving.delete(key);
+        this.#log.info(`Pod ${key}: removed`);
+        this.#changed();
+      });
     }
   }
 
   /** Ends all pods and removes what they had. */
   async stop(): Promise<void> {
     this.start();
-    const ends = [...this.#pods.values()].map((pod) => {
+    const ends = [...this.#pods].map(([key, pod]) => {
       const grace = Math.min(pod.plan.graceSeconds * 1000, STOP_GRACE_MS);
-      return pod
-        .end(grace, () => this.#detach(pod))
-        .catch((error) => this.#log.error(`Pod ${pod.plan.key}: not removed cleanly: ${describeError(error)}`));
+      return this.#tolerate(
+        key,
+        pod.end(grace, () => this.#detach(pod)),
+      );
     });
-    for (const left of this.#left.values()) ends.push(removeLeftPod(left.directory, left.state, STOP_GRACE_MS));
-    for (const pod of this.#finished.values()) ends.push(pod.end(0, async () => {}));
+    for (const [key, { directory, state }] of this.#left) {
+      const graceMs = Math.min(state.graceSeconds * 1000, STOP_GRACE_MS);
+      ends.push(this.#tolerate(key, removeLeftPod(directory, state, graceMs)));
+    }
+    for (const [key, pod] of this.#finished)
+      ends.push(
+        this.#tolerate(
+          key,
+          pod.end(0, async () => {}),
+        ),
+      );
     this.#pods.clear();
     this.#finished.clear();
     await Promise.all([...ends, ...[...this.#leaving.values()].map((l) => l.done)]);
+  }
+
+  /** One that cannot be removed holds up no other. */
+  #tolerate(key: string, end: Promise<void>): Promise<void> {
+    return end.catch((error) => this.#log.error(`Pod ${key}: not removed cleanly: ${describeError(error)}`));
   }
 
   /** Leaves all pods as they are for the next agent. */

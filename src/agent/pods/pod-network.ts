@@ -6,15 +6,20 @@
 import { existsSync, rmSync, statfsSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { NativeAddon } from '../../io/native-addon.ts';
 import { AgentError, errnoOf } from '../agent-error.ts';
 import { ipBatch, runTool } from '../command.ts';
 import { ipv6Obstacle } from '../host/host-ipv6.ts';
 import { addressLine } from '../host/host-network.ts';
 import { NETNS_FOLDER } from './container-command.ts';
-import { pidsInNetns } from './process-table.ts';
+import { pidsInNetns, signalProcess } from './process-table.ts';
 
 export const POD_DEVICE = 'eth0';
+
+/** Processes of a namespace that is removed are looked for so often, and with this time to end between. */
+const MOST_ROUNDS = 20;
+const ROUND_MS = 5;
 
 export interface PodDevice {
   fd: number;
@@ -107,12 +112,12 @@ export async function openPodNetwork(
 export async function removePodNetwork(netns: string): Promise<void> {
   const path = netnsPath(netns);
   if (!existsSync(path)) return;
-  for (const pid of pidsInNetns(path)) {
-    try {
-      if (pid !== process.pid) process.kill(pid, 'SIGKILL');
-    } catch {
-      // It ended by itself.
-    }
+  // What forks while it is ended is met in the next round.
+  for (let round = 0; round < MOST_ROUNDS; round++) {
+    const pids = pidsInNetns(path).filter((pid) => pid !== process.pid);
+    if (pids.length === 0) break;
+    for (const pid of pids) signalProcess(pid, 'SIGKILL');
+    await sleep(ROUND_MS);
   }
   await runTool('ip', ['netns', 'delete', netns]);
 }

@@ -33,7 +33,6 @@ export interface ContainerState {
   exitCode: number;
   /** What happened last, in words. */
   reason: string;
-  restarts: number;
   /** How many times it was started: its log is numbered so. */
   runs: number;
   backOff: BackOff;
@@ -71,6 +70,16 @@ export function logName({ runs }: Pick<ContainerState, 'runs'>, previous = false
   return `${Math.max(0, runs - (previous ? 2 : 1))}.log`;
 }
 
+/** Times that it was started after the first. */
+export function restartsOf({ runs }: Pick<ContainerState, 'runs'>): number {
+  return Math.max(0, runs - 1);
+}
+
+/** Of a clock, as a Date can hold it. */
+export function isTimeMs(value: unknown): value is number {
+  return Number.isInteger(value) && !Number.isNaN(new Date(value as number).getTime());
+}
+
 export function newContainerState(name: string): ContainerState {
   return {
     name,
@@ -81,7 +90,6 @@ export function newContainerState(name: string): ContainerState {
     finishedAtMs: 0,
     exitCode: -1,
     reason: '',
-    restarts: 0,
     runs: 0,
     backOff: { waitMs: 0, raisedAtMs: 0 },
     startAtMs: 0,
@@ -113,7 +121,7 @@ export function isPodState(value: unknown): value is PodState {
   if (!isRecord(value) || value.version !== 2) return false;
   const texts = [value.namespace, value.name, value.uid, value.netns, value.fingerprint];
   const strings = texts.every((text) => typeof text === 'string');
-  const numbers = [value.graceSeconds, value.startedAtMs].every(Number.isFinite);
+  const numbers = Number.isFinite(value.graceSeconds) && isTimeMs(value.startedAtMs);
   if (!strings || !numbers || !Array.isArray(value.containers)) return false;
   if (!isRecord(value.pause) || ![value.pause.pid, value.pause.startTicks].every(Number.isFinite)) return false;
   if (!isRecord(value.conditions) || !Object.values(value.conditions).every(isCondition)) return false;
@@ -124,7 +132,7 @@ function isContainerState(value: unknown): value is ContainerState {
   if (!isRecord(value) || typeof value.name !== 'string' || typeof value.reason !== 'string') return false;
   const model = newContainerState('') as unknown as Record<string, unknown>;
   const numbers = Object.keys(model).filter((key) => typeof model[key] === 'number');
-  if (!numbers.every((key) => Number.isFinite(value[key]))) return false;
+  if (!numbers.every((key) => (key.endsWith('AtMs') ? isTimeMs : Number.isFinite)(value[key]))) return false;
   if (typeof value.started !== 'boolean' || typeof value.ready !== 'boolean') return false;
   if (!Array.isArray(value.ends) || !value.ends.every(isRunEnd)) return false;
   return isRecord(value.backOff) && Number.isFinite(value.backOff.waitMs) && Number.isFinite(value.backOff.raisedAtMs);
@@ -132,11 +140,13 @@ function isContainerState(value: unknown): value is ContainerState {
 
 function isRunEnd(value: unknown): value is RunEnd {
   if (!isRecord(value) || typeof value.reason !== 'string' || typeof value.message !== 'string') return false;
-  return [value.exitCode, value.signal, value.startedAtMs, value.finishedAtMs].every(Number.isFinite);
+  return (
+    [value.exitCode, value.signal].every(Number.isFinite) && isTimeMs(value.startedAtMs) && isTimeMs(value.finishedAtMs)
+  );
 }
 
 function isCondition(value: unknown): boolean {
-  return isRecord(value) && typeof value.status === 'boolean' && Number.isFinite(value.sinceMs);
+  return isRecord(value) && typeof value.status === 'boolean' && isTimeMs(value.sinceMs);
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -6,7 +6,7 @@ import type * as core from 'kubernetes-types/core/v1.js';
 import type { PodPhase } from '../status.ts';
 import type { ContainerProcess } from './container.ts';
 import type { ContainerPlan, PodPlan } from './pod-plan.ts';
-import type { PodState, RunEnd } from './pod-state.ts';
+import { type ContainerState, type PodState, type RunEnd, restartsOf } from './pod-state.ts';
 
 export interface PodSituation {
   plan: PodPlan;
@@ -56,7 +56,7 @@ export function kubePodStatus(situation: PodSituation, nowMs = Date.now()): core
     startTime: time(state.startedAtMs),
     ...(init.length > 0 ? { initContainerStatuses: init.map(status) } : {}),
     containerStatuses: containers.filter((c) => c.plan.role === 'main').map(status),
-    qosClass: qosClass(plan),
+    qosClass: plan.object.status?.qosClass ?? qosClass(plan),
   };
 }
 
@@ -120,15 +120,16 @@ function containerStatus(container: ContainerProcess, initialized: boolean, pod:
   const [last, before] = state.ends;
   const now = containerState(container, initialized, pod);
   const lastEnd = now.terminated ? before : last;
+  const run = lastRun(state);
   return {
     name: plan.name,
     image: plan.image,
     imageID: '',
     ready: plan.role === 'init' ? isDone(container) : isReady(container),
     started: container.isRunning && state.started,
-    restartCount: state.restarts,
+    restartCount: restartsOf(state),
     state: now,
-    lastState: lastEnd ? { terminated: terminated(lastEnd, container, pod, state.runs - 1) } : {},
+    lastState: lastEnd ? { terminated: terminated(lastEnd, container, pod, now.terminated ? run - 1 : run) } : {},
     ...(state.runs > 0 ? { containerID: runId(container, pod, state.runs) } : {}),
   };
 }
@@ -138,15 +139,20 @@ function containerState(container: ContainerProcess, initialized: boolean, pod: 
   const [last] = state.ends;
   if (container.isRunning) return { running: { startedAt: time(state.startedAtMs) } };
   if (refusal) return { waiting: { reason: refusal.reason, message: refusal.message } };
-  if (container.isCrashLooping && state.startAtMs > 0 && last) {
+  if (container.isCrashLooping && last) {
     const seconds = Math.round((state.startAtMs - last.finishedAtMs) / 1000);
     const message = `back-off ${seconds}s restarting failed container=${plan.name} pod=${pod.name}_${pod.namespace}`;
     return { waiting: { reason: 'CrashLoopBackOff', message: pod.uid ? `${message}(${pod.uid})` : message } };
   }
   // Also in the moment until it is known to run again.
-  if (last) return { terminated: terminated(last, container, pod, state.runs) };
+  if (last) return { terminated: terminated(last, container, pod, lastRun(state)) };
   const waitsForOthers = plan.role === 'main' && !initialized;
   return { waiting: { reason: waitsForOthers ? 'PodInitializing' : 'ContainerCreating' } };
+}
+
+/** Number of the last run that ended. */
+function lastRun({ runs, shimPid }: ContainerState): number {
+  return shimPid > 0 ? runs - 1 : runs;
 }
 
 function terminated(

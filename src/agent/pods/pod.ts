@@ -6,29 +6,22 @@
  *   new ──open()──▶ network ──start()──▶ init containers ──▶ the others ──endContainers()──▶ ended ──end()──▶ removed
  *                                            └─────release()─▶ left as it is for the next agent
  */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type * as core from 'kubernetes-types/core/v1.js';
 import type { NativeAddon } from '../../io/native-addon.ts';
-import { writeState } from '../state-file.ts';
 import type { ContainerStatus, PodStatus } from '../status.ts';
-import { ContainerProcess, endGroup } from './container.ts';
-import {
-  besideCommand,
-  ETC_HOSTS,
-  RESOLV_CONF,
-  runCommand,
-  type StartCommand,
-  type Tools,
-} from './container-command.ts';
+import { BASE_WAIT_MS } from './back-off.ts';
+import { ContainerProcess } from './container.ts';
+import { besideCommand, runCommand, type StartCommand, type Tools } from './container-command.ts';
 import { type Launch, LaunchError, launchOf } from './container-launch.ts';
 import { ContainerWatch } from './container-watch.ts';
 import { PauseProcess } from './pause-process.ts';
+import { PodFiles } from './pod-files.ts';
 import { netnsPath, openPodNetwork, type PodDevice, removePodNetwork } from './pod-network.ts';
 import type { ContainerPlan, PodPlan } from './pod-plan.ts';
-import { logName, newContainerState, POD_STATE_FILE, type PodState } from './pod-state.ts';
+import { logName, newContainerState, type PodState, restartsOf } from './pod-state.ts';
 import { isDone, isReady, kubePodStatus, podPhase } from './pod-status.ts';
-import { isRunning } from './process-table.ts';
 
 /** What happened to a pod, as Kubernetes' events say it. */
 export interface PodEvent {
@@ -74,6 +67,8 @@ export class LocalPod {
   readonly #launches = new Map<string, Launch>();
   readonly #state: PodState;
   readonly #pause: PauseProcess;
+  readonly #isNew: boolean;
+  readonly #files: PodFiles;
   #started = false;
   /** The end of its containers, once that has been asked for, and when their grace period is over; 0 before. */
   #ending: Promise<void> | undefined;
@@ -87,6 +82,7 @@ export class LocalPod {
     this.port = port;
     this.#env = env;
     this.#listener = listener;
+    this.#isNew = earlier === undefined;
     this.#state = {
       version: 2,
       namespace: plan.namespace,
@@ -100,6 +96,7 @@ export class LocalPod {
       containers: [],
       conditions: earlier?.conditions ?? {},
     };
+    this.#files = new PodFiles(plan.directory, this.#state);
     this.#pause = new PauseProcess(plan, this.#state.pause, env.tools);
     this.#containers = plan.containers.map((container) => this.#newContainer(container, earlier));
     // Whoever enters the pod enters the first that runs.
@@ -149,13 +146,16 @@ export class LocalPod {
   #command(plan: ContainerPlan, container: ContainerProcess, files: { log: string; exit: string }) {
     if (this.plan.netns && !this.#pause.isRunning) {
       // Somebody ended it; the next try finds a new one.
-      void this.#pause
-        .begin()
-        .then(
-          () => this.#changed(),
-          (error: Error) => this.#env.report(this.plan.key, `its pause process: ${error.message}`),
-        )
-        .then(() => container.reconsider());
+      void this.#pause.begin().then(
+        () => {
+          this.#changed();
+          container.reconsider();
+        },
+        (error: Error) => {
+          this.#env.report(this.plan.key, `its pause process: ${error.message}`);
+          setTimeout(() => container.reconsider(), BASE_WAIT_MS).unref();
+        },
+      );
       throw new LaunchError('CreateContainerConfigError', "the pod's pause process has ended and is started again");
     }
     const launch = launchOf(plan.spec, plan.command, this.plan.launch);
@@ -176,14 +176,12 @@ export class LocalPod {
 
   /** Files and network. Throws where the network cannot be made; may be called again then. */
   async open(): Promise<void> {
-    mkdirSync(this.plan.directory, { recursive: true, mode: 0o755 });
-    this.writeFiles();
-    this.#save();
+    this.#files.write(this.plan);
     if (this.plan.netns) {
       const begin = () => this.#pause.begin();
       this.device ??= await openPodNetwork(this.#env.native, this.plan, this.#env.offloads, begin);
       await this.#pause.begin();
-      this.#save();
+      this.#files.save();
     }
     this.problem = '';
   }
@@ -195,40 +193,48 @@ export class LocalPod {
     this.#listener.changed();
   }
 
-  /** In place, since running containers have these very files mounted. */
-  writeFiles(): void {
-    writeFileSync(join(this.plan.directory, RESOLV_CONF), this.plan.resolvConf, { mode: 0o644 });
-    writeFileSync(join(this.plan.directory, ETC_HOSTS), this.plan.etcHosts, { mode: 0o644 });
+  /** The same pod, as it is wanted now. */
+  refresh(plan: PodPlan): void {
+    const isSame = plan.resolvConf === this.plan.resolvConf && plan.etcHosts === this.plan.etcHosts;
+    this.plan = plan;
+    if (this.isOpen && (!isSame || this.#files.problem)) this.#files.update(plan);
+    // What containers refer to may have changed.
+    for (const container of this.#containers) container.reconsider();
   }
 
   /** Starts the containers, or adopts those that run; ends them where the pod was deleted. */
   start(): void {
     if (!this.#started) {
       this.#started = true;
-      for (const problem of this.plan.resolvConfProblems) this.#event('Warning', 'DNSConfigForming', problem);
+      const { resolvConfProblems, unsupported } = this.plan;
+      for (const problem of resolvConfProblems) this.#event('Warning', 'DNSConfigForming', problem);
+      if (this.#isNew && unsupported.length > 0) this.#event('Warning', 'NotSupported', unsupported.join('; '));
       // A deleted one is not begun any more.
       if (!this.plan.ending) this.#advance();
     }
     if (this.plan.ending) void this.endContainers(this.plan.graceSeconds * 1000);
   }
 
-  /** What containers refer to may have changed. */
-  reconsider(): void {
-    for (const container of this.#containers) container.reconsider();
-  }
-
   /** Begins whatever may run now: each init container after the one before, then all the others. */
   #advance(): void {
     if (!this.#started || this.#endAtMs > 0) return;
+    this.#adopt();
+    const main = this.#containers.filter((c) => c.plan.role === 'main');
+    if (main.length > 0 && main.every((c) => c.isFinished)) {
+      if (!this.#sidecarsEnd) void this.#endSidecars(this.plan.graceSeconds * 1000);
+      return;
+    }
     for (const container of this.#containers) {
       if (container.plan.role === 'init' && isDone(container)) continue;
       container.begin();
       if (container.plan.role === 'init') return;
       if (container.plan.role === 'sidecar' && !container.state.started) return;
     }
-    const main = this.#containers.filter((c) => c.plan.role === 'main');
-    const isOver = main.length > 0 && main.every((c) => c.isFinished);
-    if (isOver && !this.#sidecarsEnd) void this.#endSidecars(this.plan.graceSeconds * 1000);
+  }
+
+  /** What an earlier agent started is taken up at once, whatever it would have to wait for now. */
+  #adopt(): void {
+    for (const container of this.#containers) if (container.state.shimPid > 0) container.begin();
   }
 
   /** Ends all containers, the sidecars last; the pod stays. Called again, a shorter grace period counts. */
@@ -242,8 +248,7 @@ export class LocalPod {
   }
 
   async #endAll(graceMs: number, first: boolean): Promise<void> {
-    // One that an earlier agent started and this one did not take up yet is ended like the others.
-    for (const container of this.#containers) if (container.state.shimPid > 0) container.begin();
+    this.#adopt();
     const byThemselves = this.#containers.filter((c) => c.plan.role !== 'sidecar');
     await Promise.all(byThemselves.map((c) => this.#watchOf(c).end(graceMs, first)));
     await this.#endSidecars(graceMs);
@@ -277,7 +282,7 @@ export class LocalPod {
   async retire(detached: () => Promise<void>): Promise<void> {
     await this.#withdraw(0, detached);
     this.#state.netns = '';
-    this.#save();
+    this.#files.save();
   }
 
   async #withdraw(graceMs: number, detached: () => Promise<void>): Promise<void> {
@@ -285,9 +290,12 @@ export class LocalPod {
     this.#pause.end();
     await detached();
     this.isOpen = false;
-    if (this.plan.netns) await removePodNetwork(this.plan.netns);
-    if (this.device) this.#env.native.closeFd(this.device.fd);
-    this.device = undefined;
+    try {
+      if (this.plan.netns) await removePodNetwork(this.plan.netns);
+    } finally {
+      if (this.device) this.#env.native.closeFd(this.device.fd);
+      this.device = undefined;
+    }
   }
 
   /** How a command is run beside a container's; undefined where that does not run. Throws LaunchError. */
@@ -309,12 +317,21 @@ export class LocalPod {
 
   /** What of its object is not carried out. */
   complaints(): string[] {
-    return [...this.plan.notes, ...this.#containers.flatMap((c) => c.refusal?.message ?? [])];
+    const refusals = this.#containers.flatMap((c) => c.refusal?.message ?? []);
+    return [...this.#notes(), ...refusals, ...(this.#files.problem ? [this.#files.problem] : [])];
+  }
+
+  #notes(): string[] {
+    return [...this.plan.unsupported, ...this.plan.resolvConfProblems];
   }
 
   kubeStatus(): core.PodStatus {
     const { plan, isOpen, problem } = this;
-    return kubePodStatus({ plan, containers: this.#containers, state: this.#state, isOpen, problem });
+    const known = JSON.stringify(this.#state.conditions);
+    const status = kubePodStatus({ plan, containers: this.#containers, state: this.#state, isOpen, problem });
+    // Since when they are so, the next agent has to know too.
+    if (this.isOpen && JSON.stringify(this.#state.conditions) !== known) this.#files.update();
+    return status;
   }
 
   status(): PodStatus {
@@ -333,7 +350,7 @@ export class LocalPod {
       directory: plan.directory,
       port: this.port,
       message: this.problem,
-      notes: plan.notes,
+      notes: this.#notes(),
       containers: this.#state.containers.flatMap(({ name }) => {
         const container = byName.get(name);
         return container ? [this.#containerStatus(container)] : [];
@@ -348,7 +365,7 @@ export class LocalPod {
       name: plan.name,
       state: container.isRunning ? 'running' : state.exitCode >= 0 && state.startAtMs === 0 ? 'terminated' : 'waiting',
       pid: state.pid,
-      restarts: state.restarts,
+      restarts: restartsOf(state),
       exitCode: state.exitCode,
       reason: state.reason,
       startedAt: state.startedAtMs > 0 ? new Date(state.startedAtMs).toISOString() : '',
@@ -364,19 +381,7 @@ export class LocalPod {
   }
 
   #changed(): void {
-    this.#save();
+    this.#files.update();
     this.#listener.changed();
   }
-
-  #save(): void {
-    writeState(join(this.plan.directory, POD_STATE_FILE), this.#state);
-  }
-}
-
-/** Ends what an earlier agent left of a pod that is no longer wanted as it was. */
-export async function removeLeftPod(directory: string, state: PodState, graceMs: number): Promise<void> {
-  const running = state.containers.filter((c) => isRunning({ pid: c.shimPid, startTicks: c.shimTicks }));
-  await Promise.all(running.map((c) => endGroup(c.pid, graceMs)));
-  if (state.netns) await removePodNetwork(state.netns);
-  rmSync(directory, { recursive: true, force: true });
 }

@@ -33,24 +33,21 @@ export function isRunning(id: ProcessId): boolean {
   return fields[0] !== 'Z' && fields[0] !== 'X';
 }
 
-/** Signals a process group; false when there is none left. */
-export function signalGroup(pid: number, signal: NodeJS.Signals): boolean {
-  if (pid <= 1) return false;
-  try {
-    process.kill(-pid, signal);
-    return true;
-  } catch {
-    return false;
-  }
+/** Where there is none any more it ended by itself. */
+export function signalProcess(pid: number, signal: NodeJS.Signals): void {
+  if (pid > 1) send(pid, signal);
 }
 
-/** Whether any process of the group lives, apart from zombies. */
-export function groupIsRunning(pgid: number): boolean {
-  for (const pid of allPids()) {
-    const fields = statFields(pid);
-    if (fields && Number(fields[2]) === pgid && fields[0] !== 'Z' && fields[0] !== 'X') return true;
+export function signalGroup(pid: number, signal: NodeJS.Signals): void {
+  if (pid > 1) send(-pid, signal);
+}
+
+function send(target: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(target, signal);
+  } catch {
+    // It has ended.
   }
-  return false;
 }
 
 /** Its children, the eldest first. */

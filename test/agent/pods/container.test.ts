@@ -1,15 +1,28 @@
 /** A container's process: start, restart, adoption by the next agent, the end of all that belongs to it. */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { kill } from 'node:process';
+import type { Writable } from 'node:stream';
 import t from 'tap';
-import { ContainerProcess } from '../../../src/agent/pods/container.ts';
+import { ContainerProcess, endLeft } from '../../../src/agent/pods/container.ts';
 import { findTools } from '../../../src/agent/pods/container-command.ts';
 import { LaunchError } from '../../../src/agent/pods/container-launch.ts';
 import type { ContainerPlan, RestartPolicy } from '../../../src/agent/pods/pod-plan.ts';
-import { type ContainerState, logName, newContainerState } from '../../../src/agent/pods/pod-state.ts';
-import { groupIsRunning, isRunning, startTicks } from '../../../src/agent/pods/process-table.ts';
+import { type ContainerState, logName, newContainerState, restartsOf } from '../../../src/agent/pods/pod-state.ts';
+import { isRunning, sessionProcesses, startTicks } from '../../../src/agent/pods/process-table.ts';
+import { needsRoot } from '../test-pods.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'weft-container-'));
 t.teardown(() => rmSync(root, { recursive: true, force: true }));
@@ -20,9 +33,14 @@ interface Setup {
   state?: ContainerState;
   folder?: string;
   argv?: readonly string[];
+  /** More options of weft_container. */
+  more?: readonly string[];
+  /** A shell's words before it. */
+  before?: string;
 }
 function container(script: string, restartPolicy: RestartPolicy, setup: Setup = {}) {
-  const { state = newContainerState('c'), folder = join(root, `${++made}`), argv = ['/bin/sh', '-c', script] } = setup;
+  const { state = newContainerState('c'), folder = join(root, `${++made}`), more = [], before = '' } = setup;
+  const { argv = ['/bin/sh', '-c', script] } = setup;
   const messages: string[] = [];
   const refused: string[] = [];
   let starts = 0;
@@ -32,8 +50,10 @@ function container(script: string, restartPolicy: RestartPolicy, setup: Setup = 
     refusal: undefined as LaunchError | undefined,
     command: ({ log, exit }: { log: string; exit: string }) => {
       if (site.refusal) throw site.refusal;
-      const args = ['run', '--cwd', '/', '--log', log, '10000', '3', '--exit', exit, '--', ...argv];
-      return { file: program, args, env: { PATH: '/usr/bin:/bin' } };
+      const args = ['run', ...more, '--cwd', '/', '--log', log, '10000', '3', '--exit', exit, '--', ...argv];
+      const env = { PATH: '/usr/bin:/bin' };
+      if (before === '') return { file: program, args, env };
+      return { file: '/bin/sh', args: ['-c', `${before}; exec "$0" "$@"`, program, ...args], env };
     },
   };
   const process = new ContainerProcess(plan, state, site, {
@@ -68,14 +88,14 @@ function ignores(pid: number, signal: number): boolean {
 const shim = ({ state }: ContainerProcess) => ({ pid: state.shimPid, startTicks: state.shimTicks });
 
 t.test('runs its command, keeps its output with times, tells its exit code', async (t) => {
-  const { process, messages, output, running, starts } = container(
-    'echo out; echo err >&2; sleep 0.1; exit 3',
-    'Never',
-  );
+  const marker = join(root, 'seen');
+  const script = `echo out; echo err >&2; until [ -e ${marker} ]; do sleep 0.01; done; exit 3`;
+  const { process, messages, output, running, starts } = container(script, 'Never');
   process.begin();
   await running();
   t.ok(isRunning({ pid: process.state.pid, startTicks: startTicks(process.state.pid) as number }));
   t.equal(starts(), 1);
+  writeFileSync(marker, '');
   await until('its end', () => process.isFinished);
   t.equal(process.state.exitCode, 3);
   const time = '\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{9}Z';
@@ -89,7 +109,7 @@ t.test('OnFailure starts again what failed, soon the first time, then by the bac
   const { process, messages, folder } = container('echo again; exit 1', 'OnFailure');
   process.begin();
   await until('the second end', () => messages.length === 2, 4000);
-  t.equal(process.state.restarts, 2);
+  t.equal(restartsOf(process.state), 1, 'it waits for the second');
   t.match(process.state.reason, /^CrashLoopBackOff: ended with code 1/);
   t.ok(process.isCrashLooping);
   const wait = process.state.startAtMs - process.state.finishedAtMs;
@@ -98,6 +118,10 @@ t.test('OnFailure starts again what failed, soon the first time, then by the bac
   t.same(readdirSync(folder).sort(), ['0.exit', '0.log', '1.exit', '1.log'], 'each run has a log of its own');
   t.match(readFileSync(join(folder, logName(process.state, true)), 'utf8'), 'again');
   process.release();
+  const next = container('exit 1', 'OnFailure', { state: { ...process.state }, folder });
+  next.process.begin();
+  t.ok(next.process.isCrashLooping, 'the next agent says so too');
+  next.process.release();
 });
 
 t.test('a signal counts as 128 and its number', async (t) => {
@@ -155,7 +179,7 @@ t.test('end() takes all that belongs to it, and by force what will not go', asyn
   const began = Date.now();
   await process.end(100);
   t.ok(Date.now() - began >= 99, 'it had its grace period');
-  t.notOk(groupIsRunning(group));
+  t.same(sessionProcesses(group), []);
   t.notOk(isRunning({ pid: grandchild, startTicks: ticks }), 'the one of another session ended with it');
   t.notOk(process.isRunning);
   t.same(messages, [], 'an end that was asked for is no event');
@@ -186,12 +210,11 @@ t.test('the next agent adopts what runs, and learns its exit code', async (t) =>
   const second = container(script, 'Always', { state, folder: first.folder });
   second.process.begin();
   t.equal(second.process.state.pid, first.process.state.pid, 'the same process');
-  t.equal(second.process.state.restarts, 0);
+  t.equal(restartsOf(second.process.state), 0);
   t.equal(second.starts(), 1);
   await import('node:fs/promises').then((fs) => fs.writeFile(marker, ''));
   await until('the end to be seen', () => second.messages.length > 0);
   t.match(second.messages, [/ended with code 7/]);
-  t.equal(second.process.state.restarts, 1);
   t.match(second.output(), 'late', 'what it said when nobody listened stands in its log');
   second.process.release();
 });
@@ -234,4 +257,181 @@ t.test('a log is rotated and bounded', async (t) => {
   for (const name of ['0.log', '0.log.1', '0.log.2']) {
     t.ok(readFileSync(join(folder, name)).length <= 10_100, `${name} is bounded`);
   }
+});
+
+t.test('SIGTERM is for the command alone: it ends what it has started as it thinks fit', async (t) => {
+  const script = `sleep 60 & child=$!; trap 'kill -0 $child && echo serves; exit 0' TERM; echo ready; wait`;
+  const { process, running, output } = container(script, 'Always');
+  process.begin();
+  await running();
+  await until('the trap', () => output().includes('ready'));
+  await process.end(5000);
+  t.match(output(), / serves$/m);
+  t.equal(process.state.exitCode, 0);
+});
+
+t.test('a grace period that is longer than a timer can wait is none of a millisecond', async (t) => {
+  const { process, running } = container(`trap '' TERM; while :; do sleep 0.05; done`, 'Always');
+  process.begin();
+  await running();
+  await until('the trap', () => ignores(process.state.pid, constants.signals.SIGTERM));
+  const end = process.end(3_000_000_000);
+  await new Promise((done) => setTimeout(done, 100));
+  t.ok(process.isRunning);
+  await Promise.all([end, process.end(0)]);
+});
+
+t.test('what a weft_container leaves when somebody kills it ends', async (t) => {
+  const marker = join(root, 'left');
+  const { process, running, messages } = container(`sleep 60 & echo $! > ${marker}; wait`, 'Never');
+  process.begin();
+  await running();
+  await until('the child', () => existsSync(marker) && readFileSync(marker, 'utf8') !== '');
+  const pid = Number(readFileSync(marker, 'utf8'));
+  const child = { pid, startTicks: startTicks(pid) as number };
+  kill(process.state.shimPid, 'SIGKILL');
+  await until('its end', () => messages.length > 0);
+  t.match(process.state.ends, [{ reason: 'ContainerStatusUnknown', exitCode: 137 }]);
+  await until('the end of the child', () => !isRunning(child));
+});
+
+/** As an agent leaves it that ends before it has written down what it began. */
+async function unwritten(marker: string, folder: string) {
+  mkdirSync(folder, { recursive: true });
+  const rest = ['--log', join(folder, '0.log'), '10000', '3', '--exit', join(folder, '0.exit'), '--'];
+  const child = spawn(program, ['run', ...rest, '/bin/sh', '-c', `echo > ${marker}; exec sleep 60`], {
+    detached: true,
+    stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+  });
+  const shimPid = child.pid as number;
+  const state = { ...newContainerState('c'), shimPid, shimTicks: startTicks(shimPid) as number, runs: 1 };
+  return { child, agent: child.stdio[3] as Writable, state: { ...state, startedAtMs: 1 } };
+}
+
+t.test('nothing begins that its agent had no time to write down', async (t) => {
+  const marker = join(root, 'unwritten');
+  const { child, agent } = await unwritten(marker, join(root, 'unwritten.folder'));
+  agent.destroy();
+  await once(child, 'exit');
+  t.notOk(existsSync(marker));
+});
+
+t.test('an agent that takes up what has not begun yet learns of its start', async (t) => {
+  const folder = join(root, 'late.folder');
+  const { agent, state } = await unwritten(join(root, 'late'), folder);
+  const late = container('', 'Never', { state, folder });
+  late.process.begin();
+  t.notOk(late.process.isRunning);
+  agent.write('\n');
+  await late.running();
+  t.equal(late.starts(), 1);
+  await late.process.end(0);
+});
+
+t.test('what an earlier agent left is ended without its plan', async (t) => {
+  const { process, running } = container(`trap '' TERM; while :; do sleep 0.05; done`, 'Always');
+  process.begin();
+  await running();
+  const id = shim(process);
+  process.release();
+  await endLeft({ ...process.state, pid: 0 }, 50);
+  t.notOk(isRunning(id));
+});
+
+t.test('how it ended is known where that could not be written', async (t) => {
+  const marker = join(root, 'unwritable');
+  const { process, running, folder } = container(`until [ -e ${marker} ]; do sleep 0.01; done; exit 3`, 'Never');
+  process.begin();
+  await running();
+  rmSync(folder, { recursive: true });
+  writeFileSync(marker, '');
+  await until('its end', () => process.isFinished);
+  t.equal(process.state.exitCode, 3);
+});
+
+t.test('an exit file that says nonsense says nothing', async (t) => {
+  for (const text of ['', '1 0', '0 0 9e99\n', '0 0 99999999999999999999\n', '-1 0 5\n', 'a b c\n']) {
+    const folder = join(root, `${++made}`);
+    mkdirSync(folder);
+    writeFileSync(join(folder, '0.exit'), text);
+    const state = { ...newContainerState('c'), shimPid: 1, shimTicks: -1, startedAtMs: 1, runs: 1 };
+    const late = container('', 'Never', { state, folder });
+    late.process.begin();
+    t.match(late.process.state.ends, [{ reason: 'ContainerStatusUnknown', exitCode: 137 }], text);
+  }
+});
+
+t.test('a command gets no files and no mask of whoever started the agent', async (t) => {
+  const setup = { before: 'umask 077; exec 9</dev/null' };
+  const { process, output } = container('umask; ls /proc/self/fd', 'Never', setup);
+  process.begin();
+  await until('its end', () => process.isFinished);
+  const words = output()
+    .split('\n')
+    .map((line) => line.split(' ').at(-1));
+  t.same(words, ['0022', '0', '1', '2', '3', ''], 'the last one is of ls itself');
+});
+
+t.test('a file of its own stays its own when the host replaces the one below', { skip: needsRoot }, async (t) => {
+  const [own, hosts] = ['own', 'hosts'].map((name) => join(root, name)) as [string, string];
+  writeFileSync(own, 'own\n');
+  writeFileSync(hosts, 'first\n');
+  const script = `cat ${hosts}; until grep -q other ${hosts}; do sleep 0.01; done`;
+  const setup = { more: ['--bind', own, hosts] };
+  const { process, running } = container(script, 'Never', setup);
+  process.begin();
+  await running();
+  const seen = () => readFileSync(`/proc/${process.state.pid}/root${hosts}`, 'utf8');
+  t.equal(seen(), 'own\n');
+  for (const how of ['replaced', 'removed']) {
+    if (how === 'replaced') {
+      writeFileSync(`${hosts}.next`, 'second\n');
+      renameSync(`${hosts}.next`, hosts);
+    } else {
+      rmSync(hosts);
+      await new Promise((done) => setTimeout(done, 50));
+      writeFileSync(hosts, 'third\n');
+    }
+    await until(`its own file where the other was ${how}`, () => existsSync(hosts) && seen() === 'own\n');
+  }
+  await process.end(0);
+});
+
+t.test('a command beside it ends with the agent', { skip: needsRoot }, async (t) => {
+  const { process, running } = container('exec sleep 60', 'Never');
+  process.begin();
+  await running();
+  const marker = join(root, 'beside');
+  const exec = `${program} exec --pid ${process.state.pid} --cwd / -- sh -c 'echo $$ > ${marker}; exec sleep 60'`;
+  const agent = spawn('/bin/sh', ['-c', `${exec}; :`], { stdio: 'ignore' });
+  await until('its start', () => existsSync(marker) && readFileSync(marker, 'utf8') !== '');
+  const pid = Number(readFileSync(marker, 'utf8'));
+  const command = { pid, startTicks: startTicks(pid) as number };
+  agent.kill('SIGKILL');
+  await until('its end', () => !isRunning(command));
+  t.ok(process.isRunning);
+  await process.end(0);
+});
+
+t.test('a record that a full disk has cut short ends before the next one', { skip: needsRoot }, async (t) => {
+  const disk = join(root, 'disk');
+  const copy = join(root, 'copy.log');
+  mkdirSync(disk);
+  // 16 KiB, of which a file takes the half until the log has filled the rest.
+  const script = [
+    `head -c 8192 /dev/zero > ${disk}/filler`,
+    `seq -f 'line %g of many that fill it' 1 400; sleep 0.2`,
+    `rm ${disk}/filler; echo after; sleep 0.1; cat ${disk}/log > ${copy}`,
+  ].join('; ');
+  const run = [program, 'run', '--log', `${disk}/log`, '1000000', '3', '--', '/bin/sh', '-c', script];
+  const mount = `mount -t tmpfs -o size=16k tmpfs ${disk} && exec "$0" "$@"`;
+  const child = spawn('unshare', ['-m', '/bin/sh', '-c', mount, ...run], {
+    stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
+  });
+  (child.stdio[3] as Writable).write('\n');
+  await once(child, 'exit');
+  const lines = readFileSync(copy, 'utf8').trimEnd().split('\n');
+  t.match(lines.at(-1), /^\S+Z stdout F after$/);
+  t.ok(lines.length > 50 && lines.length < 400, `${lines.length} lines`);
+  t.equal(lines.filter((line) => !/^\S+Z stdout F /.test(line)).length, 0);
 });

@@ -97,7 +97,7 @@ t.test('the next agent takes up what is still wanted and removes the rest', asyn
   first.pods.start();
   const statePath = join(first.plan('same').directory, 'pod.json');
   const state = JSON.parse(readFileSync(statePath, 'utf8'));
-  state.containers[0].restarts = 5;
+  state.containers[0].runs = 6;
   writeFileSync(statePath, JSON.stringify(state));
   first.pods.release();
   mkdirSync(join(first.stateDir, 'pods', 'default_broken'));
@@ -184,6 +184,8 @@ t.test('what is read back is checked field by field', async (t) => {
     { ...good, uid: 1 },
     { ...good, pause: {} },
     { ...good, conditions: { Ready: true } },
+    { ...good, conditions: { Ready: { status: true, sinceMs: 9e99 } } },
+    { ...good, containers: [{ ...newContainerState('c'), startedAtMs: 9e15 }] },
     { ...good, containers: [{ ...newContainerState('c'), ready: 1 }] },
     { ...good, containers: [{ ...newContainerState('c'), ends: [{}] }] },
     { ...good, netns: undefined },

@@ -1,5 +1,5 @@
 /** A pod's life as its status tells it: order of containers, probes, hooks, what it refers to, its end, its logs. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Container, ContainerStatus, PodStatus } from 'kubernetes-types/core/v1.js';
@@ -14,13 +14,29 @@ t.teardown(() => rmSync(root, { recursive: true, force: true }));
 let made = 0;
 function setup(t: { teardown(end: () => Promise<void>): void }, stateDir = join(root, `${++made}`)) {
   const set = localPods(stateDir);
-  t.teardown(() => set.pods.stop());
+  let isReleased = false;
+  t.teardown(async () => (isReleased ? undefined : set.pods.stop()));
+  /** As an agent that ends and leaves its pods to the next. */
+  const release = () => {
+    isReleased = true;
+    set.pods.release();
+  };
   const plan = (containers: Container[], wanted?: Wanted) => podPlan(stateDir, 'p', containers, wanted);
   const status = (): PodStatus => set.pods.kubeStatuses().get('default/p') as PodStatus;
   const main = (i = 0): ContainerStatus => status().containerStatuses?.[i] as ContainerStatus;
   const condition = (type: string) => status().conditions?.find((each) => each.type === type);
   const reasons = () => set.events.map((event) => event.reason);
-  return { ...set, stateDir, plan, status, main, condition, reasons, file: (name: string) => join(stateDir, name) };
+  return {
+    ...set,
+    release,
+    stateDir,
+    plan,
+    status,
+    main,
+    condition,
+    reasons,
+    file: (name: string) => join(stateDir, name),
+  };
 }
 const sh = (name: string, script: string, more: Partial<Container> = {}): Container => ({
   name,
@@ -101,6 +117,8 @@ t.test('readiness by its probe; a process that dies is not ready at once', { ski
   writeFileSync(flag, '');
   await until('readiness', () => set.main().ready === true);
   t.match(set.condition('ContainersReady'), { status: 'True' });
+  const written = JSON.parse(readFileSync(join(set.plan([]).directory, 'pod.json'), 'utf8'));
+  t.match(written.conditions.Ready, { status: true }, 'since when, the next agent knows too');
   const since = set.condition('Ready')?.lastTransitionTime;
   t.equal(set.condition('Ready')?.lastTransitionTime, since, 'it stays until the condition changes');
   rmSync(flag);
@@ -140,11 +158,12 @@ t.test('what fails again and again waits, and says so', { skip: needsRoot }, asy
   await set.apply([set.plan([sh('main', 'exit 1')])]);
   await until('the second end', () => set.main().state?.waiting?.reason === 'CrashLoopBackOff');
   t.match(set.main(), {
-    restartCount: 2,
+    restartCount: 1,
     state: {
       waiting: { reason: 'CrashLoopBackOff', message: 'back-off 10s restarting failed container=main pod=p_default' },
     },
-    lastState: { terminated: { exitCode: 1 } },
+    lastState: { terminated: { exitCode: 1, containerID: 'weft://default/p/main/2' } },
+    containerID: 'weft://default/p/main/2',
   });
   t.equal(set.status().phase, 'Running');
   t.ok(set.reasons().includes('BackOff'));
@@ -222,7 +241,7 @@ t.test(
     await first.apply([], finished);
     await until('its withdrawal', () => first.seen.gone === 1);
     t.equal(await logOf(first, 'main'), 'done\n');
-    first.pods.release();
+    first.release();
 
     const second = setup(t, stateDir);
     await second.pods.recover();
@@ -252,4 +271,88 @@ t.test('a postStart hook that fails ends the container', { skip: needsRoot }, as
   await set.apply([set.plan([sh('main', 'exec sleep 60', { lifecycle })], { spec: { restartPolicy: 'Never' } })]);
   await until('its end', () => set.status().phase === 'Failed');
   t.match(set.events, [{ reason: 'Started' }, { reason: 'FailedPostStartHook', message: 'PostStartHook failed: no' }]);
+});
+
+t.test('hooks that nobody can run end no agent, and hold no end up', { skip: needsRoot }, async (t) => {
+  const set = setup(t);
+  const command = ['a\0b'];
+  const lifecycle = { postStart: { exec: { command } }, preStop: { exec: { command } } };
+  const spec = { terminationGracePeriodSeconds: 5, restartPolicy: 'Never' };
+  await set.apply([set.plan([sh('main', 'exec sleep 60', { lifecycle })], { spec })]);
+  await until('its end', () => set.status().phase === 'Failed');
+  t.match(set.reasons(), ['Started', 'FailedPostStartHook']);
+
+  const { postStart: _, ...preStop } = lifecycle;
+  const other = setup(t);
+  const containers = [sh('main', 'exec sleep 60', { lifecycle: preStop })];
+  await other.apply([other.plan(containers, { spec })]);
+  await until('its start', () => other.main().state?.running !== undefined);
+  await other.apply([other.plan(containers, { spec, metadata: { deletionTimestamp: '2026-11-21T10:00:00Z' } })]);
+  await until('its end after all', () => other.pods.ended().length > 0);
+  t.ok(other.reasons().includes('FailedPreStopHook'));
+});
+
+t.test('what is not carried out is told, once in the life of a pod', { skip: needsRoot }, async (t) => {
+  const stateDir = join(root, 'told');
+  const first = setup(t, stateDir);
+  const limits = { resources: { limits: { memory: '1Gi' } }, livenessProbe: { grpc: { port: 1 }, periodSeconds: 1 } };
+  const plan = first.plan([sh('main', 'exec sleep 60', limits)], { spec: { securityContext: { runAsUser: 1000 } } });
+  await first.apply([plan]);
+  const fields = ['securityContext.runAsUser', 'containers[0].resources.limits', 'containers[0].livenessProbe.grpc'];
+  const message = fields.map((field) => `spec.${field} is not supported`).join('; ');
+  t.match(first.events[0], { type: 'Warning', reason: 'NotSupported', message });
+  await until('its start', () => first.main().ready);
+  first.release();
+
+  const second = setup(t, stateDir);
+  await second.pods.recover();
+  await second.apply([plan]);
+  t.same(second.events, []);
+  t.equal(second.main().restartCount, 0, 'a probe that nobody can make ends nothing');
+});
+
+t.test('where nothing can be written pods go on, and say so', { skip: needsRoot }, async (t) => {
+  const set = setup(t);
+  const plan = set.plan([sh('main', 'exec sleep 60')]);
+  await set.apply([plan]);
+  await until('its start', () => set.main().state?.running !== undefined);
+  // As a full disk does.
+  const obstacle = join(plan.directory, 'pod.json.next');
+  mkdirSync(obstacle);
+  process.kill(set.pods.status()[0]?.containers[0]?.pid as number, 'SIGKILL');
+  await until('its start again', () => set.main().restartCount === 1 && set.main().state?.running !== undefined);
+  t.match(set.pods.notes(), [/^Pod default\/p: its files cannot be written: /]);
+  rmSync(obstacle, { recursive: true });
+  await set.apply([plan]);
+  t.same(set.pods.notes(), []);
+  t.equal(JSON.parse(readFileSync(join(plan.directory, 'pod.json'), 'utf8')).containers[0].runs, 2);
+});
+
+t.test('the next agent watches what runs, whatever that would have to wait for now', { skip: needsRoot }, async (t) => {
+  const stateDir = join(root, 'sidecar');
+  const first = setup(t, stateDir);
+  const initContainers = [sh('side', 'exec sleep 60', { restartPolicy: 'Always' })];
+  const plan = first.plan([sh('main', 'exec sleep 60')], { spec: { restartPolicy: 'Never', initContainers } });
+  await first.apply([plan]);
+  await until('its start', () => first.main().state?.running !== undefined);
+  first.release();
+  const file = join(plan.directory, 'pod.json');
+  const state = JSON.parse(readFileSync(file, 'utf8'));
+  const [main, side] = state.containers;
+  process.kill(side.shimPid, 'SIGKILL');
+  Object.assign(side, { pid: 0, shimPid: 0, startAtMs: Date.now() + 60_000, finishedAtMs: Date.now(), started: false });
+  writeFileSync(file, JSON.stringify(state));
+
+  const second = setup(t, stateDir);
+  await second.pods.recover();
+  await second.apply([plan]);
+  process.kill(main.pid, 'SIGKILL');
+  await until('its end to be seen', () => second.status().phase === 'Failed', 2000);
+  t.equal(second.main().state?.terminated?.exitCode, 137);
+  second.release();
+
+  const third = setup(t, stateDir);
+  await third.pods.recover();
+  await third.apply([plan]);
+  t.match(third.status(), { phase: 'Failed', initContainerStatuses: [{ restartCount: 0 }] });
 });
