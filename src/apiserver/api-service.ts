@@ -141,11 +141,20 @@ export class ApiService {
     await applier?.start();
     const nodeParts = new NodeParts({ objects, table, identity: options.nodes });
     const handler = new ResourceHandler({ table, objects, cache, nodeParts });
-    const ready = () =>
-      store.revision().then(
-        () => true,
-        () => false,
-      );
+    // Who asks is not known, nor how many: the store is asked for all of them at once.
+    let asked: Promise<boolean> | undefined;
+    const ready = () => {
+      asked ??= store
+        .revision()
+        .then(
+          () => true,
+          () => false,
+        )
+        .finally(() => {
+          asked = undefined;
+        });
+      return asked;
+    };
     const text = () => metrics.text({ cache, limits });
     const router = new RequestRouter({ authorize, version, table, handler, ready, metrics: text, log });
     const server = new ApiServer({ tls, authenticate, router, limits, metrics, log });

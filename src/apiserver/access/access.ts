@@ -5,6 +5,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import { isIP } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { ApiError } from '../api-error.ts';
 import { parseResourcePath, type ResourcePath } from '../rest/api-path.ts';
@@ -39,7 +40,8 @@ export class Authenticator {
 
   /** Throws ApiError Unauthorized; Forbidden for who would speak for others and may not. */
   userOf(request: IncomingMessage, socket: TLSSocket | undefined): User {
-    const user = certifiedUser(socket) ?? this.#bearer(request.headers.authorization) ?? this.#fallback;
+    const known = certifiedUser(socket) ?? this.#bearer(request.headers.authorization);
+    const user = known ?? (isOfBrowser(request) ? undefined : this.#fallback);
     if (!user) throw new ApiError('Unauthorized', 'Unauthorized');
     const other = impersonatedUser(request);
     if (!other) return user;
@@ -57,6 +59,15 @@ export class Authenticator {
     if (found[0]) return found[0].user;
     throw new ApiError('Unauthorized', 'the bearer token is not known here');
   }
+}
+
+/**
+ * Whether it may be the work of a page that somebody has open in a browser: it comes from elsewhere, or has made a name of
+ * its own lead to us. Their browser reaches loopback as they do; what it sends is not what they mean.
+ */
+function isOfBrowser({ headers: { origin, host = '' } }: IncomingMessage): boolean {
+  const [, name = ''] = /^\[?([^\]]*?)\]?(?::\d+)?$/.exec(host) ?? [];
+  return origin !== undefined || (name !== 'localhost' && isIP(name) === 0);
 }
 
 function digestOf(token: string): Buffer {
@@ -115,7 +126,8 @@ function forbidden(user: User, request: ApiRequest, path: ResourcePath | undefin
     ? `resource "${path.plural}${path.subresource ? `/${path.subresource}` : ''}" in API group "${path.group}"`
     : `path "${request.path}"`;
   const where = path?.namespace ? ` in the namespace "${path.namespace}"` : '';
-  const message = `User "${user.name}" cannot ${VERBS[request.method] ?? request.method} ${what}${where}`;
+  const verbs = path?.name === '' ? COLLECTION_VERBS : VERBS;
+  const message = `User "${user.name}" cannot ${verbs[request.method] ?? request.method} ${what}${where}`;
   return new ApiError('Forbidden', path ? `${path.plural} is forbidden: ${message}` : message);
 }
 
@@ -126,3 +138,4 @@ const VERBS: Readonly<Record<string, string>> = {
   PATCH: 'patch',
   DELETE: 'delete',
 };
+const COLLECTION_VERBS: typeof VERBS = { ...VERBS, GET: 'list', DELETE: 'deletecollection' };

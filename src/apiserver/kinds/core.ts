@@ -302,9 +302,7 @@ const configMap: Resource = {
   rules: (o, old) => {
     const out: Violation[] = [];
     for (const field of ['data', 'binaryData']) {
-      const wrong = Object.keys((o[field] ?? {}) as object).find(
-        (key) => !CONFIG_KEY.test(key) || key === '.' || key === '..',
-      );
+      const wrong = Object.keys(o[field] ?? {}).find((key) => !CONFIG_KEY.test(key) || key === '.' || key === '..');
       if (wrong === undefined) continue;
       const message = 'a key is at most 253 of letters, digits, "-", "_" and ".", and names no folder';
       out.push({ path: [field, wrong.slice(0, 80)], message });

@@ -25,6 +25,23 @@ t.test('nobody is anonymous', async (t) => {
   t.equal((await server.get('/readyz', { token: '' })).code, 200);
 });
 
+t.test('without questions everybody is served on loopback, but for pages that a browser has open', async (t) => {
+  const everybody = { name: 'admin', groups: [ADMINISTRATORS] };
+  const authenticator = new Authenticator([], everybody);
+  const ask = (headers: object) => authenticator.userOf({ headers } as IncomingMessage, undefined);
+  for (const host of ['127.0.0.1:6443', 'localhost', 'localhost:80', '[::1]:6443', '[::1]']) {
+    t.equal(ask({ host }), everybody, host);
+  }
+  for (const headers of [
+    { host: '127.0.0.1:6443', origin: 'https://example.com' },
+    { host: '127.0.0.1:6443', origin: 'null' },
+    { host: 'rebound.example.com:6443' },
+    {},
+  ]) {
+    t.throws(() => ask(headers), { name: 'ApiError', reason: 'Unauthorized' }, JSON.stringify(headers));
+  }
+});
+
 t.test('a viewer reads and nothing else', async (t) => {
   const server = await TestServer.start(t);
   await server.ask('POST', MAPS, configMap('a'));
@@ -149,6 +166,7 @@ t.test('who has no role learns what the server is, and nothing of what is in it'
   for (const path of [MAPS, '/metrics', '/apisx', '/api/v1/nodes']) {
     t.equal((await server.get(path, { token })).code, 403, path);
   }
+  t.match(await server.get(MAPS, { token }), { body: { message: /User "nobody" cannot list resource "configmaps"/ } });
 });
 
 t.test('tokens of a file: read again when it changes, kept when it breaks', async (t) => {
