@@ -391,6 +391,7 @@ t.test(`${ROUNDS} mutations`, { timeout: 600_000 }, async (t) => {
   }
   const codes = new Map<number, number>();
   let slowest = 0;
+  let slowestOf = '';
   let heap = 0;
   for (let round = 0; round < ROUNDS; round++) {
     if (round % 50 === 0) {
@@ -409,7 +410,10 @@ t.test(`${ROUNDS} mutations`, { timeout: 600_000 }, async (t) => {
     const begun = performance.now();
     const code = await send(sent);
     const took = performance.now() - begun;
-    if (took > slowest) slowest = took;
+    if (took > slowest) {
+      slowest = took;
+      slowestOf = `${code} for ${sent.method} ${sent.path} ${sent.type} ${sent.body.toString().slice(0, 500)}`;
+    }
     // Who asks for the future is told to come again, as Kubernetes does.
     if (code >= 500 && !said.includes('Too large resource version'))
       t.fail(`${code} for round ${round}`, {
@@ -429,9 +433,9 @@ t.test(`${ROUNDS} mutations`, { timeout: 600_000 }, async (t) => {
     `answers: ${[...codes]
       .sort()
       .map(([code, count]) => `${count} × ${code}`)
-      .join(', ')}; slowest ${slowest.toFixed(0)} ms, ${grown.toFixed(0)} MB more`,
+      .join(', ')}; slowest ${slowest.toFixed(0)} ms (${slowestOf.slice(0, 120)}), ${grown.toFixed(0)} MB more`,
   );
-  t.ok(slowest < SLOWEST_MS, `slowest ${slowest} ms`);
+  t.ok(slowest < SLOWEST_MS, `slowest ${slowest} ms: ${slowestOf}`);
   t.ok(grown < 100, `${grown} MB more after the second half`);
   t.ok(
     (codes.get(200) ?? 0) > 100 && (codes.get(201) ?? 0) > 100 && (codes.get(422) ?? 0) > 100,

@@ -289,9 +289,11 @@ export class ObjectStore {
     delete metadata.deletionGracePeriodSeconds;
     if (deletionTimestamp !== undefined) metadata.deletionTimestamp = deletionTimestamp;
     if (deletionGracePeriodSeconds !== undefined) metadata.deletionGracePeriodSeconds = deletionGracePeriodSeconds;
-    const next: ApiObject = onlyStatus ? { ...current, metadata } : { ...object, metadata };
+    // Of a custom kind all is completed, where it stands; what stands now may be what memory shows to everybody.
+    const kept = resource.custom ? structuredClone(current) : current;
+    const next: ApiObject = onlyStatus ? { ...kept, metadata } : { ...object, metadata };
     if (resource.status && !options.whole) {
-      const status = onlyStatus ? object.status : current.status;
+      const status = onlyStatus ? object.status : kept.status;
       if (status === undefined) delete next.status;
       else next.status = status;
     }

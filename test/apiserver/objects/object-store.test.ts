@@ -2,6 +2,8 @@
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { type ApiObject, timestamp } from '../../../src/apiserver/api-object.ts';
+import { customResources } from '../../../src/apiserver/custom/custom-resource.ts';
+import type { Resource } from '../../../src/apiserver/kinds/resource.ts';
 import { ResourceTable } from '../../../src/apiserver/kinds/resource-table.ts';
 import { ObjectStore } from '../../../src/apiserver/objects/object-store.ts';
 import { LmdbStore } from '../../../src/apiserver/store/lmdb-store.ts';
@@ -64,4 +66,35 @@ t.test('where memory is old, the store decides', async (t) => {
   t.match((await objects.update(place, count)).data, { n: '12' }, 'what the store has is changed');
   await objects.delete(place);
   await t.rejects(set('3'), { name: 'ApiError', reason: 'NotFound' });
+});
+
+/** A custom kind whose spec and status have these fields. */
+function boats(...fields: string[]): Resource {
+  const map = { type: 'object', properties: Object.fromEntries(fields.map((field) => [field, { type: 'integer' }])) };
+  const schema = { openAPIV3Schema: { type: 'object', properties: { spec: map, status: map } } };
+  const spec = {
+    group: 'example.com',
+    scope: 'Namespaced',
+    names: { plural: 'boats', kind: 'Boat' },
+    versions: [{ name: 'v1', served: true, storage: true, schema, subresources: { status: {} } }],
+  };
+  const [resource] = customResources({ spec, metadata: {} } as unknown as ApiObject);
+  return resource as Resource;
+}
+
+t.test('what an update prunes of a custom object is not what memory shows to others', async (t) => {
+  const { state, objects } = await opened(t);
+  const place = { resource: boats('sails', 'oars'), namespace: 'default', name: 'a' };
+  const body = { apiVersion: 'example.com/v1', kind: 'Boat', metadata: { name: 'a' }, spec: { sails: 2, oars: 4 } };
+  await objects.create(place.resource, 'default', body as unknown as ApiObject);
+  const known = await objects.update(place, (o) => ({ ...o, status: { oars: 1 } }), { subresource: 'status' });
+  const shown = structuredClone(known);
+  const less = { ...place, resource: boats('sails') };
+  const labelled = (o: ApiObject) => ({ ...o, metadata: { ...o.metadata, labels: { x: 'y' } } });
+  const refused = (o: ApiObject) => ({ ...o, status: { sails: 'many' } });
+  state.memory = known;
+  await t.rejects(objects.update(less, refused, { subresource: 'status' }), { name: 'ApiError', reason: 'Invalid' });
+  t.same(known, shown);
+  await objects.update(less, labelled);
+  t.same(known, shown);
 });
