@@ -15,7 +15,7 @@ import { runTool } from '../agent/command.ts';
 import { startTicks } from '../agent/pods/process-table.ts';
 import { buildHost, buildUnderlay, readResolvConf } from './host-namespaces.ts';
 import { apiServerArguments, etcdCommand, OUTER_FD } from './lab-api-server.ts';
-import { type HostState, type LabDir, type LabState, makeDir, writeJson } from './lab-dir.ts';
+import { type HostState, type LabDir, type LabState, makeDir, makeOwnDir, writeJson } from './lab-dir.ts';
 import { LabError } from './lab-error.ts';
 import { loadBalancerPool } from './load-balancer-pool.ts';
 import { ProcessKeeper, type ProcessKeeperOptions } from './process-keeper.ts';
@@ -85,7 +85,7 @@ async function startHosts(
   state: LabState,
   publish: () => void,
 ): Promise<ProcessKeeper[]> {
-  makeDir(lab.socketFallback);
+  makeOwnDir(lab.socketFallback);
   const keepers: ProcessKeeper[] = [];
   const hosts = await Promise.all(
     topology.hosts.map(async (host) => {

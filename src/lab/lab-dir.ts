@@ -4,7 +4,16 @@
  * manifests.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isRunning, type ProcessId } from '../agent/pods/process-table.ts';
@@ -189,6 +198,13 @@ export function writeJson(path: string, value: unknown): void {
 
 export function makeDir(path: string): void {
   mkdirSync(path, { recursive: true, mode: 0o755 });
+}
+
+/** For what others may not put their own into; refused where it is there and somebody else's. */
+export function makeOwnDir(path: string): void {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  if (lstatSync(path).uid === process.geteuid?.()) return;
+  throw new LabError('WEFT_LAB_SYSTEM', `${path} belongs to another user: remove it, or use a shorter WEFT_HOME`);
 }
 
 function readJson<T>(path: string): T | undefined {

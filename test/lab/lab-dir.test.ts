@@ -1,9 +1,9 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { startTicks } from '../../src/agent/pods/process-table.ts';
 import { takeDown } from '../../src/lab/down.ts';
-import { findLab, LabDir, labsDir, listLabs, writeJson } from '../../src/lab/lab-dir.ts';
+import { findLab, LabDir, labsDir, listLabs, makeOwnDir, writeJson } from '../../src/lab/lab-dir.ts';
 
 const me = () => ({ holder: { pid: process.pid, startTicks: startTicks(process.pid) ?? 0 }, rootless: false });
 
@@ -65,6 +65,17 @@ t.test('a socket never has a longer path than the kernel takes', (t) => {
   t.ok(Buffer.byteLength(deep.agentSocket('hosta')) <= 107);
   t.notSame(deep.agentSocket('hosta'), deep.agentSocket('hostb'));
   t.notSame(deep.socketFallback, new LabDir('other', '/x').socketFallback);
+  t.end();
+});
+
+t.test('a folder that others could have made first is ours, or it is not used', (t) => {
+  const path = join(t.testdir(), 'weft-x');
+  makeOwnDir(path);
+  t.equal(statSync(path).mode & 0o777, 0o700);
+  makeOwnDir(path);
+  const isRoot = process.geteuid?.() === 0;
+  if (isRoot) chownSync(path, 12_345, 12_345);
+  t.throws(() => makeOwnDir(isRoot ? path : '/'), { code: 'WEFT_LAB_SYSTEM', message: /belongs to another user/ });
   t.end();
 });
 

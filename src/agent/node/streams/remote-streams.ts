@@ -57,17 +57,19 @@ export function failureStatus(message: string): RemoteStatus {
 
 const MOST_SIZE_BYTES = 256;
 
-/** Reads window sizes to the end of the stream; what is none is passed over. */
+/**
+ * Reads window sizes to the end of the stream, of those that come together the last; what is none is passed over. A
+ * piece costs no more than one size, whatever it holds.
+ */
 export function readSizes(stream: Readable, onSize: (size: WindowSize) => void): void {
   let text = '';
   stream.on('data', (chunk: Buffer) => {
-    text += chunk.toString('latin1');
-    for (let end = text.indexOf('}'); end >= 0; end = text.indexOf('}')) {
-      const size = sizeOf(text.slice(0, end + 1));
-      text = text.slice(end + 1);
-      if (size) onSize(size);
-    }
-    if (text.length > MOST_SIZE_BYTES) text = '';
+    text = (text + chunk.toString('latin1', Math.max(0, chunk.length - MOST_SIZE_BYTES))).slice(-MOST_SIZE_BYTES);
+    const end = text.lastIndexOf('}');
+    const begin = text.lastIndexOf('{', end);
+    const size = end >= 0 && begin >= 0 ? sizeOf(text.slice(begin, end + 1)) : undefined;
+    text = text.slice(end + 1);
+    if (size) onSize(size);
   });
   stream.on('error', () => {});
 }

@@ -120,14 +120,18 @@ t.test('what is no window size is passed over', async (t) => {
   const sizes: WindowSize[] = [];
   readSizes(stream, (size) => sizes.push(size));
   for (const text of [
-    '{"Width":1,"Height":2}{"Width":3,',
-    '"Height":4}\n{}[]}{{{ {"Width":0,"Height":1}',
+    '{"Width":9,"Height":9}{"Width":1,"Height":2}{"Width":3,',
+    '"Height":4}\n',
+    '{}[]}{{{ {"Width":0,"Height":1}',
     '{"Width":65536,"Height":1}{"Width":"5","Height":5}{"Width":1.5,"Height":1}',
     'x'.repeat(5000),
     '\n{"Width":5,"Height":6,"More":null}',
   ]) {
     stream.write(text);
   }
+  const began = performance.now();
+  stream.write(Buffer.alloc(4_000_000, '}'));
+  t.ok(performance.now() - began < 500, 'a piece costs no more than one size');
   const random = new Random(4);
   for (let i = 0; i < 20_000; i++) stream.write(mutated(random, Buffer.from('{"Width":80,"Height":24}')));
   await new Promise((done) => stream.end(done));
