@@ -32,7 +32,7 @@ export function liveObjects(
 }
 
 /** Such a pod has no address any more, wherever it ran. */
-export function hasFinished({ status }: Pod): boolean {
+export function hasFinished({ status }: Pick<Pod, 'status'>): boolean {
   return status?.phase === 'Succeeded' || status?.phase === 'Failed';
 }
 

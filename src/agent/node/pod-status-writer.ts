@@ -5,6 +5,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { PodCondition, PodStatus } from 'kubernetes-types/core/v1.js';
+import { hasFinished } from '../../control/live-objects.ts';
 import { type ApiClient, ApiRequestError, pathSegment } from '../../kube/api-client.ts';
 import type { Pod } from '../../kube/objects.ts';
 import { describeError } from '../agent-error.ts';
@@ -136,12 +137,16 @@ export class PodStatusWriter {
 
   /** Whether the API should be told. */
   #change(uid: string, pod: Pod, status: PodStatus): boolean {
+    // Whoever said that it is over, it stays so, be it that it runs here for a moment more.
+    if (hasFinished(pod) && !hasFinished({ status })) return false;
     const written = this.#written.get(uid);
     // Versions are numbers wherever they are compared at all.
     const isAhead = written && written.version > Number(pod.metadata.resourceVersion);
-    if (covers((isAhead ? written.stands : pod.status) ?? {}, status)) return false;
+    const stands = (isAhead ? written.stands : pod.status) ?? {};
+    if (covers(stands, status)) return false;
     if (!written || !isDeepStrictEqual(written.status, status)) return true;
-    return this.#isDue(written.atMs + SAME_AGAIN_MS);
+    // As the server answered it: what it left out it does not know.
+    return !covers(stands, written.stands) && this.#isDue(written.atMs + SAME_AGAIN_MS);
   }
 
   async #write(key: string, pod: Pod, status: PodStatus | undefined, goes: boolean): Promise<void> {
