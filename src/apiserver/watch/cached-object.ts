@@ -32,6 +32,13 @@ export class CachedObject {
     return this.#json;
   }
 
+  /** All of it in a line of others' making, of which it is a part from then on: it is in memory once. */
+  line(start: Buffer, end: Buffer): Buffer {
+    const line = Buffer.concat([start, this.json, end]);
+    this.#json = line.subarray(start.length, line.length - end.length);
+    return line;
+  }
+
   /** As an item of a list, which has its apiVersion and kind said once: the pieces to write one after the other. */
   get item(): readonly [Buffer, Buffer] {
     const { json } = this;

@@ -35,7 +35,7 @@ export class ObjectEvent {
   }
 
   get line(): Buffer {
-    this.#line ??= Buffer.concat([LINE_STARTS[this.type], this.#cached.json, LINE_END]);
+    this.#line ??= this.#cached.line(LINE_STARTS[this.type], LINE_END);
     return this.#line;
   }
 
