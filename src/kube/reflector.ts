@@ -105,7 +105,9 @@ export class Reflector {
     const jittered = Math.min(this.#waitMs, longest) * (0.5 + Math.random() / 2);
     this.#waitMs = Math.min(this.#waitMs * 2, longest);
     const wait = this.#options.wait ?? sleep;
-    await wait(Math.min(Math.max(jittered, asked), LONGEST_WAIT_MS), this.#stop.signal);
+    // All who were told the same come one after the other.
+    const later = Math.max(jittered, asked * (1 + Math.random()));
+    await wait(Math.min(later, LONGEST_WAIT_MS), this.#stop.signal);
   }
 
   /** Returns the version that the list is of. */

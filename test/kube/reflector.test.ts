@@ -285,6 +285,22 @@ t.test('where nobody listens it asks each second, where somebody fails more and 
   t.ok(failed > 4000 && failed <= 10_000, `${failed} ms at most`);
 });
 
+t.test('who are told to come again after a second do not all come at once', async (t) => {
+  const busy = createServer((_, response) => response.writeHead(429, { 'retry-after': '1' }).end('{}'));
+  busy.listen(0, '127.0.0.1');
+  await once(busy, 'listening');
+  t.teardown(() => busy.close());
+  const waits: number[] = [];
+  const wait = async (ms: number) => {
+    waits.push(ms);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  };
+  follow(t, `http://127.0.0.1:${(busy.address() as AddressInfo).port}`, { wait });
+  await until(() => waits.length >= 3, 'it has asked often');
+  const first = waits.slice(0, 3);
+  t.ok(first.every((ms) => ms >= 1000 && ms <= 2000) && new Set(first).size === 3, `${first}`);
+});
+
 t.test('five thousand objects hold up nobody', async (t) => {
   const server = await FakeCollection.start(t);
   const status = { conditions: Array.from({ length: 5 }, (_, i) => ({ type: `T${i}`, status: 'True', message: 'm' })) };

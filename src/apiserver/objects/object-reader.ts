@@ -72,6 +72,9 @@ export class ObjectReader {
       const snapshot = this.#cache.snapshot(resource);
       return pageOf(snapshot.objects, resource, options, { from: '', revision: snapshot.revision, snapshot });
     }
+    if (!this.#cache.isLoaded) {
+      throw new ApiError('TooManyRequests', 'storage is (re)initializing', { retryAfterSeconds: 1 });
+    }
     const page = await this.#objects.list(resource, { namespace, limit, continue: from, matches });
     return { ...page, items: page.items.map((object) => cachedOf(resource, object)) };
   }

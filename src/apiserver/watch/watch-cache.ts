@@ -72,6 +72,11 @@ export class WatchCache {
     });
   }
 
+  /** Not while everything is read anew: those who were told to list again, all at once, have to wait for it. */
+  get isLoaded(): boolean {
+    return this.#loaded;
+  }
+
   /** Everything up to this revision is here, and has been delivered. */
   get revision(): number {
     return this.#newest;

@@ -14,7 +14,7 @@ import { EVERYTHING, labelMatcher } from '../../../src/apiserver/objects/selecto
 import { listBlocks } from '../../../src/apiserver/rest/list-answer.ts';
 import { WatchStream } from '../../../src/apiserver/rest/watch-stream.ts';
 import { LmdbStore } from '../../../src/apiserver/store/lmdb-store.ts';
-import type { Store, WatchRequest } from '../../../src/apiserver/store/store.ts';
+import { type Store, StoreError, type WatchRequest } from '../../../src/apiserver/store/store.ts';
 import { WatchCache } from '../../../src/apiserver/watch/watch-cache.ts';
 import { Random } from '../../dataplane/random.ts';
 
@@ -273,6 +273,35 @@ async function readPages(t: Test, rounds: number): Promise<void> {
   t.equal(fromStore, rounds > 8 ? 3 : 0);
 }
 
+t.test('while everything is read anew lists are put off, instead of all being read from the store', async (t) => {
+  const base = LmdbStore.open({ path: join(t.testdir(), 'store') });
+  let lose: WatchRequest['onEnd'] = () => {};
+  let isAway = false;
+  const store: Store = Object.create(base, {
+    watch: {
+      value: (request: WatchRequest) => {
+        lose = (error) => request.onEnd(error);
+        return base.watch(request);
+      },
+    },
+    range: {
+      value: (...asked: Parameters<Store['range']>) =>
+        isAway ? Promise.reject(new StoreError('unavailable', 'away')) : base.range(...asked),
+    },
+    revision: { value: base.revision.bind(base) },
+  });
+  const cache = await cacheOf(t, store, base);
+  const reader = new ObjectReader({ objects: new ObjectStore(base, TABLE), cache });
+  const value = bytesOf(objectOf(PODS, 'a', 'one', {}, 'kept'));
+  await base.commit({ conditions: [], writes: [{ type: 'put', key: storeKey(PODS, 'a', 'one'), value }] });
+  isAway = true;
+  lose(new StoreError('compacted', 'too far behind'));
+  await t.rejects(reader.list(PODS, ALL), { reason: 'TooManyRequests', message: /initializing/ });
+  t.match(await reader.get({ resource: PODS, namespace: 'a', name: 'one' }, ''), { object: { data: 'kept' } });
+  isAway = false;
+  t.match((await reader.list(PODS, ALL)).items, [{ object: { data: 'kept' } }], 'it waits for it when it is near');
+});
+
 t.test('what others wrote into the store, and is no object, is passed over', async (t) => {
   const { store, cache } = await opened(t);
   const texts = ['k8s\0protobuf', 'null', '{}', '{"kind":"Pod","metadata":{"name":"x"}}', '{"apiVersion":"v1"}'];
@@ -373,6 +402,9 @@ t.test(
       ],
     );
     t.equal(quick.blocks[1], other.blocks[1], 'the very same bytes');
+    const [line, json] = [quick.blocks[1] as Buffer, cache.list(PODS)[0]?.json as Buffer];
+    t.equal(json.buffer, line.buffer, 'and what lists say is a part of them');
+    t.equal(json.byteOffset, line.byteOffset + '{"type":"MODIFIED","object":'.length);
     t.equal(stuck.blocks.length, 1, 'it was given one block');
     stuck.stream.drained();
     await turn();
