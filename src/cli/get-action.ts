@@ -1,4 +1,5 @@
 /** `weft get`: objects as the server's tables, or whole; once, or as they change. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { type ApiClient, ApiRequestError } from '../kube/api-client.ts';
 import { collectionPath, objectPath, type ServedKind, servedApiVersion, shownName } from '../kube/discovery.ts';
@@ -15,6 +16,9 @@ export interface GetOptions extends ClusterOptions {
   headers: boolean;
   ignoreNotFound?: boolean;
 }
+
+/** Watches that end sooner are not begun again at once. */
+const LEAST_WATCH_MS = 1000;
 
 type Answer = ApiTable & { metadata?: { resourceVersion?: string } };
 /** Of a list or a table; one object is all of it. */
@@ -122,6 +126,7 @@ async function watch(cluster: Cluster, wanted: readonly NamedKind[], options: Ge
   print(list);
   let resourceVersion = list.metadata?.resourceVersion;
   for (;;) {
+    const began = performance.now();
     const stream = await cluster.client.stream(path, {
       query: { ...query, watch: true, allowWatchBookmarks: true, resourceVersion },
       accept: TABLE,
@@ -133,6 +138,7 @@ async function watch(cluster: Cluster, wanted: readonly NamedKind[], options: Ge
       resourceVersion = row?.resourceVersion ?? object.metadata?.resourceVersion ?? resourceVersion;
       if (type !== 'BOOKMARK') print(object);
     }
+    await sleep(began + LEAST_WATCH_MS - performance.now());
   }
 }
 

@@ -1,4 +1,6 @@
 /** `weft get`, `apply`, `delete`, `logs` and `exec` against an API server, by what they print and their exit codes. */
+
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -215,6 +217,33 @@ t.test('get -w says the columns with the first row, whenever that comes', async 
     lines.find((line) => line.includes('web-0  ')),
     /^NAME +READY .*\nweb-0 /,
   );
+});
+
+t.test('get -w begins no watch at once again that ended at once', async (t) => {
+  let watches = 0;
+  const server = createServer((request, response) => {
+    const { pathname, searchParams } = new URL(request.url ?? '', 'http://server');
+    if (searchParams.has('watch')) watches++;
+    const kinds = { resources: [{ name: 'pods', singularName: 'pod', kind: 'Pod', namespaced: true }] };
+    const list = { kind: 'Table', metadata: { resourceVersion: '1' }, rows: [] };
+    response.end(searchParams.has('watch') ? '' : JSON.stringify(pathname === '/api/v1' ? kinds : list));
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const config = {
+    clusters: [{ name: 'c', cluster: { server: `http://127.0.0.1:${port}` } }],
+    users: [{ name: 'u', user: {} }],
+    contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } }],
+    'current-context': 'x',
+  };
+  const kubeconfig = join(t.testdir({ config: stringify(config) }), 'config');
+  const ended = get(['pods'], { kubeconfig, headers: true, watch: true });
+  for (let i = 0; i < 200 && watches === 0; i++) await sleep(10);
+  await sleep(200);
+  t.equal(watches, 1);
+  server.close();
+  server.closeAllConnections();
+  await t.rejects(ended, { code: 0 }, 'nobody is there when it comes again');
 });
 
 t.test('what may not be deleted keeps nothing else from it', async (t) => {
