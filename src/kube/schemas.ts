@@ -161,7 +161,8 @@ const service = object(
       type: oneOf('ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'),
       clusterIP: clusterIp,
       clusterIPs: list(clusterIp),
-      externalName: text('dns-name'),
+      // It may end in a dot.
+      externalName: text('absolute-name'),
       externalIPs: list(text('ip')),
       ipFamilies: { type: 'array', items: oneOf('IPv4', 'IPv6'), maxItems: 2 },
       ipFamilyPolicy: oneOf('SingleStack', 'PreferDualStack', 'RequireDualStack'),

@@ -36,6 +36,10 @@ export const TEXT_FORMATS: Readonly<Record<string, TextFormat>> = {
     matches: isName,
     wanted: 'must be a DNS-1123 name: labels of a-z, 0-9 and "-" joined by ".", at most 253 characters',
   },
+  'absolute-name': {
+    matches: (text) => isName(text.replace(/\.$/, '')),
+    wanted: 'must be a DNS-1123 name: labels of a-z, 0-9 and "-" joined by ".", at most 253 characters',
+  },
   'port-name': {
     matches: (text) => text.length <= 15 && !text.includes('--') && PORT_NAME.test(text),
     wanted: 'must be a port name: at most 15 of a-z, 0-9 and "-" with at least one letter',
