@@ -4,7 +4,7 @@
  * with one name are reported with both places, and the first, in the order of the files, is in force.
  */
 import type { Manifest, ManifestObject } from './manifest.ts';
-import { type KubeObject, type NamedObject, objectTitle } from './objects.ts';
+import { type KubeObject, type NamedObject, objectIdentity, objectTitle } from './objects.ts';
 import { compareProblems, type Problem } from './problem.ts';
 
 /** One file as last read. */
@@ -21,11 +21,11 @@ export function nextFileState<T extends NamedObject>(
   previous: FileState<T> | undefined,
   manifest: Manifest<T>,
 ): FileState<T> {
-  const fresh = new Set(manifest.objects.map((m) => objectTitle(m.object)));
+  const fresh = new Set(manifest.objects.map((m) => objectIdentity(m.object)));
   const refused = new Set(manifest.refused);
   const retained = [...(previous?.fresh ?? []), ...(previous?.retained ?? [])].filter(({ object }) => {
-    const title = objectTitle(object);
-    return !fresh.has(title) && (!manifest.complete || refused.has(title));
+    const identity = objectIdentity(object);
+    return !fresh.has(identity) && (!manifest.complete || refused.has(identity));
   });
   return { fresh: manifest.objects, retained, problems: manifest.problems };
 }
@@ -39,7 +39,7 @@ export function unreadableFile<T extends NamedObject>(
 }
 
 export interface Merged<T extends NamedObject = KubeObject> {
-  /** By title. */
+  /** By identity. */
   objects: ReadonlyMap<string, ManifestObject<T>>;
   problems: readonly Problem[];
 }
@@ -50,11 +50,11 @@ export function mergeFiles<T extends NamedObject>(files: readonly FileState<T>[]
   const problems: Problem[] = [];
   for (const file of files) {
     for (const found of file.fresh) {
-      const title = objectTitle(found.object);
-      const first = inForce.get(title);
-      if (first === undefined) inForce.set(title, found);
+      const identity = objectIdentity(found.object);
+      const first = inForce.get(identity);
+      if (first === undefined) inForce.set(identity, found);
       else {
-        const message = `${title}: stands already at ${first.place}: this one is ignored`;
+        const message = `${objectTitle(found.object)}: stands already at ${first.place}: this one is ignored`;
         problems.push({ place: found.place, message, severity: 'error' });
       }
     }
@@ -62,8 +62,8 @@ export function mergeFiles<T extends NamedObject>(files: readonly FileState<T>[]
   // After all that is fresh: an object that moved to another file is not held back by its old one.
   for (const file of files) {
     for (const found of file.retained) {
-      const title = objectTitle(found.object);
-      if (!inForce.has(title)) inForce.set(title, found);
+      const identity = objectIdentity(found.object);
+      if (!inForce.has(identity)) inForce.set(identity, found);
     }
   }
   const ignored = new Set<string>();

@@ -2,7 +2,7 @@
 
 import { NETWORK_KINDS } from './manifest.ts';
 import { ManifestFolder } from './manifest-folder.ts';
-import { type KubeObject, type ObjectSet, objectSet } from './objects.ts';
+import { type KubeObject, type ObjectSet, objectSet, objectTitle } from './objects.ts';
 import type { Problem } from './problem.ts';
 import type { ObjectSource } from './source.ts';
 
@@ -23,7 +23,7 @@ export class FolderSource implements ObjectSource {
     const read = this.#folder.current();
     if (read !== this.#read) {
       this.#read = read;
-      const places = new Map([...read].map(([title, { place }]) => [title, place]));
+      const places = new Map([...read.values()].map(({ object, place }) => [objectTitle(object), place]));
       this.#set = objectSet(
         [...read.values()].map(({ object }) => object),
         places,

@@ -52,7 +52,7 @@ export class ManifestFolder<T extends NamedObject> {
     this.#poll = setInterval(() => void this.#scan(), POLL_MS);
   }
 
-  /** What is in force now, by title: immutable, a new one for every change. */
+  /** What is in force now, by identity: immutable, a new one for every change. */
   current(): ReadonlyMap<string, ManifestObject<T>> {
     return this.#merged.objects;
   }

@@ -4,7 +4,7 @@
  */
 import { type Document, isMap, isNode, isSeq, LineCounter, parseAllDocuments } from 'yaml';
 import { isJsonObject, type JsonObject, withoutNulls } from './json-value.ts';
-import { type KubeObject, type NamedObject, objectTitle } from './objects.ts';
+import { type KubeObject, type NamedObject, objectIdentity, objectTitle } from './objects.ts';
 import type { Problem } from './problem.ts';
 import { type FieldPath, formatPath, isKnownKind, type Violation, validate } from './validate.ts';
 
@@ -37,7 +37,7 @@ export const NETWORK_KINDS: ManifestKinds<KubeObject> = {
 export interface Manifest<T extends NamedObject = KubeObject> {
   objects: readonly ManifestObject<T>[];
   problems: readonly Problem[];
-  /** Titles (`Service default/web`) of objects that were recognised and refused. */
+  /** Identities of objects that were recognised and refused. */
   refused: readonly string[];
   /** False when part of the text could not be attributed to an object at all. */
   complete: boolean;
@@ -51,7 +51,8 @@ interface Reading {
   problems: Problem[];
   refused: string[];
   complete: boolean;
-  titles: Map<string, string>;
+  /** Where each object stands, by its identity. */
+  places: Map<string, string>;
   ignored: Set<string>;
 }
 
@@ -71,7 +72,7 @@ export function parseManifest(
     problems: [],
     refused: [],
     complete: true,
-    titles: new Map(),
+    places: new Map(),
     ignored: new Set(),
   };
   try {
@@ -155,33 +156,34 @@ function readObject(r: Reading, document: Document, value: JsonObject, path: Fie
   }
   const read = r.kinds.read(value);
   if (Array.isArray(read)) {
-    const title = titleOf(kind, metadata);
+    const named = asNamed(value);
+    const title = named && objectTitle(named);
     for (const v of read) {
       const where = placeOf(r, document, [...path, ...v.path]);
       const message = `${title ?? kind}: ${formatPath(v.path)}: ${v.message}`;
       r.problems.push({ place: where, message, severity: 'error' });
     }
-    if (title) r.refused.push(title);
+    if (named) r.refused.push(objectIdentity(named));
     else r.complete = false;
     return;
   }
-  const title = objectTitle(read);
-  const known = r.titles.get(title);
+  const identity = objectIdentity(read);
+  const known = r.places.get(identity);
   if (known) {
-    const message = `${title}: stands already at ${known}: this one is ignored`;
+    const message = `${objectTitle(read)}: stands already at ${known}: this one is ignored`;
     r.problems.push({ place, message, severity: 'error' });
     return;
   }
-  r.titles.set(title, place);
+  r.places.set(identity, place);
   r.objects.push({ object: read, place });
 }
 
-/** As objectTitle, of something that may be no object. */
-function titleOf(kind: string, metadata: unknown): string | undefined {
+/** What has a name may be refused by it, whatever else is wrong with it. */
+function asNamed({ apiVersion, kind, metadata }: JsonObject): NamedObject | undefined {
   if (!isJsonObject(metadata) || typeof metadata.name !== 'string') return undefined;
-  return metadata.namespace === undefined
-    ? `${kind} ${metadata.name}`
-    : `${kind} ${String(metadata.namespace)}/${metadata.name}`;
+  const { name, namespace } = metadata;
+  const own = namespace === undefined ? { name } : { name, namespace: String(namespace) };
+  return { apiVersion: String(apiVersion), kind: String(kind), metadata: own };
 }
 
 /** `file:line` of the node at a path, or of the nearest one above that stands in the text. */

@@ -91,6 +91,12 @@ export function objectTitle(object: NamedObject): string {
   return `${object.kind} ${objectKey(object)}`;
 }
 
+/** What tells an object from all others: groups may have kinds of one name. In whatever version it is written. */
+export function objectIdentity(object: NamedObject): string {
+  const slash = object.apiVersion.lastIndexOf('/');
+  return `${object.apiVersion.slice(0, Math.max(0, slash))}/${objectTitle(object)}`;
+}
+
 /** An ObjectSet of a list. Of several objects with one title the last wins. */
 export function objectSet(objects: Iterable<KubeObject>, places?: ReadonlyMap<string, string>): ObjectSet {
   const nodes = new Map<string, Node>();

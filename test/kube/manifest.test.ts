@@ -4,7 +4,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { parseManifest } from '../../src/kube/manifest.ts';
-import { objectTitle } from '../../src/kube/objects.ts';
+import { type NamedObject, objectTitle } from '../../src/kube/objects.ts';
 import { formatProblem } from '../../src/kube/problem.ts';
 
 const titles = (text: string) => parseManifest(text, 'f.yaml').objects.map((o) => objectTitle(o.object));
@@ -40,6 +40,28 @@ items:
   t.same(titles(json), ['Pod default/a'], 'items may leave their kind to the list');
   t.same(titles(''), []);
   t.same(messages('# nothing\n---\n---\n'), []);
+});
+
+t.test('kinds of one name are told apart by their groups', async (t) => {
+  const kinds = {
+    isKnown: () => true,
+    isNamespaced: () => true,
+    read: (value: unknown) => value as NamedObject,
+  };
+  const other = service('{}').replace('v1', 'serving.example.org/v1');
+  const { objects, problems } = parseManifest([service('{}'), other, other].join('---\n'), 'f.yaml', kinds);
+  t.same(
+    objects.map(({ object }) => object.apiVersion),
+    ['v1', 'serving.example.org/v1'],
+  );
+  t.match(problems.map(formatProblem), [/^f\.yaml:11: Service default\/web: stands already at f\.yaml:6/]);
+});
+
+t.test('an external name may end in a dot', async (t) => {
+  t.same(messages(service('{type: ExternalName, externalName: db.example.com.}')), []);
+  t.match(messages(service('{type: ExternalName, externalName: db.example.com..}')), [
+    /externalName: must be a DNS-1123/,
+  ]);
 });
 
 t.test('unknown fields are tolerated, null is absent', async (t) => {
@@ -251,7 +273,7 @@ t.test('a fault takes down nothing else', async (t) => {
     m.objects.map((o) => objectTitle(o.object)),
     ['Pod default/a'],
   );
-  t.same(m.refused, ['Service default/web']);
+  t.same(m.refused, ['/Service default/web']);
   t.ok(m.complete);
   const broken = parseManifest(`a: [1,\n---\n${good}`, 'f.yaml');
   t.same(

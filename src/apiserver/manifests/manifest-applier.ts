@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { lastApplied, withLastApplied } from '../../kube/last-applied.ts';
 import type { ManifestObject } from '../../kube/manifest.ts';
 import { ManifestFolder } from '../../kube/manifest-folder.ts';
-import { type NamedObject, objectTitle } from '../../kube/objects.ts';
+import { type NamedObject, objectIdentity, objectTitle } from '../../kube/objects.ts';
 import { compareProblems, formatProblem, type Problem } from '../../kube/problem.ts';
 import { threeWayPatch } from '../../kube/three-way-patch.ts';
 import { writePrivate } from '../access/private-file.ts';
@@ -223,10 +223,8 @@ function merged(resource: Resource, current: ApiObject, wanted: ApiObject): ApiO
   return applyPatch(resource.custom ? PATCH_TYPES.merge : PATCH_TYPES.strategic, current, patch, resource) as ApiObject;
 }
 
-/** Whatever version of its kind it is written in. */
-function identityOf({ apiVersion, kind, namespace = '', name }: Omit<AppliedObject, 'digest'>): string {
-  const group = apiVersion.slice(0, Math.max(0, apiVersion.lastIndexOf('/')));
-  return `${group} ${kind} ${namespace}/${name}`;
+function identityOf({ apiVersion, kind, namespace, name }: Omit<AppliedObject, 'digest'>): string {
+  return objectIdentity({ apiVersion, kind, metadata: namespace === undefined ? { name } : { name, namespace } });
 }
 
 function rankOf({ kind }: NamedObject): number {
