@@ -12,27 +12,31 @@ import { bringUp } from '../lab/up.ts';
 import { labStatusText, problemLines } from '../observe/lab-status-text.ts';
 import { table } from '../observe/table.ts';
 import { kubeconfigOf } from './cluster.ts';
+import { etcdAccess } from './etcd-access.ts';
+import type { EtcdOptions } from './etcd-options.ts';
 
 /** What a lab that is up says of its manifests at once; the rest is a command away. */
 const MOST_PROBLEMS = 5;
 
-interface UpOptions {
+interface UpOptions extends EtcdOptions {
   name?: string;
   hosts?: number;
   manifests?: string[];
   timeout: number;
   keep?: boolean;
   apiserver: boolean;
-  store: 'lmdb' | 'etcd';
 }
 
 export async function labUp(file: string | undefined, options: UpOptions): Promise<void> {
+  const etcd = etcdAccess(options);
+  if (etcd && !options.apiserver) throw new Error('--etcd-servers is for an API server: leave --no-apiserver out');
   const request = {
     ...(file === undefined ? {} : { file }),
     ...(options.name === undefined ? {} : { name: options.name }),
     ...(options.hosts === undefined ? {} : { hosts: options.hosts }),
     ...(options.manifests === undefined ? {} : { manifests: options.manifests }),
     ...(options.apiserver ? { store: options.store } : {}),
+    ...(etcd ? { etcd } : {}),
     keep: options.keep ?? false,
     timeoutSeconds: options.timeout,
   };
@@ -55,8 +59,10 @@ export async function labDown(options: { name?: string; all?: boolean }): Promis
   const labs = options.all ? listLabs() : [whichToTakeDown(options.name)];
   if (labs.length === 0) console.log('no lab is up');
   for (const lab of labs) {
+    const etcd = lab.topology()?.api?.etcd;
     const was = await takeDown(lab);
     console.log(was ? `${colors.green('✓')} lab ${lab.name} is down` : `no lab ${lab.name}`);
+    if (etcd) console.log(`  its objects stay in etcd, under ${etcd.prefix}`);
   }
 }
 

@@ -1,5 +1,7 @@
 /** The words of `weft lab …`; what they do is in lab-actions.ts, imported when called. */
 import { type Command, Option } from 'commander';
+import type { LabDir } from '../lab/lab-dir.ts';
+import { addEtcdOptions } from './etcd-options.ts';
 import { integer } from './numbers.ts';
 
 const MAX_HOSTS = 200;
@@ -29,7 +31,7 @@ Labs live in /var/lib/weft/labs (root) or ~/.local/state/weft/labs; WEFT_HOME mo
 }
 
 function addUp(lab: Command): void {
-  lab
+  const command = lab
     .command('up')
     .description('bring a lab up; returns when every agent is ready and every pod runs')
     .argument('[file]', 'lab file (YAML): name, hosts, underlay, backend, vni, manifests, agent')
@@ -37,8 +39,11 @@ function addUp(lab: Command): void {
     .option('--hosts <count>', 'how many hosts, where the file names none', integer(1, MAX_HOSTS))
     .option('--manifests <path...>', 'Kubernetes manifests, files or folders; watched')
     .addOption(
-      new Option('--store <kind>', 'where its API server keeps objects').choices(['lmdb', 'etcd']).default('lmdb'),
-    )
+      new Option('--store <kind>', 'where its API server keeps objects: a folder, or an etcd that it starts or joins')
+        .choices(['lmdb', 'etcd'])
+        .default('lmdb'),
+    );
+  addEtcdOptions(command, '/weft/HOSTNAME/LAB')
     .option('--no-apiserver', 'no API server: agents read the manifests themselves')
     .option('--timeout <seconds>', 'give up after this long', integer(1, 3600), 60)
     .option('--keep', 'when it fails, leave it as it is for a look')
@@ -55,6 +60,8 @@ Examples:
   weft lab up --hosts 5 --name five
   weft lab up --manifests my-app/
   weft lab up --store etcd
+  weft lab up --store etcd --etcd-servers https://10.0.0.1:2379 --etcd-cafile ca.pem --etcd-certfile lab.pem \\
+      --etcd-keyfile lab.key
   weft lab up examples/host-gw.yaml`,
     )
     .action(async (file: string | undefined, options) => (await import('./lab-actions.ts')).labUp(file, options));
@@ -120,16 +127,29 @@ function addLooking(lab: Command): void {
     .action(async (options) => (await import('./lab-actions.ts')).labList(options));
 }
 
-/** What `weft lab up` starts inside the lab's namespaces; not for people. */
+/** What `weft lab up` starts inside the lab's namespaces, and beside them; not for people. */
 function addHolder(program: Command): void {
   program
     .command('lab-holder', { hidden: true })
     .requiredOption('--dir <path>', "the lab's directory")
     .action(async ({ dir }: { dir: string }) => {
-      const { basename, dirname } = await import('node:path');
-      const { LabDir } = await import('../lab/lab-dir.ts');
       const { runHolder } = await import('../lab/holder.ts');
-      await runHolder(new LabDir(basename(dir), dirname(dir)));
+      await runHolder(await labAt(dir));
       process.exit(0);
     });
+  program
+    .command('lab-tunnel', { hidden: true })
+    .requiredOption('--dir <path>', "the lab's directory")
+    .action(async ({ dir }: { dir: string }) => {
+      const { serveTunnel } = await import('../lab/etcd-tunnel.ts');
+      const lab = await labAt(dir);
+      const members = lab.topology()?.api?.etcd?.servers ?? [];
+      await serveTunnel(lab.tunnelSocket, members, (message) => console.error(`lab: etcd ${message}`));
+    });
+}
+
+async function labAt(path: string): Promise<LabDir> {
+  const { basename, dirname } = await import('node:path');
+  const { LabDir } = await import('../lab/lab-dir.ts');
+  return new LabDir(basename(path), dirname(path));
 }

@@ -3,18 +3,20 @@
  * there is no root), makes the hosts' namespaces in them, and keeps one agent per host and the API server alive. When it ends, the
  * kernel ends everything in the lab with it.
  *
- *     weft lab up ──spawns──▶ unshare ──▶ sh (process 1, reaps) ──▶ holder ─┬▶ sleep: namespaces of hosta
- *                                                                          ├▶ weft agent --node hosta
- *                                                                          ├▶ …
- *                                                                          └▶ weft apiserver (and etcd)
+ *     weft lab up ──spawns──▶ unshare ──▶ sh (process 1, reaps) ─┬▶ holder ─┬▶ sleep: namespaces of hosta
+ *                                                               │          ├▶ weft agent --node hosta
+ *                                                               │          ├▶ …
+ *                                                               │          └▶ weft apiserver (and etcd)
+ *                                                               └▶ weft lab-tunnel, in the machine's network: to a given etcd
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runTool } from '../agent/command.ts';
 import { startTicks } from '../agent/pods/process-table.ts';
+import { openTunnel } from './etcd-tunnel.ts';
 import { buildHost, buildUnderlay, readResolvConf } from './host-namespaces.ts';
-import { apiServerArguments, etcdCommand, OUTER_FD } from './lab-api-server.ts';
+import { apiServerArguments, apiServerEnvironment, etcdCommand, OUTER_FD } from './lab-api-server.ts';
 import { type HostState, type LabDir, type LabState, makeDir, makeOwnDir, writeJson } from './lab-dir.ts';
 import { LabError } from './lab-error.ts';
 import { loadBalancerPool } from './load-balancer-pool.ts';
@@ -125,7 +127,8 @@ async function startApiServer(
   state: LabState,
   publish: () => void,
 ): Promise<ProcessKeeper[]> {
-  const { env } = process;
+  const { api } = topology;
+  const env = { ...process.env, ...apiServerEnvironment(topology) };
   const keep = (what: 'apiServer' | 'etcd', options: Omit<ProcessKeeperOptions, 'env' | 'onChange'>): ProcessKeeper => {
     const onChange = (): void => {
       const { starts, pid, lastEnd } = keeper;
@@ -136,8 +139,9 @@ async function startApiServer(
     keeper.start();
     return keeper;
   };
-  const etcd =
-    topology.api?.store === 'etcd' ? [keep('etcd', { name: 'etcd', command: etcdCommand(lab), log: lab.etcdLog })] : [];
+  if (api?.etcd) await openTunnel(lab.tunnelSocket);
+  const ownsEtcd = api?.store === 'etcd' && api.etcd === undefined;
+  const etcd = ownsEtcd ? [keep('etcd', { name: 'etcd', command: etcdCommand(lab), log: lab.etcdLog })] : [];
   await identitiesIssued(lab);
   const command = [...weftCommand(), ...apiServerArguments(lab, topology, manifestPaths(lab, topology))];
   const server = keep('apiServer', { name: 'API server', command, log: lab.apiServerLog, inheritedFd: OUTER_FD });

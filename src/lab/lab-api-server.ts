@@ -2,9 +2,10 @@
  * The API server of a lab: where it listens and how it is started. It runs in the lab's own namespaces,
  * where the bridge is: hosts reach it there, whoever is outside by a socket that `weft lab up` made and handed down.
  */
+import { TUNNEL_ENVIRONMENT } from './etcd-tunnel.ts';
 import type { LabDir } from './lab-dir.ts';
 import { loadBalancerPool } from './load-balancer-pool.ts';
-import type { Topology } from './topology.ts';
+import type { GivenEtcd, Topology } from './topology.ts';
 
 /** The lab's side of what agents and the API server are told alike. */
 const SHARED_OPTIONS = [
@@ -15,6 +16,7 @@ const SHARED_OPTIONS = [
   'load-balancer-pool',
 ] as const;
 const PORT = 6443;
+/** Of an etcd of the lab's own. */
 const ETCD_URL = 'http://127.0.0.1:2379';
 const ETCD_PEER_URL = 'http://127.0.0.1:2380';
 /** The number under which a holder and its API server have the outer socket. */
@@ -40,11 +42,22 @@ export function apiServerArguments(lab: LabDir, topology: Topology, manifests: r
     ...['--bind', serverAddress(underlay), '--port', `${PORT}`],
     ...['--name', ...serverNames(topology)],
     ...['--listen-fd', `${OUTER_FD}`],
-    ...(api?.store === 'etcd' ? ['--store', 'etcd', '--etcd-servers', ETCD_URL] : []),
+    ...(api?.store === 'etcd' ? ['--store', 'etcd', ...etcdArguments(lab, api.etcd)] : []),
     ...(pool === '' ? [] : ['--load-balancer-pool', pool]),
     ...shared,
     ...manifests.flatMap((path) => ['--manifests', path]),
   ];
+}
+
+function etcdArguments(lab: LabDir, given: GivenEtcd | undefined): string[] {
+  if (given === undefined) return ['--etcd-servers', ETCD_URL];
+  const files = given.files.flatMap((name) => [`--etcd-${name}`, lab.etcdFile(name)]);
+  return ['--etcd-servers', given.servers.join(','), '--etcd-prefix', given.prefix, ...files];
+}
+
+/** Beside what everybody has: how etcd is reached, whatever proxies the machine has. */
+export function apiServerEnvironment({ api }: Topology): NodeJS.ProcessEnv {
+  return api?.etcd === undefined ? { no_grpc_proxy: new URL(ETCD_URL).hostname } : TUNNEL_ENVIRONMENT;
 }
 
 export function etcdCommand(lab: LabDir): string[] {

@@ -15,10 +15,10 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { isRunning, type ProcessId } from '../agent/pods/process-table.ts';
 import { LabError } from './lab-error.ts';
-import type { Topology } from './topology.ts';
+import type { EtcdFile, Topology } from './topology.ts';
 
 export interface HolderState {
   /** Process 1 of the lab, by its number outside. */
@@ -95,8 +95,16 @@ export class LabDir {
   get apiServerLog(): string {
     return join(this.path, 'apiserver.log');
   }
+  /** The data of an etcd of the lab's own; what leads to one that was there before. */
   get etcdDir(): string {
     return join(this.path, 'etcd');
+  }
+  etcdFile(name: EtcdFile): string {
+    return join(this.etcdDir, `${name}.pem`);
+  }
+  /** By which a lab reaches an etcd in the machine's network. */
+  get tunnelSocket(): string {
+    return this.#socket(join(this.etcdDir, 'tunnel.socket'));
   }
   get etcdLog(): string {
     return join(this.path, 'etcd.log');
@@ -133,8 +141,10 @@ export class LabDir {
     return join(tmpdir(), `weft-${createHash('sha256').update(this.path).digest('hex').slice(0, 12)}`);
   }
   agentSocket(host: string): string {
-    const plain = join(this.agentStateDir(host), 'agent.sock');
-    return Buffer.byteLength(plain) <= MAX_SOCKET_PATH ? plain : join(this.socketFallback, `${host}.sock`);
+    return this.#socket(join(this.agentStateDir(host), 'agent.sock'), `${host}.sock`);
+  }
+  #socket(plain: string, short = basename(plain)): string {
+    return Buffer.byteLength(plain) <= MAX_SOCKET_PATH ? plain : join(this.socketFallback, short);
   }
 
   exists(): boolean {

@@ -26,7 +26,21 @@ export interface LabApi {
   store: 'lmdb' | 'etcd';
   /** Where it is reached from outside, on loopback. */
   outerPort: number;
+  /** The etcd that was there before the lab; absent: one of the lab's own. */
+  etcd?: GivenEtcd;
 }
+
+export interface GivenEtcd {
+  /** `https://10.0.0.1:2379`, all members. */
+  servers: readonly string[];
+  /** Where the lab's keys stand in it. */
+  prefix: string;
+  /** For which of these the lab keeps a file. */
+  files: readonly EtcdFile[];
+}
+
+/** As the API server's options are called: `--etcd-cafile`. */
+export type EtcdFile = 'cafile' | 'certfile' | 'keyfile';
 
 export interface LabHost {
   name: string;

@@ -3,51 +3,81 @@
  * when every agent is ready and every pod runs. What is wrong with the files is said before anything is made; what
  * fails afterwards is named with the tail of its log, and nothing is left behind.
  */
-import { spawn } from 'node:child_process';
-import { chmodSync, closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { hasIpv6 } from '../agent/host/host-ipv6.ts';
+import type { EtcdStoreOptions, EtcdTls } from '../apiserver/store/etcd-store.ts';
 import { type ManifestKinds, type ManifestObject, NETWORK_KINDS } from '../kube/manifest.ts';
 import { ManifestFolder } from '../kube/manifest-folder.ts';
 import { type NamedObject, type Node, objectKey, objectTitle, type Pod } from '../kube/objects.ts';
 import { formatProblem, type Problem } from '../kube/problem.ts';
 import { defaultPods, nodeManifests } from './default-pods.ts';
 import { takeDown } from './down.ts';
+import { startHolder } from './holder-process.ts';
 import { LabDir, labsDir, makeDir, writeJson } from './lab-dir.ts';
 import { LabError } from './lab-error.ts';
 import { type LabFile, parseLabFile } from './lab-file.ts';
 import { type ListeningSocket, listenOnLoopback } from './listening-socket.ts';
 import { checkMachine } from './preflight.ts';
-import { resolveTopology, type Topology, type TopologyOverrides } from './topology.ts';
+import { type EtcdFile, type GivenEtcd, resolveTopology, type Topology, type TopologyOverrides } from './topology.ts';
 import { waitUntilUp } from './wait-until-up.ts';
-import { weftCommand, weftScript } from './weft-command.ts';
+import { weftScript } from './weft-command.ts';
 
 export interface UpRequest extends TopologyOverrides {
   /** Path of a lab file. */
   file?: string;
   /** Where an API server keeps the objects; none: agents read the manifests themselves. */
   store?: 'lmdb' | 'etcd';
+  /** The etcd that `store` means; none: one of the lab's own. */
+  etcd?: EtcdStoreOptions;
   /** Leave what failed to come up, for a look. */
   keep?: boolean;
   timeoutSeconds?: number;
 }
+
+/** What the lab keeps of the certificates for a given etcd. */
+const ETCD_FILES: readonly (readonly [EtcdFile, keyof EtcdTls])[] = [
+  ['cafile', 'ca'],
+  ['certfile', 'certificate'],
+  ['keyfile', 'key'],
+];
 
 /** Called with one line per step that is done. */
 export type Report = (step: string) => void;
 
 export async function bringUp(request: UpRequest, report: Report): Promise<LabDir> {
   const planned = await plan(request);
-  const { rootless } = checkMachine(request.store === 'etcd');
-  const door = request.store === undefined ? undefined : await listenOnLoopback();
+  const { store, etcd } = request;
+  const { rootless } = checkMachine(store === 'etcd' && etcd === undefined);
+  const lab = new LabDir(planned.topology.name);
+  refuseLiving(lab);
+  const given = etcd && (await givenEtcd(lab, etcd, report));
+  const door = store === undefined ? undefined : await listenOnLoopback();
   try {
-    const api = door && request.store ? { api: { store: request.store, outerPort: door.port } } : {};
-    return await bring(request, { ...planned, topology: { ...planned.topology, ...api } }, rootless, door, report);
+    const api = door && store ? { api: { store, outerPort: door.port, ...(given ? { etcd: given } : {}) } } : {};
+    return await bring(lab, request, { ...planned, topology: { ...planned.topology, ...api } }, rootless, door, report);
   } finally {
     door?.close();
   }
 }
 
+function refuseLiving(lab: LabDir): void {
+  if (lab.holder() !== undefined) {
+    throw new LabError('WEFT_LAB_EXISTS', `lab ${lab.name} is up already: weft lab down --name ${lab.name}`);
+  }
+}
+
+/** Asks it, too: a lab that could not reach it, or would disturb another there, is not begun. */
+async function givenEtcd(lab: LabDir, options: EtcdStoreOptions, report: Report): Promise<GivenEtcd> {
+  const { checkGivenEtcd, labPrefix } = await import('./given-etcd.ts');
+  const { endpoints: servers, prefix = labPrefix(lab.name), tls = {} } = options;
+  await checkGivenEtcd({ ...options, prefix }, report);
+  report(`etcd at ${servers.join(', ')} answers; the lab's objects are under ${prefix}`);
+  return { servers, prefix, files: ETCD_FILES.flatMap(([file, part]) => (tls[part] ? [file] : [])) };
+}
+
 async function bring(
+  lab: LabDir,
   request: UpRequest,
   planned: Plan,
   rootless: boolean,
@@ -55,10 +85,9 @@ async function bring(
   report: Report,
 ): Promise<LabDir> {
   const { topology } = planned;
-  const lab = new LabDir(topology.name);
-  await claim(lab, topology, planned.objects);
+  await claim(lab, topology, planned.objects, request.etcd?.tls);
   try {
-    const holder = startHolder(lab, rootless, door);
+    const holder = startHolder(lab, topology, rootless, door);
     // Else we would go on taking the API server's connections from it.
     door?.close();
     report(`lab ${lab.name}: ${topology.hosts.length} hosts on ${topology.underlay.cidr}, ${topology.backend}`);
@@ -190,10 +219,8 @@ function podsToRun(topology: Topology, objects: Objects, isScheduled: boolean): 
 }
 
 /** Makes the lab's directory whole in one step, so that of two who want the name one gets it. */
-async function claim(lab: LabDir, topology: Topology, objects: Objects): Promise<void> {
-  if (lab.holder() !== undefined) {
-    throw new LabError('WEFT_LAB_EXISTS', `lab ${lab.name} is up already: weft lab down --name ${lab.name}`);
-  }
+async function claim(lab: LabDir, topology: Topology, objects: Objects, tls: EtcdTls = {}): Promise<void> {
+  refuseLiving(lab);
   const draft = new LabDir(`.${lab.name}.${process.pid}`);
   makeDir(labsDir());
   draft.remove();
@@ -203,6 +230,12 @@ async function claim(lab: LabDir, topology: Topology, objects: Objects): Promise
   if (nodes.length > 0) writeFileSync(join(draft.manifests, 'nodes.yaml'), nodeManifests(nodes));
   if (topology.manifests.length === 0) {
     writeFileSync(join(draft.manifests, 'web.yaml'), defaultPods(topology.hosts));
+  }
+  if (topology.api?.etcd) {
+    // Copies: the lab has a /run of its own.
+    mkdirSync(draft.etcdDir, { mode: 0o700 });
+    for (const [file, part] of ETCD_FILES)
+      if (tls[part]) writeFileSync(draft.etcdFile(file), tls[part], { mode: 0o600 });
   }
   writeFileSync(join(draft.bin, 'weft'), weftScript());
   chmodSync(join(draft.bin, 'weft'), 0o755);
@@ -219,29 +252,4 @@ async function claim(lab: LabDir, topology: Topology, objects: Objects): Promise
       await takeDown(lab);
     }
   }
-}
-
-/** `sh` is process 1: it reaps whatever loses its parent, and ends when the holder does. */
-const FIRST_PROCESS = '"$@" & wait $!';
-
-/** `door` becomes its number 3. */
-function startHolder(lab: LabDir, rootless: boolean, door: ListeningSocket | undefined): ReturnType<typeof spawn> {
-  const log = openSync(lab.holderLog, 'a', 0o600);
-  const user = rootless ? ['--user', '--map-root-user'] : [];
-  const child = spawn(
-    'unshare',
-    [
-      ...[...user, '--net', '--mount', '--uts', '--pid', '--fork', '--kill-child', '--propagation', 'private', '--'],
-      ...['sh', '-c', FIRST_PROCESS, 'weft-lab', ...weftCommand(), 'lab-holder', '--dir', lab.path],
-    ],
-    {
-      stdio: ['ignore', log, log, ...(door ? [door.fd] : [])],
-      detached: true,
-      cwd: dirname(lab.path),
-      env: { ...process.env, WEFT_ROOTLESS: rootless ? '1' : '0' },
-    },
-  );
-  closeSync(log);
-  child.unref();
-  return child;
 }
