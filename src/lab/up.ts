@@ -6,7 +6,8 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { hasIpv6 } from '../agent/host/host-ipv6.ts';
-import type { EtcdStoreOptions, EtcdTls } from '../apiserver/store/etcd-store.ts';
+import type { EtcdTls } from '../apiserver/store/etcd-members.ts';
+import type { EtcdStoreOptions } from '../apiserver/store/etcd-store.ts';
 import { type ManifestKinds, type ManifestObject, NETWORK_KINDS } from '../kube/manifest.ts';
 import { ManifestFolder } from '../kube/manifest-folder.ts';
 import { type NamedObject, type Node, objectKey, objectTitle, type Pod } from '../kube/objects.ts';

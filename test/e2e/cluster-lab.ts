@@ -38,7 +38,7 @@ export class ClusterLab {
     const tool = findKubectls().find(({ name }) => name === 'kubectl');
     if (!tool) throw new Error('there is no kubectl');
     const folder = join(home, 'given');
-    mkdirSync(folder);
+    mkdirSync(folder, { recursive: true });
     return new ClusterLab(lab, folder, tool);
   }
 

@@ -5,42 +5,15 @@
 import t from 'tap';
 import type { HttpLoadResult } from '../../src/lab/http-load.ts';
 import { ClusterLab, noKubectl } from './cluster-lab.ts';
+import { allThree, deploymentAnswers, deployProbed, figure, rolloutWithoutServer } from './cluster-parts.ts';
 import { noLab, ownHome, until } from './test-lab.ts';
 import { DEPLOYMENT, NAMED_PORT, STATEFUL_SET } from './tutorials.ts';
 
 const skip = noLab() || noKubectl();
-/** The goals are for a machine that does nothing else: this one may be slower so many times. */
-const SLACK = 3;
-const PROBED = `apiVersion: apps/v1
-kind: Deployment
-metadata: {name: probed}
-spec:
-  replicas: 3
-  selector: {matchLabels: {app: probed}}
-  template:
-    metadata: {labels: {app: probed}}
-    spec:
-      terminationGracePeriodSeconds: 2
-      containers:
-        - name: c
-          image: registry.k8s.io/e2e-test-images/agnhost:2.47
-          args: [netexec, --http-port=8080]
-          readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1}
----
-apiVersion: v1
-kind: Service
-metadata: {name: probed}
-spec: {selector: {app: probed}, ports: [{port: 80, targetPort: 8080}]}
-`;
 
 t.test('a cluster that kubectl drives', { skip, timeout: 300_000 }, async (t) => {
   const cluster = await ClusterLab.up(ownHome());
   const { lab } = cluster;
-  const since = (began: number) => Math.round(performance.now() - began);
-  const figure = (what: string, ms: number, goalMs: number) => {
-    t.comment(`${what}: ${ms} ms, to be under ${goalMs} ms`);
-    t.ok(ms < goalMs * SLACK, `${what}: ${ms} ms`);
-  };
 
   await t.test('a Pod and a Service that names its port', async (t) => {
     t.match(await cluster.apply('named-port', NAMED_PORT), /pod\/nginx created\nservice\/nginx-service created/);
@@ -59,18 +32,7 @@ t.test('a cluster that kubectl drives', { skip, timeout: 300_000 }, async (t) =>
   });
 
   await t.test('a Deployment of 3 answers', async (t) => {
-    const began = performance.now();
-    await cluster.apply('deployment', DEPLOYMENT);
-    const address = await cluster.kubectl('get', 'svc', 'my-nginx', '-o', 'jsonpath={.spec.clusterIP}');
-    await lab.must('client-1', ['sh', '-c', `until curl -sm 1 -o /dev/null http://${address}/; do sleep 0.02; done`]);
-    figure('from kubectl apply to the first answer', since(began), 2000);
-    t.match(
-      await cluster.kubectl('rollout', 'status', 'deploy/nginx-deployment', '--timeout=20s'),
-      /successfully rolled out/,
-    );
-    t.match(await cluster.kubectl('get', 'deploy', 'nginx-deployment'), /3\/3 +3 +3/);
-    const nodes = await cluster.kubectl('get', 'pods', '-l', 'app=nginx', '-o', 'jsonpath={.items[*].spec.nodeName}');
-    t.same(nodes.split(' ').sort(), ['hosta', 'hostb', 'hostc'], 'spread');
+    await deploymentAnswers(t, cluster);
     await cluster.kubectl('delete', '-f', cluster.file('deployment', DEPLOYMENT));
   });
 
@@ -86,12 +48,9 @@ t.test('a cluster that kubectl drives', { skip, timeout: 300_000 }, async (t) =>
     await cluster.kubectl('delete', '-f', cluster.file('stateful-set', STATEFUL_SET));
   });
 
-  await cluster.apply('probed', PROBED);
-  await cluster.kubectl('rollout', 'status', 'deploy/probed', '--timeout=30s');
-  const all = (targets: readonly string[]) => targets.length === 3;
-  await cluster.onEveryHost('probed', 'all hosts know three endpoints', 10_000, all);
+  await deployProbed(cluster);
 
-  await t.test('a backend that is killed leaves every table, and no connection fails', async () => {
+  await t.test('a backend that is killed leaves every table, and no connection fails', async (t) => {
     const { hosts } = await lab.status();
     const victim = hosts.flatMap(({ status }) => status?.pods ?? []).find(({ name }) => name.startsWith('probed'));
     const pid = victim?.containers[0]?.pid ?? 0;
@@ -107,13 +66,13 @@ t.test('a cluster that kubectl drives', { skip, timeout: 300_000 }, async (t) =>
     await lab.inside(['kill', '-9', `${pid}`]);
     const without = (targets: readonly string[]) => !targets.some((target) => target.startsWith(`${victim?.address}:`));
     await cluster.onEveryHost('probed', 'it has left', 10_000, without);
-    figure('from kill -9 of a backend to the last table without it', since(began), 1000);
+    figure(t, 'from kill -9 of a backend to the last table without it', performance.now() - began, 1000);
     const { failed, failures } = await load;
     t.equal(failed, 0, JSON.stringify(failures));
-    await cluster.onEveryHost('probed', 'it is back', 20_000, all);
+    await cluster.onEveryHost('probed', 'it is back', 20_000, allThree);
   });
 
-  await t.test('the endpoints of a host that is silent go everywhere, and come back', async () => {
+  await t.test('the endpoints of a host that is silent go everywhere, and come back', async (t) => {
     const { hosts } = await lab.status();
     const silent = hosts.find(({ name }) => name === 'hostc');
     const address = silent?.status?.pods.find(({ name }) => name.startsWith('probed'))?.address ?? '';
@@ -123,26 +82,15 @@ t.test('a cluster that kubectl drives', { skip, timeout: 300_000 }, async (t) =>
     try {
       const without = (targets: readonly string[]) => !targets.some((target) => target.startsWith(`${address}:`));
       await cluster.onEveryHost('probed', 'they have gone', 20_000, without, ['hostc']);
-      figure('from a dead agent to its endpoints gone everywhere', since(began), 6000);
+      figure(t, 'from a dead agent to its endpoints gone everywhere', performance.now() - began, 6000);
       t.match(await cluster.kubectl('get', 'node', 'hostc'), /NotReady|Unknown/);
     } finally {
       await lab.inside(['kill', '-CONT', agent]);
     }
-    await cluster.onEveryHost('probed', 'they are back', 20_000, all);
+    await cluster.onEveryHost('probed', 'they are back', 20_000, allThree);
   });
 
-  await t.test('an API server that is killed in the middle of a rollout', async (t) => {
-    await cluster.kubectl('set', 'env', 'deploy/probed', 'ROUND=2');
-    await cluster.killApiServer();
-    t.match(await cluster.kubectl('rollout', 'status', 'deploy/probed', '--timeout=40s'), /successfully rolled out/);
-    t.match(await cluster.kubectl('get', 'deploy', 'probed'), /3\/3 +3 +3/);
-    const round = 'jsonpath={.items[*].spec.containers[0].env[0].value}';
-    await until('old pods are gone', 20_000, async () => {
-      return (await cluster.kubectl('get', 'pods', '-l', 'app=probed', '-o', round)) === '2 2 2';
-    });
-    t.equal(lab.lab.state()?.apiServer?.starts, 2);
-    t.match(await lab.must('client-0', ['curl', '-sm', '5', 'http://probed/hostname']), /^probed-/);
-  });
+  await t.test('an API server that is killed in the middle of a rollout', (t) => rolloutWithoutServer(t, cluster));
 
   await t.test('logs, exec, scale', async (t) => {
     const [pod = ''] = (await cluster.kubectl('get', 'pods', '-l', 'app=probed', '-o', 'name')).split('\n');

@@ -3,7 +3,7 @@
  * user namespace. Everything it makes is gone when the test file ends, whatever happens in between.
  */
 import { spawn } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -119,6 +119,62 @@ export class TestLab {
     // It ends with its lab.
     child.unref();
   }
+}
+
+/** All processes of a lab and their namespaces, as they are now: what() says later which of them are there still. */
+export class Traces {
+  readonly #processes: ReadonlySet<number>;
+  readonly #namespaces: ReadonlySet<string>;
+
+  constructor(lab: LabDir) {
+    const first = lab.holder()?.holder.pid ?? 0;
+    // Process 1 of its process namespace inherits whoever loses a parent.
+    const below = new Map<number, number[]>();
+    for (const pid of processes()) {
+      const parent = parentOf(pid);
+      if (parent !== undefined) below.set(parent, [...(below.get(parent) ?? []), pid]);
+    }
+    const found = [first];
+    for (const pid of found) found.push(...(below.get(pid) ?? []));
+    const ours = new Set(namespacesOf('self'));
+    this.#processes = new Set(found);
+    this.#namespaces = new Set(found.flatMap((pid) => namespacesOf(`${pid}`)).filter((each) => !ours.has(each)));
+  }
+
+  get counts(): { processes: number; networks: number } {
+    const networks = [...this.#namespaces].filter((each) => each.startsWith('net:')).length;
+    return { processes: this.#processes.size, networks };
+  }
+
+  what(): string[] {
+    return processes().flatMap((pid) => {
+      const kept = namespacesOf(`${pid}`).filter((each) => this.#namespaces.has(each));
+      return this.#processes.has(pid) || kept.length > 0 ? [`process ${pid} ${kept.join(' ')}`] : [];
+    });
+  }
+}
+
+function processes(): number[] {
+  return readdirSync('/proc').map(Number).filter(Number.isInteger);
+}
+
+function parentOf(pid: number): number | undefined {
+  try {
+    return Number(/^PPid:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Those that may be seen, as in `net:[4026531840]`. */
+function namespacesOf(process: string): string[] {
+  return ['net', 'pid', 'mnt', 'uts', 'user'].flatMap((kind) => {
+    try {
+      return [readlinkSync(`/proc/${process}/ns/${kind}`)];
+    } catch {
+      return [];
+    }
+  });
 }
 
 /** Polls until a test holds; fails with what was waited for, and with what the test says instead of true. */
