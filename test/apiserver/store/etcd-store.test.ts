@@ -72,7 +72,7 @@ t.test(
   { skip: missingEtcd, timeout: 60_000 },
   async (t) => {
     const cluster = await EtcdCluster.start(t, 1);
-    const store = new EtcdStore({ endpoints: cluster.endpoints, callMs: 300 });
+    const store = new EtcdStore({ endpoints: cluster.endpoints, callMs: 1500 });
     t.teardown(() => store.close());
     await store.commit({ conditions: [], writes: [put('/late/first', '')] });
     cluster.freeze(0);
