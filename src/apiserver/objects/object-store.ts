@@ -37,6 +37,11 @@ export interface ChangeOptions {
   whole?: boolean;
 }
 
+export interface CreateOptions extends ChangeOptions {
+  /** The namespace has to be there, when the object is written. */
+  needsNamespace?: boolean;
+}
+
 export interface ListOptions {
   namespace?: string | undefined;
   limit?: number;
@@ -108,7 +113,7 @@ export class ObjectStore {
     resource: Resource,
     namespace: string | undefined,
     body: ApiObject,
-    options: ChangeOptions = {},
+    options: CreateOptions = {},
   ): Promise<ApiObject> {
     const draft = this.#identified(resource, namespace, body);
     const { metadata } = draft;
@@ -129,7 +134,7 @@ export class ObjectStore {
     const key = keyOf(place);
     const claiming = new Claiming(this.#store, place);
     for (let race = 0; race < MOST_CLAIM_RACES; race++) {
-      const open = await this.#openNamespace(place);
+      const open = await this.#openNamespace(place, options);
       const object = resource.allocation ? structuredClone(draft) : draft;
       claiming.fill(object, undefined);
       const { gained, conditions, writes } = await claiming.change(undefined, object);
@@ -334,11 +339,18 @@ export class ObjectStore {
     if (violations.length > 0) throw invalid(resource, metadata.name, violations);
   }
 
-  /** Nothing new in a namespace that is going, nor in one that begins to go meanwhile. Throws ApiError Forbidden. */
-  async #openNamespace({ resource, namespace, name }: ObjectPlace): Promise<Condition[]> {
+  /**
+   * Nothing new in a namespace that is going or gone, nor in one that begins to go meanwhile. Throws ApiError Forbidden or
+   * NotFound.
+   */
+  async #openNamespace(
+    { resource, namespace, name }: ObjectPlace,
+    { needsNamespace }: CreateOptions,
+  ): Promise<Condition[]> {
     if (!resource.namespaced || namespace === undefined) return [];
-    const namespaces = this.#table.known('', 'v1', 'namespaces');
-    const stored = await this.#read({ resource: namespaces, namespace: undefined, name: namespace });
+    const own = { resource: this.#table.known('', 'v1', 'namespaces'), namespace: undefined, name: namespace };
+    const stored = await this.#read(own);
+    if (!stored && needsNamespace) throw notFound(own);
     if (!stored) return [];
     const { deletionTimestamp } = decode(stored).metadata;
     if (deletionTimestamp === undefined) return [{ key: stored.key, modRevision: stored.modRevision }];

@@ -99,8 +99,8 @@ export class ResourceHandler {
         const node = nodeOf(request.user);
         if (node !== undefined) checkNodeCreates(node, resource, body);
         checkFields(target, body);
-        await this.#checkNamespace(path.namespace);
-        const made = await this.#objects.create(resource, path.namespace, body, { dryRun: isDryRun(request) });
+        const options = { dryRun: isDryRun(request), needsNamespace: true };
+        const made = await this.#objects.create(resource, path.namespace, body, options);
         return this.#shown(target, 201, made);
       }
       case 'DELETE':
@@ -279,12 +279,6 @@ export class ResourceHandler {
       }
       next = page.continue;
     }
-  }
-
-  /** Throws ApiError NotFound. Whether it is going, the object store looks. */
-  async #checkNamespace(name: string | undefined): Promise<void> {
-    if (name === undefined) return;
-    await this.#objects.get({ resource: this.#table.known('', 'v1', 'namespaces'), namespace: undefined, name });
   }
 
   #shown({ request, resource }: Target, code: number, object: ApiObject): ApiAnswer {

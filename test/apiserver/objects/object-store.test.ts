@@ -68,6 +68,13 @@ t.test('where memory is old, the store decides', async (t) => {
   await t.rejects(set('3'), { name: 'ApiError', reason: 'NotFound' });
 });
 
+t.test('what needs a namespace is not made where that has gone meanwhile', async (t) => {
+  const { objects, place } = await opened(t);
+  const body = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'late' } } as unknown as ApiObject;
+  const late = objects.create(place.resource, 'gone', body, { needsNamespace: true });
+  await t.rejects(late, { name: 'ApiError', message: 'namespaces "gone" not found' });
+});
+
 /** A custom kind whose spec and status have these fields. */
 function boats(...fields: string[]): Resource {
   const map = { type: 'object', properties: Object.fromEntries(fields.map((field) => [field, { type: 'integer' }])) };
