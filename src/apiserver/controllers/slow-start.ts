@@ -1,9 +1,12 @@
 /** Many of the same at once, but first one, then two, four, …: what cannot work fails once, not a thousand times. */
 
+/** Beginning one is work too, and requests are waiting. */
+const AT_ONCE = 32;
+
 /** Resolves with what went wrong; what had begun beside it has ended. */
 export async function slowStart(count: number, one: () => Promise<void>): Promise<Error | undefined> {
   let left = count;
-  for (let batch = 1; left > 0; batch *= 2) {
+  for (let batch = 1; left > 0; batch = Math.min(2 * batch, AT_ONCE)) {
     const size = Math.min(batch, left);
     const done = await Promise.allSettled(Array.from({ length: size }, one));
     const failure = firstFailure(done);

@@ -3,7 +3,6 @@ import t, { type Test } from 'tap';
 import type { ApiObject } from '../../../src/apiserver/api-object.ts';
 import { byDeletion } from '../../../src/apiserver/controllers/pod-state.ts';
 import { ReplicaSetController } from '../../../src/apiserver/controllers/replica-set.ts';
-import { slowStart } from '../../../src/apiserver/controllers/slow-start.ts';
 import { ClusterStore } from './cluster-store.ts';
 import { FakeClock } from './fake-clock.ts';
 import { setReady } from './fake-kubelet.ts';
@@ -190,21 +189,4 @@ t.test('which pod goes first', async (t) => {
     byDeletion(shuffled).map(({ metadata }) => metadata.name),
     order.map(({ metadata }) => metadata.name),
   );
-});
-
-t.test('slow start doubles, and stops where it fails', async (t) => {
-  const batches: number[] = [];
-  let now = 0;
-  const failure = await slowStart(100, async () => {
-    now++;
-    await Promise.resolve();
-    if (now > 0) batches.push(now);
-    now = 0;
-    if (batches.length > 3) throw new Error('no more');
-  });
-  t.same(batches, [1, 2, 4, 8]);
-  t.match(failure, { message: 'no more' });
-  let made = 0;
-  t.equal(await slowStart(10, async () => void made++), undefined);
-  t.equal(made, 10);
 });
