@@ -6,7 +6,7 @@ import type { NodeSelectorTerm, NodeSpec, PodSpec, Taint, Toleration } from 'kub
 import { selects } from '../../kube/selector.ts';
 import { type ApiObject, fieldAt } from '../api-object.ts';
 import { listAt } from '../kinds/fields.ts';
-import { capacityOf, type NodeLoad, requestsOf } from './node-load.ts';
+import { type Amounts, capacityOf, type NodeLoad } from './node-load.ts';
 
 /** Pods that a node takes that does not say how many. */
 const MOST_PODS = 110;
@@ -15,8 +15,8 @@ const UNSCHEDULABLE: Taint = { key: 'node.kubernetes.io/unschedulable', effect: 
 export const specOf = (pod: ApiObject): PodSpec => pod.spec as unknown as PodSpec;
 const taintsOf = (node: ApiObject): readonly Taint[] => (node.spec as unknown as NodeSpec | undefined)?.taints ?? [];
 
-/** Empty: it may. */
-export function misfits(pod: ApiObject, node: ApiObject, load: NodeLoad): string[] {
+/** Empty: it may. `requests`: of the pod, who is held against many nodes. */
+export function misfits(pod: ApiObject, requests: Amounts, node: ApiObject, load: NodeLoad): string[] {
   const spec = specOf(pod);
   const { tolerations = [] } = spec;
   if (fieldAt(node, ['spec', 'unschedulable']) === true && !isTolerated(UNSCHEDULABLE, tolerations)) {
@@ -29,7 +29,7 @@ export function misfits(pod: ApiObject, node: ApiObject, load: NodeLoad): string
   if (ready !== 'True') return ['node(s) were not ready'];
   if (!matchesNode(spec, node)) return ["node(s) didn't match Pod's node affinity/selector"];
   if (portsClash(pod, load)) return ["node(s) didn't have free ports for the requested pod ports"];
-  return shortages(pod, node, load);
+  return shortages(requests, node, load);
 }
 
 /** Taints that would rather have the pod elsewhere. */
@@ -104,10 +104,10 @@ function portsClash(pod: ApiObject, load: NodeLoad): boolean {
   );
 }
 
-function shortages(pod: ApiObject, node: ApiObject, load: NodeLoad): string[] {
+function shortages(requests: Amounts, node: ApiObject, load: NodeLoad): string[] {
   const has = capacityOf(node);
   const out = load.pods.size >= (has.get('pods') ?? MOST_PODS) ? ['Too many pods'] : [];
-  for (const [name, amount] of requestsOf(pod)) {
+  for (const [name, amount] of requests) {
     if (amount === 0) continue;
     // A node that does not say what it has of processors and memory has enough; of anything else it has none.
     const usual = name === 'cpu' || name === 'memory' || name === 'ephemeral-storage';

@@ -13,6 +13,7 @@ export type Amounts = ReadonlyMap<string, number>;
 interface Placed {
   pod: ApiObject;
   node: string;
+  requests: Amounts;
 }
 
 export interface NodeLoad {
@@ -31,7 +32,7 @@ class Load implements NodeLoad {
     return this.#owners.get(uid) ?? 0;
   }
 
-  add(pod: ApiObject, sign: 1 | -1): void {
+  add({ pod, requests }: Placed, sign: 1 | -1): void {
     if (sign > 0) this.pods.set(pod.metadata.uid, pod);
     else this.pods.delete(pod.metadata.uid);
     const owner = pod.metadata.deletionTimestamp === undefined ? controllerOf(pod)?.uid : undefined;
@@ -40,7 +41,7 @@ class Load implements NodeLoad {
       if (count > 0) this.#owners.set(owner, count);
       else this.#owners.delete(owner);
     }
-    for (const [name, amount] of requestsOf(pod)) {
+    for (const [name, amount] of requests) {
       const sum = (this.amounts.get(name) ?? 0) + sign * amount;
       // Sums of fractions: nothing is left of what is nothing.
       if (this.pods.size === 0 || Math.abs(sum) < 1e-9) this.amounts.delete(name);
@@ -74,8 +75,8 @@ export class ClusterLoad {
       load = new Load();
       this.#nodes.set(node, load);
     }
-    load.add(pod, 1);
-    const placed = { pod, node };
+    const placed = { pod, node, requests: requestsOf(pod) };
+    load.add(placed, 1);
     this.#placed.set(pod.metadata.uid, placed);
     const { affinity } = pod.spec as unknown as PodSpec;
     if (affinity?.podAntiAffinity) this.#exclusive.set(pod.metadata.uid, placed);
@@ -86,7 +87,7 @@ export class ClusterLoad {
     const placed = this.#placed.get(uid);
     if (!placed) return false;
     const load = this.#nodes.get(placed.node);
-    load?.add(placed.pod, -1);
+    load?.add(placed, -1);
     if (load?.pods.size === 0) this.#nodes.delete(placed.node);
     this.#exclusive.delete(uid);
     return this.#placed.delete(uid);
@@ -102,31 +103,25 @@ export class ClusterLoad {
   }
 }
 
-/** Objects do not change, and each pod is held against each node. */
-const known = new WeakMap<ApiObject, Amounts>();
-
-/** What the containers ask for together; init containers run before them, one at a time, unless they stay. */
-export function requestsOf(pod: ApiObject): Amounts {
-  let amounts = known.get(pod);
-  if (!amounts) known.set(pod, (amounts = sumsOf(pod)));
-  return amounts;
-}
+/** By node: objects do not change, and every pod is held against every node. */
+const capacities = new WeakMap<ApiObject, Amounts>();
 
 /** What a node has, of what it says. */
 export function capacityOf(node: ApiObject): Amounts {
-  let amounts = known.get(node);
+  let amounts = capacities.get(node);
   if (!amounts) {
     const { allocatable, capacity } = (node.status ?? {}) as Record<string, Record<string, string> | undefined>;
     const parsed = Object.entries({ ...capacity, ...allocatable }).flatMap(([name, quantity]) => {
       const amount = parseQuantity(quantity);
       return amount === undefined ? [] : [[name, amount] as const];
     });
-    known.set(node, (amounts = new Map(parsed)));
+    capacities.set(node, (amounts = new Map(parsed)));
   }
   return amounts;
 }
 
-function sumsOf(pod: ApiObject): Amounts {
+/** What the containers ask for together; init containers run before them, one at a time, unless they stay. */
+export function requestsOf(pod: ApiObject): Amounts {
   const spec = pod.spec as unknown as PodSpec;
   const sums = new Map<string, number>();
   const most = new Map<string, number>();

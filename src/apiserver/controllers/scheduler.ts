@@ -10,7 +10,7 @@ import { withCondition } from './conditions.ts';
 import type { Controller, ControllerParts } from './controller-set.ts';
 import type { Informer } from './informer.ts';
 import { dislikes, misfits, preference } from './node-fit.ts';
-import { ClusterLoad } from './node-load.ts';
+import { ClusterLoad, requestsOf } from './node-load.ts';
 import { controllerOf, keyOf, splitKey } from './object-key.ts';
 import { PodSpread } from './pod-spread.ts';
 import { WorkQueue } from './work-queue.ts';
@@ -107,10 +107,11 @@ export class Scheduler implements Controller {
 
   #choose(pod: ApiObject, nodes: ReadonlyMap<string, ApiObject>): { node?: string; message: string } {
     const spread = new PodSpread(pod, nodes, this.#load);
+    const requests = requestsOf(pod);
     const refused = new Map<string, number>();
     let best: { name: string; score: readonly number[] } | undefined;
     for (const [name, node] of nodes) {
-      const reasons = misfits(pod, node, this.#load.of(name));
+      const reasons = misfits(pod, requests, node, this.#load.of(name));
       if (reasons.length === 0) {
         const refusal = spread.refusal(node);
         if (refusal !== undefined) reasons.push(refusal);
