@@ -54,6 +54,13 @@ export class StatefulSetController implements Controller {
       work: (key) => this.#sync(key),
     });
     this.#owned.onChange((set) => this.#queue.add(set));
+    // A name that comes free, whoever had it: the next try may be half a minute away.
+    this.#pods.onChange((pod, after) => {
+      if (!pod || after) return;
+      for (const set of this.#sets.list(pod.metadata.namespace)) {
+        if (ordinalOf(set, pod) !== undefined) this.#queue.add(keyOf(set));
+      }
+    });
   }
 
   start(): void {
