@@ -5,7 +5,7 @@ import { selects } from '../../kube/selector.ts';
 import { unsupportedFields } from '../../kube/unsupported-fields.ts';
 import type { Violation } from '../../kube/validate.ts';
 import { type ApiObject, fieldAt } from '../api-object.ts';
-import { podMergeKeys } from './core.ts';
+import { podMergeKeys, podSpecDefaults } from './core.ts';
 import {
   AGE_COLUMN,
   boolean,
@@ -103,8 +103,7 @@ function templateWarnings(o: ApiObject): string[] {
 
 function templateDefaults(spec: Record<string, unknown>): void {
   const template = (spec.template ?? {}) as Record<string, unknown>;
-  const pod = { restartPolicy: 'Always', dnsPolicy: 'ClusterFirst', terminationGracePeriodSeconds: 30 };
-  spec.template = { metadata: {}, ...template, spec: { ...pod, ...((template.spec as object) ?? {}) } };
+  spec.template = { metadata: {}, ...template, spec: podSpecDefaults(template.spec as object | undefined) };
 }
 
 const deployment: Resource = {

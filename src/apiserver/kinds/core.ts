@@ -1,6 +1,7 @@
 /** The kinds of the core group, v1, that the network lives on. */
 import { isDeepStrictEqual } from 'node:util';
 import { AFFINITY_SECONDS } from '../../control/cluster-services.ts';
+import { isJsonObject } from '../../kube/json-value.ts';
 import { objectRules } from '../../kube/object-rules.ts';
 import type { KubeObject } from '../../kube/objects.ts';
 import { SCHEMAS } from '../../kube/schemas.ts';
@@ -142,6 +143,25 @@ export function podMergeKeys(path: string): Record<string, string> {
   return keys;
 }
 
+/** What a pod's spec says where it says nothing. It was not checked yet: what has a wrong type stays what it is. */
+export function podSpecDefaults(spec: object | undefined): Record<string, unknown> {
+  const own = { restartPolicy: 'Always', dnsPolicy: 'ClusterFirst', terminationGracePeriodSeconds: 30 };
+  const out: Record<string, unknown> = { ...own, ...spec };
+  for (const field of ['containers', 'initContainers']) {
+    out[field] = mapObjects(out[field], ({ ports, ...container }) => ({
+      ...container,
+      ...(ports === undefined ? {} : { ports: mapObjects(ports, (port) => ({ protocol: 'TCP', ...port })) }),
+    }));
+    if (out[field] === undefined) delete out[field];
+  }
+  return out;
+}
+
+/** The objects of a list, changed; everything else as it is. */
+function mapObjects(value: unknown, change: (object: Record<string, unknown>) => Record<string, unknown>): unknown {
+  return Array.isArray(value) ? value.map((each: unknown) => (isJsonObject(each) ? change(each) : each)) : value;
+}
+
 const pod: Resource = {
   ...core,
   kind: 'Pod',
@@ -184,8 +204,7 @@ const pod: Resource = {
     column('Readiness Gates', 'Conditions beside its containers', () => '<none>', { wide: true }),
   ],
   defaults: (o) => {
-    const spec = { restartPolicy: 'Always', dnsPolicy: 'ClusterFirst', terminationGracePeriodSeconds: 30, ...o.spec };
-    o.spec = { schedulerName: 'default-scheduler', enableServiceLinks: true, ...spec };
+    o.spec = { schedulerName: 'default-scheduler', enableServiceLinks: true, ...podSpecDefaults(o.spec) };
     o.status = { phase: 'Pending', ...o.status };
   },
   graceSeconds: (o) => {
@@ -247,8 +266,8 @@ const service: Resource = {
       const { clientIP, ...config } = (spec.sessionAffinityConfig ?? {}) as { clientIP?: object };
       spec.sessionAffinityConfig = { ...config, clientIP: { timeoutSeconds: AFFINITY_SECONDS, ...clientIP } };
     }
-    if (Array.isArray(spec.ports)) {
-      spec.ports = spec.ports.map((p: Record<string, unknown>) => ({ protocol: 'TCP', targetPort: p.port, ...p }));
+    if (spec.ports !== undefined) {
+      spec.ports = mapObjects(spec.ports, (port) => ({ protocol: 'TCP', targetPort: port.port, ...port }));
     }
     o.spec = spec;
     o.status = { loadBalancer: {}, ...o.status };
