@@ -60,6 +60,13 @@ t.test('what is wrong is said with its field, and nothing is kept', async (t) =>
     },
   });
   t.equal(wrong.body.details.causes[0].field, 'spec.ports[0].port');
+  for (const [path, kind, spec] of [
+    ['services', 'Service', { ports: [null] }],
+    ['pods', 'Pod', { containers: [null, { name: 'a', image: 'a', ports: [null] }] }],
+  ] as const) {
+    const body = { apiVersion: 'v1', kind, metadata: { name: 'web' }, spec };
+    t.match(await server.ask('POST', `/api/v1/namespaces/default/${path}`, body), { code: 422 }, 'nothing in a list');
+  }
   const unnamed = {
     apiVersion: 'v1',
     kind: 'Service',
@@ -93,6 +100,9 @@ t.test('what is wrong is said with its field, and nothing is kept', async (t) =>
   });
   t.match(await server.get('/api/v1/namespaces/default/nothings'), { code: 404 });
   t.match(await server.get('/apis/none/v1/x'), { code: 404 });
+  // kubectl debug reads them without looking whether there are any.
+  const part = await server.get('/api/v1/namespaces/default/pods/a/ephemeralcontainers');
+  t.match(part, { code: 404, body: { details: {} } }, 'a part of pods that is not served');
   t.match(await server.get('/api/v1/namespaces/default/configmaps/a%2fb'), { code: 404 });
   t.match(await server.get('/else'), { code: 404 });
   t.match(await server.ask('POST', '/api/v1/configmaps', configMap('a')), { code: 405 });
@@ -102,6 +112,18 @@ t.test('what is wrong is said with its field, and nothing is kept', async (t) =>
     code: 201,
     body: { data: { a: '1' } },
   });
+});
+
+t.test('ports of containers are of TCP where they say nothing, in templates too', async (t) => {
+  const server = await TestServer.start(t);
+  const spec = { containers: [{ name: 'c', image: 'nginx', ports: [{ containerPort: 80 }] }] };
+  const template = { metadata: { labels: { app: 'a' } }, spec };
+  const made = (path: string, object: unknown, more: object) =>
+    server.ask('POST', path, { ...(object as { spec: object }), spec: more });
+  const full = { containers: [{ ports: [{ containerPort: 80, protocol: 'TCP' }] }] };
+  t.match((await made(PODS, pod('a'), spec)).body, { spec: full });
+  const workload = { selector: { matchLabels: { app: 'a' } }, template };
+  t.match((await made(DEPLOYMENTS, deployment('a'), workload)).body, { spec: { template: { spec: full } } });
 });
 
 t.test('lists: labels, fields, pages that agree with each other, rows', async (t) => {

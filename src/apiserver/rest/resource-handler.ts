@@ -131,7 +131,8 @@ export class ResourceHandler {
       const options = { whole: true, dryRun: isDryRun(request) };
       return this.#shown(target, 200, await this.#objects.update(place, change, options));
     }
-    throw new ApiError('NotFound', `${resourceName(resource)} have no subresource ${path.subresource}`);
+    // kubectl debug looks into the details, and tells by their having no name that it is not the pod that is missing.
+    throw new ApiError('NotFound', `${resourceName(resource)} have no subresource ${path.subresource}`, {});
   }
 
   async #scale({ request, resource }: Target, place: ObjectPlace): Promise<ApiAnswer> {
