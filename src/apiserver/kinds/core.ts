@@ -66,7 +66,7 @@ function nodeAddress(node: ApiObject, type: string): string {
 
 function nodeStatus(node: ApiObject): string {
   const ready = listAt(node, 'status', 'conditions').find((c) => c.type === 'Ready')?.status;
-  const words = [ready === 'True' ? 'Ready' : ready === 'False' ? 'NotReady' : 'Unknown'];
+  const words = [ready === undefined ? 'Unknown' : ready === 'True' ? 'Ready' : 'NotReady'];
   if (fieldAt(node, ['spec', 'unschedulable']) === true) words.push('SchedulingDisabled');
   return words.join(',');
 }
