@@ -5,7 +5,6 @@ import { selects } from '../../kube/selector.ts';
 import { unsupportedFields } from '../../kube/unsupported-fields.ts';
 import type { Violation } from '../../kube/validate.ts';
 import { type ApiObject, fieldAt } from '../api-object.ts';
-import { podMergeKeys, podSpecDefaults } from './core.ts';
 import {
   AGE_COLUMN,
   boolean,
@@ -24,6 +23,7 @@ import {
   string,
   textAt,
 } from './fields.ts';
+import { podMergeKeys, podSpecDefaults } from './pod-spec.ts';
 import type { Resource } from './resource.ts';
 
 const apps = { group: 'apps', version: 'v1', namespaced: true, status: true, categories: ['all'] } as const;

@@ -1,7 +1,6 @@
 /** The kinds of the core group, v1, that the network lives on. */
 import { isDeepStrictEqual } from 'node:util';
 import { AFFINITY_SECONDS } from '../../control/cluster-services.ts';
-import { isJsonObject } from '../../kube/json-value.ts';
 import { objectRules } from '../../kube/object-rules.ts';
 import type { KubeObject } from '../../kube/objects.ts';
 import { SCHEMAS } from '../../kube/schemas.ts';
@@ -17,6 +16,7 @@ import {
   labelText,
   list,
   listAt,
+  mapObjects,
   mapOf,
   metadata,
   NAME_COLUMN,
@@ -26,6 +26,7 @@ import {
   textAt,
 } from './fields.ts';
 import { POD_COLUMNS } from './pod-columns.ts';
+import { podMergeKeys, podSpecDefaults } from './pod-spec.ts';
 import { podUpdateRules } from './pod-updates.ts';
 import type { Resource } from './resource.ts';
 import { inheritService, serviceUpdateRules } from './service-updates.ts';
@@ -115,52 +116,6 @@ const node: Resource = {
     ),
   ],
 };
-
-const CONTAINER_LISTS = {
-  ports: 'containerPort',
-  env: 'name',
-  volumeMounts: 'mountPath',
-  volumeDevices: 'devicePath',
-} as const;
-/** Tolerations are none of them: they are one thing, as a node's taints are. */
-const POD_LISTS = {
-  volumes: 'name',
-  imagePullSecrets: 'name',
-  hostAliases: 'ip',
-  topologySpreadConstraints: 'topologyKey',
-  schedulingGates: 'name',
-  resourceClaims: 'name',
-} as const;
-
-/** Merge keys of a pod's spec that stands at a path (patchMergeKey in k8s.io/api/core/v1). */
-export function podMergeKeys(path: string): Record<string, string> {
-  const keys: Record<string, string> = {};
-  for (const [list, key] of Object.entries(POD_LISTS)) keys[`${path}.${list}`] = key;
-  for (const containers of ['containers', 'initContainers', 'ephemeralContainers']) {
-    keys[`${path}.${containers}`] = 'name';
-    for (const [list, key] of Object.entries(CONTAINER_LISTS)) keys[`${path}.${containers}.${list}`] = key;
-  }
-  return keys;
-}
-
-/** What a pod's spec says where it says nothing. It was not checked yet: what has a wrong type stays what it is. */
-export function podSpecDefaults(spec: object | undefined): Record<string, unknown> {
-  const own = { restartPolicy: 'Always', dnsPolicy: 'ClusterFirst', terminationGracePeriodSeconds: 30 };
-  const out: Record<string, unknown> = { ...own, ...spec };
-  for (const field of ['containers', 'initContainers']) {
-    out[field] = mapObjects(out[field], ({ ports, ...container }) => ({
-      ...container,
-      ...(ports === undefined ? {} : { ports: mapObjects(ports, (port) => ({ protocol: 'TCP', ...port })) }),
-    }));
-    if (out[field] === undefined) delete out[field];
-  }
-  return out;
-}
-
-/** The objects of a list, changed; everything else as it is. */
-function mapObjects(value: unknown, change: (object: Record<string, unknown>) => Record<string, unknown>): unknown {
-  return Array.isArray(value) ? value.map((each: unknown) => (isJsonObject(each) ? change(each) : each)) : value;
-}
 
 const pod: Resource = {
   ...core,

@@ -1,5 +1,6 @@
 /** Parts of schemas and columns that several kinds share. */
 import type { SchemaObject } from 'ajv';
+import { isJsonObject } from '../../kube/json-value.ts';
 import { SCHEMAS } from '../../kube/schemas.ts';
 import { type ApiObject, fieldAt } from '../api-object.ts';
 import type { Column } from './resource.ts';
@@ -138,4 +139,12 @@ export function age(since: string, now: number = Date.now()): string {
   if (days < 730) return `${days}d`;
   const years = Math.floor(days / 365);
   return days < 2920 ? two(years, 'y', days % 365, 'd') : `${years}y`;
+}
+
+/** The objects of a list, changed; everything else as it is. */
+export function mapObjects(
+  value: unknown,
+  change: (object: Record<string, unknown>) => Record<string, unknown>,
+): unknown {
+  return Array.isArray(value) ? value.map((each: unknown) => (isJsonObject(each) ? change(each) : each)) : value;
 }
