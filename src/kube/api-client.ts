@@ -71,6 +71,7 @@ export class ApiClient {
   readonly #open = new Set<Socket>();
   #token = '';
   #tokenReadAt = -TOKEN_MS;
+  #closed = false;
 
   constructor(access: ApiAccess) {
     this.#access = access;
@@ -158,6 +159,7 @@ export class ApiClient {
   }
 
   close(): void {
+    this.#closed = true;
     this.reset();
     this.#agent.destroy();
   }
@@ -165,7 +167,7 @@ export class ApiClient {
   /** An idle connection may be closed by the server as we take it up again: nothing was done then, so once more. */
   async #send(method: string, path: string, options: SendOptions): Promise<IncomingMessage> {
     const answer = await this.#once(method, path, options).catch((error: unknown) => {
-      const stale = error instanceof StaleConnection && !options.signal?.aborted;
+      const stale = error instanceof StaleConnection && !options.signal?.aborted && !this.#closed;
       if (stale) return this.#once(method, path, options);
       throw error;
     });

@@ -40,7 +40,14 @@ export async function runHolder(lab: LabDir): Promise<void> {
     const resolvConf = readResolvConf();
     await hideMachine();
     await buildUnderlay(topology);
-    const publish = (): void => writeJson(lab.stateFile, state);
+    const publish = (): void => {
+      try {
+        writeJson(lab.stateFile, state);
+      } catch (error) {
+        // On a full disk the lab goes on.
+        console.error(`lab: its state cannot be written: ${error}`);
+      }
+    };
     const [servers, agents] = await Promise.all([
       topology.api === undefined ? [] : startApiServer(lab, topology, state, publish),
       startHosts(lab, topology, resolvConf, state, publish),

@@ -4,7 +4,7 @@
  * dying young.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { appendFileSync, closeSync, openSync } from 'node:fs';
 
 const FIRST_WAIT_MS = 50;
 const LAST_WAIT_MS = 5000;
@@ -48,7 +48,7 @@ export class ProcessKeeper {
   start(): void {
     if (this.stopped) return;
     const { init, command, env, log, inheritedFd } = this.options;
-    const output = openSync(log, 'a', 0o600);
+    const output = openLog(log);
     // No -p: the process already is in the lab's process namespace, and without a fork the child is our process itself.
     const entry = init === undefined ? [] : ['nsenter', '-t', `${init}`, '-m', '-n', '-u', '--'];
     const [file = '', ...args] = [...entry, ...command];
@@ -57,7 +57,7 @@ export class ProcessKeeper {
       env,
       cwd: '/',
     });
-    closeSync(output);
+    if (output !== 'ignore') closeSync(output);
     this.child = child;
     this.pid = child.pid;
     this.starts++;
@@ -98,8 +98,19 @@ export class ProcessKeeper {
   }
 
   private note(text: string): void {
-    const output = openSync(this.options.log, 'a', 0o600);
-    writeSync(output, `lab: ${text}\n`);
-    closeSync(output);
+    try {
+      appendFileSync(this.options.log, `lab: ${text}\n`, { mode: 0o600 });
+    } catch {
+      // On a full disk a process is kept alive all the same.
+    }
+  }
+}
+
+/** 'ignore' where it cannot be written. */
+function openLog(path: string): number | 'ignore' {
+  try {
+    return openSync(path, 'a', 0o600);
+  } catch {
+    return 'ignore';
   }
 }

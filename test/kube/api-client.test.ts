@@ -114,6 +114,20 @@ t.test('answers that are cut off, endless, no JSON, or of somebody in between', 
   t.match(error?.message, /Bad Gateway/);
 });
 
+t.test('what was under way when it was closed is not asked again', async (t) => {
+  let asked = 0;
+  const url = await serverOf(t, (_, response) => {
+    if (++asked === 1) response.end('{}');
+  });
+  const client = clientOf(t, url);
+  await client.get('/');
+  const second = client.get('/');
+  while (asked < 2) await new Promise((resolve) => setTimeout(resolve, 2));
+  client.close();
+  await t.rejects(second, { code: 0 });
+  t.equal(asked, 2);
+});
+
 t.test('a connection that the server closed while it was idle is no error', async (t) => {
   let asked = 0;
   const url = await serverOf(t, (request, response) => {
