@@ -38,21 +38,20 @@ export function figure(t: Test, what: string, ms: number, goalMs: number): void 
   t.ok(ms < goalMs * SLACK, `${what}: ${Math.round(ms)} ms`);
 }
 
-/** The tutorials' Deployment of 3 with its Service; it stays. */
-export async function deploymentAnswers(t: Test, cluster: ClusterLab): Promise<void> {
+/** The tutorials' Deployment of 3 with its Service; it stays. Resolves with the milliseconds from apply to the first answer. */
+export async function deploymentAnswers(t: Test, cluster: ClusterLab): Promise<number> {
   const began = performance.now();
   await cluster.apply('deployment', DEPLOYMENT);
   const address = await cluster.kubectl('get', 'svc', 'my-nginx', '-o', 'jsonpath={.spec.clusterIP}');
   const script = `until curl -sm 1 -o /dev/null http://${address}/; do sleep 0.02; done`;
   await cluster.lab.must('client-1', ['sh', '-c', script]);
-  figure(t, 'from kubectl apply to the first answer', performance.now() - began, 2000);
+  const ms = performance.now() - began;
   t.match(
     await cluster.kubectl('rollout', 'status', 'deploy/nginx-deployment', '--timeout=20s'),
     /successfully rolled out/,
   );
   t.match(await cluster.kubectl('get', 'deploy', 'nginx-deployment'), /3\/3 +3 +3/);
-  const nodes = await cluster.kubectl('get', 'pods', '-l', 'app=nginx', '-o', 'jsonpath={.items[*].spec.nodeName}');
-  t.same(nodes.split(' ').sort(), ['hosta', 'hostb', 'hostc'], 'spread');
+  return ms;
 }
 
 /** A Deployment of 3 with readiness probes, and the Service `probed`; known to every host. */

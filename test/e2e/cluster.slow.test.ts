@@ -19,9 +19,9 @@ const home = skip ? '' : ownHome();
 
 t.test('on an etcd of its own', { skip, timeout: 300_000 }, async (t) => {
   const cluster = await ClusterLab.up(home, { name: 'own', store: 'etcd' });
-  await t.test('a Deployment of 3 answers', (t) => deploymentAnswers(t, cluster));
+  await t.test('a Deployment of 3 answers', async (t) => void (await deploymentAnswers(t, cluster)));
   const traces = new Traces(cluster.lab.lab);
-  t.ok(traces.counts.processes > 20 && traces.counts.networks > 10, JSON.stringify(traces.counts));
+  t.ok(traces.counts.processes > 20 && traces.counts.networks >= 10, JSON.stringify(traces.counts));
   await takeDown(cluster.lab.lab);
   await allGone(traces);
 });
@@ -33,7 +33,7 @@ t.test('on an etcd that was there before', { skip, timeout: 500_000 }, async (t)
   const etcd: EtcdStoreOptions = { endpoints, ...(tls ? { tls } : {}) };
   const up = () => ClusterLab.up(home, { name: 'joins', store: 'etcd', etcd });
   const first = await up();
-  await t.test('a Deployment of 3 answers', (t) => deploymentAnswers(t, first));
+  await t.test('a Deployment of 3 answers', async (t) => void (await deploymentAnswers(t, first)));
   await deployProbed(first);
 
   await t.test('another lab beside it has objects of its own', async (t) => {

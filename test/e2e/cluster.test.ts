@@ -32,7 +32,9 @@ t.test('a cluster that kubectl drives', { skip, timeout: 300_000 }, async (t) =>
   });
 
   await t.test('a Deployment of 3 answers', async (t) => {
-    await deploymentAnswers(t, cluster);
+    figure(t, 'from kubectl apply to the first answer', await deploymentAnswers(t, cluster), 2000);
+    const nodes = await cluster.kubectl('get', 'pods', '-l', 'app=nginx', '-o', 'jsonpath={.items[*].spec.nodeName}');
+    t.same(nodes.split(' ').sort(), ['hosta', 'hostb', 'hostc'], 'spread');
     await cluster.kubectl('delete', '-f', cluster.file('deployment', DEPLOYMENT));
   });
 
