@@ -1,6 +1,7 @@
 /**
  * End to end: one host's agent that follows an API server by itself: its Node, its pod, a service, the pod's log and a
- * command in it; the server killed, the agent killed while the server is away, the server back.
+ * command in it; the server killed, the agent killed while the server is away, the server back; the same host with pods
+ * that another runtime runs.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -16,9 +17,10 @@ import { noLab, until, without } from './test-lab.ts';
 
 const skip = noLab() || without('nft', 'unshare', 'nsenter', 'curl');
 const SERVER = 'https://127.0.0.1:6443';
+const HOST = '172.31.9.1';
 const PODS = '/api/v1/namespaces/default/pods';
 
-function pod(name: string): object {
+function pod(name: string) {
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -69,12 +71,20 @@ t.test('an agent and its API server, each without the other for a while', { skip
     '-c',
     `mount -t tmpfs none /run; ip link set lo up
     ip link add under0 type veth peer name wire0
-    ip link set under0 up; ip link set wire0 up; ip addr add 172.31.9.1/24 dev under0`,
+    ip link set under0 up; ip link set wire0 up; ip addr add ${HOST}/24 dev under0`,
   );
 
-  const startServer = () => start(['apiserver', '--data', data, '--name', '172.31.9.1']);
-  const startAgent = () =>
-    start(['agent', '--node', 'alone', '--kubeconfig', kubeconfig, '--state-dir', join(folder, 'state')]);
+  const startServer = () => start(['apiserver', '--data', data, '--name', HOST]);
+  const agentWords = () => [
+    'agent',
+    '--node',
+    'alone',
+    '--kubeconfig',
+    kubeconfig,
+    '--state-dir',
+    join(folder, 'state'),
+  ];
+  const startAgent = () => start(agentWords());
   const kubeconfig = join(folder, 'alone.kubeconfig');
   let server = startServer();
   const api = async (method: string, path: string, body?: object) => {
@@ -117,7 +127,7 @@ t.test('an agent and its API server, each without the other for a while', { skip
   await until('the pod runs', 20_000, running('web-1'));
   const { status, metadata } = await api('GET', `${PODS}/web-1`);
   t.match(status.podIP, /^10\.244\./);
-  t.equal(status.hostIP, '172.31.9.1');
+  t.equal(status.hostIP, HOST);
   const answer = () => inside('curl', '-s', '-m', '2', 'http://10.96.0.77/hostname');
   await until('the service answers', 10_000, async () => (await answer()) === 'web-1');
   const { items: events } = await api('GET', `/api/v1/namespaces/default/events`);
@@ -176,6 +186,31 @@ t.test('an agent and its API server, each without the other for a while', { skip
   t.equal(await end(agent, 'SIGTERM'), 0);
   const { status: last } = await api('GET', '/api/v1/nodes/alone');
   t.match(last.conditions.find((c: { type: string }) => c.type === 'Ready').status, /False|Unknown/);
+
+  agent = start([...agentWords(), '--no-pods']);
+  await until('the Node is ready again', 20_000, async () => {
+    const { status } = await api('GET', '/api/v1/nodes/alone');
+    return status.conditions.find((c: { type: string }) => c.type === 'Ready').status === 'True';
+  });
+  // Another runtime's pod on the host's own network, and what that runtime says of it.
+  const others = { ...pod('other'), metadata: { name: 'other', labels: { app: 'other' } } };
+  await api('POST', PODS, { ...others, spec: { ...others.spec, hostNetwork: true } });
+  const said = { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }], podIP: HOST, hostIP: HOST };
+  const tell = async () => {
+    const current = await api('GET', `${PODS}/other`);
+    await api('PUT', `${PODS}/other/status`, { ...current, status: { ...said, podIPs: [{ ip: HOST }] } });
+  };
+  const spec = { clusterIP: '10.96.0.78', selector: { app: 'other' }, ports: [{ port: 80, targetPort: 8099 }] };
+  await api('POST', '/api/v1/namespaces/default/services', { ...SERVICE, metadata: { name: 'other' }, spec });
+  start(['netexec', '--http-port=8099']);
+  await until('a service of that pod answers', 20_000, async () => {
+    // As a runtime does from time to time: on a busy machine the node may have been taken for dead in between.
+    await tell();
+    return (await inside('curl', '-s', '-m', '2', 'http://10.96.0.78/echo?msg=hello')) === 'hello';
+  });
+  t.notOk((await api('GET', `${PODS}/other`)).status.containerStatuses, 'the agent said nothing of the pod');
+  t.notMatch(await inside('ls', '/run/netns'), /other/, 'and made nothing for it');
+  t.equal(await end(agent, 'SIGTERM'), 0);
   await end(server, 'SIGTERM');
   t.ok(readFileSync(copy, 'utf8').length > 0, 'the copy stays for the next');
 });
