@@ -14,17 +14,17 @@ export class Heartbeats {
   constructor(clock: Clock, intervalMs: number) {
     this.#clock = clock;
     this.#intervalMs = intervalMs;
-    this.#lookedMs = clock.nowMs();
+    this.#lookedMs = clock.monotonicMs();
   }
 
   /** `beat`: what differs from one sign of life to the next. */
   heard(node: string, beat: string): void {
-    if (this.#seen.get(node)?.beat !== beat) this.#seen.set(node, { beat, atMs: this.#clock.nowMs() });
+    if (this.#seen.get(node)?.beat !== beat) this.#seen.set(node, { beat, atMs: this.#clock.monotonicMs() });
   }
 
   /** All that are known are as if they had been heard of now. */
   begin(): void {
-    this.#lookedMs = this.#clock.nowMs();
+    this.#lookedMs = this.#clock.monotonicMs();
     for (const seen of this.#seen.values()) seen.atMs = this.#lookedMs;
   }
 
@@ -36,17 +36,19 @@ export class Heartbeats {
     return this.#seen.has(node);
   }
 
+  isSilent(node: string, graceMs: number): boolean {
+    return this.#clock.monotonicMs() - (this.#seen.get(node)?.atMs ?? Number.POSITIVE_INFINITY) > graceMs;
+  }
+
   /** Nodes that were heard of once and have been silent for longer, and for how many ms. To be asked regularly. */
   silent(graceMs: number): Map<string, number> {
-    const now = this.#clock.nowMs();
+    const now = this.#clock.monotonicMs();
     const pause = now - this.#lookedMs - this.#intervalMs;
     this.#lookedMs = now;
     const out = new Map<string, number>();
     for (const [node, seen] of this.#seen) {
       // What came meanwhile may not have been read yet.
       if (pause > this.#intervalMs) seen.atMs += pause;
-      // Nor is what a clock was set back by.
-      seen.atMs = Math.min(seen.atMs, now);
       if (now - seen.atMs > graceMs) out.set(node, now - seen.atMs);
     }
     return out;

@@ -66,9 +66,13 @@ export class NodeLifecycle implements Controller {
     this.#leases = informers.of(table.known('coordination.k8s.io', 'v1', 'leases'));
     this.#pods = informers.of(table.known('', 'v1', 'pods'));
     this.#podsOn = new ObjectIndex(this.#pods, ({ spec }) => (spec?.nodeName ? [spec.nodeName as string] : []));
-    this.#leases.onChange((_, after) => {
-      if (after?.metadata.namespace !== LEASE_NAMESPACE) return;
-      const { name, resourceVersion } = after.metadata;
+    this.#leases.onChange((before, after) => {
+      const { namespace, name, resourceVersion } = ((after ?? before) as ApiObject).metadata;
+      if (namespace !== LEASE_NAMESPACE) return;
+      if (!after) {
+        if (!this.#nodes.get(undefined, name)) this.#heartbeats.forget(name);
+        return;
+      }
       if (!this.#heartbeats.knows(name)) this.#queue.add(name);
       this.#heartbeats.heard(name, `${after.spec?.renewTime ?? resourceVersion}`);
     });
@@ -127,7 +131,8 @@ export class NodeLifecycle implements Controller {
   async #look(name: string): Promise<void> {
     const node = this.#nodes.get(undefined, name);
     if (!node) return;
-    if (this.#silent.has(name)) await this.#giveUp(node);
+    // It may have been heard of since.
+    if (this.#silent.has(name) && this.#heartbeats.isSilent(name, this.#graceMs)) await this.#giveUp(node);
     await this.#taint(name);
   }
 
