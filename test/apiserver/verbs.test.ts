@@ -417,6 +417,9 @@ t.test('who writes what no agent carries out is warned, for templates too', asyn
   t.equal(await warning('POST', PODS, of('Pod', spec, 'v1')), `299 - "spec.${place}"`);
   t.equal(await warning('GET', `${PODS}/w`), null);
   t.equal(await warning('DELETE', `${PODS}/w`), null);
+  const many = { containers: Array.from({ length: 200 }, (_, i) => ({ ...spec.containers[0], name: `c${i}` })) };
+  const all = await warning('POST', PODS, { ...of('Pod', many, 'v1'), metadata: { name: 'many' } });
+  t.ok(all !== null && all.length < 8000, 'clients take no more than so many headers');
   const sentence = `299 - "spec.template.spec.${place}"`;
   const apps = '/apis/apps/v1/namespaces/default';
   t.equal(await warning('POST', DEPLOYMENTS, of('Deployment', { selector, template })), sentence);

@@ -69,8 +69,12 @@ export class ContainerWatch {
     if (withHook) this.#site.event('Normal', 'Killing', `Stopping container ${container.plan.name}`);
     const beganAtMs = Date.now();
     if (withHook) await this.#beforeStop(graceMs);
-    const left = graceMs - (Date.now() - beganAtMs);
-    await container.end(this.#preStop ? Math.max(left, Math.min(graceMs, LEAST_GRACE_MS)) : graceMs);
+    await container.end(this.#graceLeft(graceMs, beganAtMs));
+  }
+
+  #graceLeft(graceMs: number, beganAtMs: number): number {
+    if (!this.#preStop) return graceMs;
+    return Math.max(graceMs - (Date.now() - beganAtMs), Math.min(graceMs, LEAST_GRACE_MS));
   }
 
   async #beforeStop(graceMs: number): Promise<void> {
@@ -83,10 +87,16 @@ export class ContainerWatch {
   }
 
   async #afterStart(hook: LifecycleHandler): Promise<void> {
+    const { runs } = this.#container.state;
     const outcome = await this.#hook(hook, HOOK_MS);
     if (outcome.ok || this.#site.isEnding()) return;
     this.#site.event('Warning', 'FailedPostStartHook', `PostStartHook failed: ${outcome.message}`);
-    await this.#container.interrupt(this.#site.pod().graceSeconds * 1000);
+    await this.#interrupt(runs, this.#site.pod().graceSeconds * 1000);
+  }
+
+  /** Of a run that ended while its hook went on there is nothing left to end; the next one is another. */
+  async #interrupt(run: number, graceMs: number): Promise<void> {
+    if (this.#container.state.runs === run) await this.#container.interrupt(graceMs);
   }
 
   async #hook(hook: LifecycleHandler & { sleep?: { seconds: number } }, limitMs: number): Promise<Outcome> {
@@ -97,13 +107,16 @@ export class ContainerWatch {
 
   #restart(kind: ProbeKind): void {
     if (this.#site.isEnding()) return;
-    const { plan } = this.#container;
+    const { plan, state } = this.#container;
     const probe = kind === 'Liveness' ? plan.spec.livenessProbe : plan.spec.startupProbe;
     const graceSeconds = probe?.terminationGracePeriodSeconds ?? this.#site.pod().graceSeconds;
     const what = plan.restartPolicy === 'Never' ? 'will be ended' : 'will be restarted';
     const which = kind === 'Liveness' ? 'liveness' : 'startup';
     this.#site.event('Normal', 'Killing', `Container ${plan.name} failed ${which} probe, ${what}`);
-    void this.#beforeStop(graceSeconds * 1000).then(() => this.#container.interrupt(graceSeconds * 1000));
+    const graceMs = graceSeconds * 1000;
+    const beganAtMs = Date.now();
+    const { runs } = state;
+    void this.#beforeStop(graceMs).then(() => this.#interrupt(runs, this.#graceLeft(graceMs, beganAtMs)));
   }
 
   #attempt(probe: Probe): Promise<Outcome> {

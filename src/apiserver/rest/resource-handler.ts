@@ -282,9 +282,9 @@ export class ResourceHandler {
     }
   }
 
-  #shown({ request, resource }: Target, code: number, object: ApiObject): ApiAnswer {
+  #shown({ request, resource, path }: Target, code: number, object: ApiObject): ApiAnswer {
     const form = tableForm(request);
-    const isWrite = request.method !== 'GET' && request.method !== 'DELETE';
+    const isWrite = request.method !== 'GET' && request.method !== 'DELETE' && path.subresource === '';
     const warnings = isWrite ? (resource.warnings?.(object) ?? []) : [];
     if (!form) return { code, json: object, warnings };
     const listMeta = { resourceVersion: object.metadata.resourceVersion };

@@ -26,6 +26,9 @@ import type { ServerMetrics } from './server-metrics.ts';
 const MOST_BODY_BYTES = 3 * 1024 * 1024;
 const MOST_HEADER_BYTES = 64 * 1024;
 const MOST_CONNECTIONS = 10_000;
+/** Characters of one warning, and of all in an answer: clients take no more than so many headers. */
+const MOST_WARNING = 500;
+const MOST_WARNINGS = 4096;
 /** Logs that are read, and commands. */
 const MOST_STREAMS = 1000;
 const HEADERS_MS = 10_000;
@@ -340,8 +343,15 @@ function drained(response: ServerResponse): Promise<void> {
 /** RFC 7234, 5.5, as kubectl shows them: what it cannot carry is left out. */
 function warningsOf(answer: PlainAnswer): Record<string, string[]> {
   const warnings = 'json' in answer ? (answer.warnings ?? []) : [];
-  if (warnings.length === 0) return {};
-  return { warning: warnings.map((text) => `299 - "${text.replace(/[^\x20-\x7e]|["\\]/g, ' ').slice(0, 500)}"`) };
+  const out: string[] = [];
+  let characters = 0;
+  for (const text of warnings) {
+    const line = text.replace(/[^\x20-\x7e]|["\\]/g, ' ').slice(0, MOST_WARNING);
+    characters += line.length;
+    if (characters > MOST_WARNINGS) break;
+    out.push(`299 - "${line}"`);
+  }
+  return out.length > 0 ? { warning: out } : {};
 }
 
 function retryAfter(answer: object): number | undefined {

@@ -356,3 +356,20 @@ t.test('the next agent watches what runs, whatever that would have to wait for n
   await third.apply([plan]);
   t.match(third.status(), { phase: 'Failed', initContainerStatuses: [{ restartCount: 0 }] });
 });
+
+t.test('a hook that fails ends the run that it is of, not the next one', { skip: needsRoot }, async (t) => {
+  const set = setup(t);
+  const go = set.file('go');
+  /** A shell's words that are true in the first run alone. */
+  const isFirst = (who: string) => `mkdir ${set.file(who)} 2>/dev/null`;
+  const hook = `if ${isFirst('hook')}; then until [ -e ${go} ]; do sleep 0.02; done; exit 1; fi`;
+  const lifecycle = { postStart: { exec: { command: ['sh', '-c', hook] } } };
+  await set.apply([
+    set.plan([sh('main', `if ${isFirst('run')}; then sleep 0.2; else exec sleep 60; fi`, { lifecycle })]),
+  ]);
+  await until('the next run', () => set.main().restartCount === 1 && set.main().state?.running !== undefined);
+  writeFileSync(go, '');
+  await until('the end of the hook', () => set.reasons().includes('FailedPostStartHook'));
+  await new Promise((done) => setTimeout(done, 100));
+  t.match(set.main(), { restartCount: 1, state: { running: {} } });
+});
