@@ -41,26 +41,52 @@ const MOST_FILES = 8;
 /** Ends with the run, with its end so far where it is not followed, or when aborted. */
 export async function* readLog(run: LogRun, options: LogOptions, signal?: AbortSignal): AsyncGenerator<Buffer> {
   const printer = new Printer(options);
-  const files = await filesOf(run.path);
-  const begin = await startOf(files, options);
-  let { offset } = begin;
-  let file = files[begin.index] && (await openIfThere((files[begin.index] as LogFile).path));
+  // Open from here on: wherever a rotation moves them they are the same.
+  const files = await openFiles(run.path);
+  try {
+    const begin = await startOf(files, options);
+    let { offset } = begin;
+    for (const { handle, size } of files.slice(begin.index)) {
+      while (offset < size && !printer.isFull) {
+        const piece = await pieceOf(handle, offset, size - offset);
+        if (piece.length === 0) break;
+        offset += piece.length;
+        const text = printer.print(piece);
+        if (text.length > 0) yield text;
+        if (signal?.aborted) return;
+      }
+      offset = 0;
+    }
+    if (options.follow) yield* readOn(run, files.at(-1), printer, signal);
+  } finally {
+    for (const { handle } of files) await handle.close();
+  }
+}
+
+/** What comes after the end that the newest file had. */
+async function* readOn(
+  run: LogRun,
+  newest: LogFile | undefined,
+  printer: Printer,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Buffer> {
+  let file = newest?.handle;
+  let offset = newest?.size ?? 0;
   /** Begun when `file` was full. */
   let next: FileHandle | undefined;
   try {
     for (;;) {
       // Asked before reading: what is written after that is read in the next round.
-      const over = !options.follow || run.isOver() || signal?.aborted === true;
-      if (file === undefined && options.follow) {
+      const over = run.isOver() || signal?.aborted === true;
+      if (file === undefined) {
         file = await openIfThere(run.path);
         offset = 0;
       }
       while (file !== undefined && !printer.isFull) {
-        const piece = Buffer.allocUnsafe(PIECE_BYTES);
-        const { bytesRead } = await file.read(piece, 0, PIECE_BYTES, offset);
-        if (bytesRead > 0) {
-          offset += bytesRead;
-          const text = printer.print(piece.subarray(0, bytesRead));
+        const piece = await pieceOf(file, offset, PIECE_BYTES);
+        if (piece.length > 0) {
+          offset += piece.length;
+          const text = printer.print(piece);
           if (text.length > 0) yield text;
           if (signal?.aborted) return;
           continue;
@@ -85,8 +111,14 @@ export async function* readLog(run: LogRun, options: LogOptions, signal?: AbortS
   }
 }
 
+async function pieceOf(file: FileHandle, offset: number, most: number): Promise<Buffer> {
+  const piece = Buffer.allocUnsafe(PIECE_BYTES);
+  const { bytesRead } = await file.read(piece, 0, Math.min(PIECE_BYTES, most), offset);
+  return piece.subarray(0, bytesRead);
+}
+
 interface LogFile {
-  path: string;
+  handle: FileHandle;
   inode: number;
   size: number;
   modifiedAtMs: number;
@@ -94,16 +126,16 @@ interface LogFile {
 
 /**
  * From old to new. Looked at from new to old, the way that a rotation moves them, so that none is missed; one that is
- * met twice counts where it is later.
+ * met twice counts once. The caller closes them.
  */
-async function filesOf(path: string): Promise<LogFile[]> {
+async function openFiles(path: string): Promise<LogFile[]> {
   const out: LogFile[] = [];
   for (let i = 0; i < MOST_FILES; i++) {
-    const name = i === 0 ? path : `${path}.${i}`;
-    const found = await stat(name).catch(() => undefined);
-    if (!found) continue;
-    if (out[0]?.inode === found.ino) out.shift();
-    out.unshift({ path: name, inode: found.ino, size: found.size, modifiedAtMs: found.mtimeMs });
+    const handle = await openIfThere(i === 0 ? path : `${path}.${i}`);
+    if (!handle) continue;
+    const { ino, size, mtimeMs } = await handle.stat();
+    if (out[0]?.inode === ino) await handle.close();
+    else out.unshift({ handle, inode: ino, size, modifiedAtMs: mtimeMs });
   }
   return out;
 }
@@ -117,11 +149,13 @@ async function openIfThere(path: string): Promise<FileHandle | undefined> {
 /** The file that was begun when this one was full; nothing while this is the newest. */
 async function fileAfter(file: FileHandle, path: string): Promise<FileHandle | undefined> {
   const { ino } = await file.stat();
-  const files = await filesOf(path);
-  const at = files.findIndex((each) => each.inode === ino);
+  // Of a newest one that is still the same nothing has to be opened.
+  if ((await stat(path).catch(() => undefined))?.ino === ino) return undefined;
+  const files = await openFiles(path);
   // Rotated away while it was read: what is left begins with the oldest. Removed with its pod: nothing is.
-  const next = files[at + 1];
-  return next && openIfThere(next.path);
+  const next = files[files.findIndex((each) => each.inode === ino) + 1];
+  for (const { handle } of files) if (handle !== next?.handle) await handle.close();
+  return next?.handle;
 }
 
 /** Where reading begins. */
@@ -132,8 +166,7 @@ async function startOf(files: readonly LogFile[], options: LogOptions): Promise<
   if (options.tailLines === undefined) return { index: oldest, offset: 0 };
   let missing = options.tailLines;
   for (let index = files.length - 1; index >= oldest; index--) {
-    const { path, size } = files[index] as LogFile;
-    const found = await lastLines(path, size, missing, index === files.length - 1);
+    const found = await lastLines(files[index] as LogFile, missing, index === files.length - 1);
     if (found.offset !== undefined) return { index, offset: found.offset };
     missing -= found.lines;
   }
@@ -145,44 +178,37 @@ async function startOf(files: readonly LogFile[], options: LogOptions): Promise<
  * is a line; at the end of an older one it belongs to the line that the next file goes on with.
  */
 async function lastLines(
-  path: string,
-  size: number,
+  { handle, size }: LogFile,
   wanted: number,
   isNewest: boolean,
 ): Promise<{ offset?: number; lines: number }> {
-  const file = await openIfThere(path);
-  if (file === undefined) return { lines: 0 };
   let lines = 0;
-  try {
-    let end = size;
-    // What belongs to a record whose beginning was not read yet.
-    let rest: Buffer = Buffer.alloc(0);
-    while (end > 0) {
-      const from = Math.max(0, end - PIECE_BYTES);
-      const piece = Buffer.allocUnsafe(end - from);
-      const { bytesRead } = await file.read(piece, 0, piece.length, from);
-      if (bytesRead < piece.length) return { lines };
-      const text = Buffer.concat([piece, rest]);
-      let stop = text.length;
-      for (;;) {
-        const begin = stop > 0 ? text.lastIndexOf(NEWLINE, stop - 2) + 1 : 0;
-        if (begin === 0 && from > 0) break;
-        if (stop === 0) break;
-        // A line ends with its last part; the one before ends where that begins.
-        const isLast = isNewest && from + stop === size;
-        if (text[begin + TAG_AT] === WHOLE || isLast) {
-          if (lines === wanted) return { offset: from + stop, lines };
-          lines++;
-        }
-        stop = begin;
+  let end = size;
+  // What belongs to a record whose beginning was not read yet.
+  let rest: Buffer = Buffer.alloc(0);
+  while (end > 0) {
+    const from = Math.max(0, end - PIECE_BYTES);
+    const piece = Buffer.allocUnsafe(end - from);
+    const { bytesRead } = await handle.read(piece, 0, piece.length, from);
+    if (bytesRead < piece.length) return { lines };
+    const text = Buffer.concat([piece, rest]);
+    let stop = text.length;
+    for (;;) {
+      const begin = stop > 0 ? text.lastIndexOf(NEWLINE, stop - 2) + 1 : 0;
+      if (begin === 0 && from > 0) break;
+      if (stop === 0) break;
+      // A line ends with its last part; the one before ends where that begins.
+      const isLast = isNewest && from + stop === size;
+      if (text[begin + TAG_AT] === WHOLE || isLast) {
+        if (lines === wanted) return { offset: from + stop, lines };
+        lines++;
       }
-      rest = Buffer.from(text.subarray(0, stop));
-      end = from;
+      stop = begin;
     }
-    return { lines };
-  } finally {
-    await file.close();
+    rest = Buffer.from(text.subarray(0, stop));
+    end = from;
   }
+  return { lines };
 }
 
 /** From records to what is shown. */

@@ -131,6 +131,16 @@ t.test('what is written between the last look at a file and its rotation is read
   t.equal(text, 'second\nthird\n');
 });
 
+t.test('what is not followed ends where it ended when that was asked', async (t) => {
+  const path = log(line(1, 'old'), line(2, 'a') + line(3, 'b'));
+  const reader = readLog({ path, isOver: () => false }, { tailLines: 2 });
+  t.equal((await reader.next()).value?.toString(), 'a\nb\n');
+  appendFileSync(path, line(4, 'c'));
+  renameSync(path, `${path}.1`);
+  writeFileSync(path, line(5, 'd'));
+  t.equal((await reader.next()).done, true, 'whoever writes fast is not read for ever');
+});
+
 t.test('only a file is read', async (t) => {
   const path = join(root, 'link.log');
   symlinkSync(log(line(1, 'secret')), path);
