@@ -197,7 +197,7 @@ t.test('an agent and its API server, each without the other for a while', { skip
   await api('POST', PODS, { ...others, spec: { ...others.spec, hostNetwork: true } });
   const said = { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }], podIP: HOST, hostIP: HOST };
   const tell = async () => {
-    const current = await api('GET', `${PODS}/other`);
+    const current = (await api('GET', `${PODS}/other`)) as object;
     await api('PUT', `${PODS}/other/status`, { ...current, status: { ...said, podIPs: [{ ip: HOST }] } });
   };
   const spec = { clusterIP: '10.96.0.78', selector: { app: 'other' }, ports: [{ port: 80, targetPort: 8099 }] };

@@ -15,7 +15,7 @@ const resource = RULES as unknown as Resource;
 
 function apply(last: Json, wanted: Json, current: Json): Json {
   const patch = threeWayPatch(last, wanted, current, RULES);
-  return applyPatch(PATCH_TYPES.strategic, current, patch, resource) as Json;
+  return applyPatch(PATCH_TYPES.strategic, current, patch, resource);
 }
 
 t.test('what others wrote stays, what was applied before and is not wanted goes', async (t) => {

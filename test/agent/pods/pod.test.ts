@@ -337,8 +337,9 @@ t.test('the next agent watches what runs, whatever that would have to wait for n
   await until('its start', () => first.main().state?.running !== undefined);
   first.release();
   const file = join(plan.directory, 'pod.json');
-  const state = JSON.parse(readFileSync(file, 'utf8'));
+  const state = JSON.parse(readFileSync(file, 'utf8')) as { containers: { pid: number; shimPid: number }[] };
   const [main, side] = state.containers;
+  if (!main || !side) throw new Error('it names no two containers');
   process.kill(side.shimPid, 'SIGKILL');
   Object.assign(side, { pid: 0, shimPid: 0, startAtMs: Date.now() + 60_000, finishedAtMs: Date.now(), started: false });
   writeFileSync(file, JSON.stringify(state));
