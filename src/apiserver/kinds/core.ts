@@ -26,7 +26,7 @@ import {
   textAt,
 } from './fields.ts';
 import { POD_COLUMNS } from './pod-columns.ts';
-import { podMergeKeys, podSpecDefaults } from './pod-spec.ts';
+import { podDefaults, podMergeKeys } from './pod-spec.ts';
 import { podUpdateRules } from './pod-updates.ts';
 import type { Resource } from './resource.ts';
 import { inheritService, serviceUpdateRules } from './service-updates.ts';
@@ -159,7 +159,7 @@ const pod: Resource = {
     column('Readiness Gates', 'Conditions beside its containers', () => '<none>', { wide: true }),
   ],
   defaults: (o) => {
-    o.spec = { schedulerName: 'default-scheduler', enableServiceLinks: true, ...podSpecDefaults(o.spec) };
+    o.spec = podDefaults(o.spec);
     o.status = { phase: 'Pending', ...o.status };
   },
   graceSeconds: (o) => {

@@ -41,3 +41,8 @@ export function podSpecDefaults(spec: object | undefined): Record<string, unknow
   }
   return out;
 }
+
+/** Those of a pod, beside what templates have already. */
+export function podDefaults(spec: object | undefined): Record<string, unknown> {
+  return { schedulerName: 'default-scheduler', enableServiceLinks: true, ...podSpecDefaults(spec) };
+}

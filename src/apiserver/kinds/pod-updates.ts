@@ -6,15 +6,18 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Violation } from '../../kube/validate.ts';
 import type { ApiObject } from '../api-object.ts';
 import { listAt, textAt } from './fields.ts';
+import { podDefaults } from './pod-spec.ts';
 
 const MESSAGE =
   'pod updates may not change fields other than `spec.containers[*].image`, `spec.initContainers[*].image`, ' +
   '`spec.activeDeadlineSeconds`, `spec.tolerations` (only additions to existing tolerations)';
 
 /** Rules between a pod and what it was. */
-export function podUpdateRules(pod: ApiObject, old: ApiObject): Violation[] {
+export function podUpdateRules(pod: ApiObject, stored: ApiObject): Violation[] {
   // A change of its status leaves it as it is.
-  if (pod.spec === old.spec) return [];
+  if (pod.spec === stored.spec) return [];
+  // It may have been stored when less was filled in.
+  const old = { ...stored, spec: podDefaults(stored.spec) };
   const out: Violation[] = [];
   if (!isDeepStrictEqual(fixed(pod, old), fixed(old, old))) out.push({ path: ['spec'], message: MESSAGE });
   const tolerations = listAt(pod, 'spec', 'tolerations');
