@@ -56,6 +56,11 @@ export interface RunFigures {
 }
 
 const PROCESSES = 2;
+/**
+ * Nodes that list at a time. Each unpacks all of it, on a processor that in a cluster would be its own: all at once, they
+ * come to nothing else for a minute, their Leases neither.
+ */
+export const LISTING = 50;
 const STEADY_MS = 5000;
 const CHANGE_EVERY_MS = 200;
 const PATIENCE_MS = 20_000;
@@ -104,7 +109,7 @@ async function measure(options: RunOptions, folder: string, atEnd: (end: () => u
   await phase();
   say('every node lists and watches');
   const coldAt = machineMs();
-  const cold = await nodes.follow();
+  const cold = await nodes.follow(LISTING);
   const coldPhase = await phase(cold.renewMs, cold.longestGapMs);
   for (const collection of COLLECTIONS) {
     const wanted = { ...size, slices: size.services }[collection] * size.nodes;

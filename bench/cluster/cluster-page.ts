@@ -2,7 +2,7 @@
 import { loadavg } from 'node:os';
 import type { Machine } from '../machine.ts';
 import { count, figure, table } from '../micro/markdown.ts';
-import type { Phase, RunFigures } from './api-run.ts';
+import { LISTING, type Phase, type RunFigures } from './api-run.ts';
 import type { CompileTimes } from './compile-time.ts';
 import type { Size } from './population.ts';
 import type { Quantiles } from './quantiles.ts';
@@ -28,8 +28,8 @@ export function clusterPage({ machine, size, runs, compiled }: ClusterFigures): 
 Written by \`make bench-cluster\`; every figure comes from a run, none is typed by hand. One API server process with its
 controllers, ${count(size.nodes)} simulated nodes, ${count(size.pods)} pods, ${count(size.services)} services with a slice of five endpoints each. A simulated
 node has a certificate of its own, lists nodes, pods, services and slices in pages, watches each on a TLS connection,
-and renews its Lease every second; it runs no pods. Server, nodes and etcd share the processors of one machine, so the
-server takes a node for dead after 40 s, as Kubernetes does, not after our 4 s.
+and renews its Lease every second; it runs no pods. Server, nodes and etcd share the processors of one machine, so
+${LISTING} nodes list at a time, and the server takes a node for dead after 40 s, as Kubernetes does, not after our 4 s.
 
 ${machine.processors}, ${machine.memory}, ${machine.kernel}, Node ${machine.node}, commit ${machine.commit}; load of the machine: ${load.toFixed(1)}.
 

@@ -11,7 +11,8 @@ export interface NodesToRun {
 
 export type Order =
   | { readonly order: 'join'; readonly run: NodesToRun }
-  | { readonly order: 'follow' }
+  /** So many list at a time. */
+  | { readonly order: 'follow'; readonly atOnce: number }
   | { readonly order: 'report' };
 
 /** What happened since the last report. */
@@ -64,7 +65,14 @@ async function obey(order: Order): Promise<void> {
     }
     await Promise.all(nodes.map((node) => node.join()));
   } else if (order.order === 'follow') {
-    await Promise.all(nodes.map((node) => node.follow().then(() => report.syncedAtMs.push(machineMs()))));
+    const rest = [...nodes];
+    const lane = async () => {
+      for (let node = rest.shift(); node; node = rest.shift()) {
+        await node.follow();
+        report.syncedAtMs.push(machineMs());
+      }
+    };
+    await Promise.all(Array.from({ length: order.atOnce }, lane));
   }
   const { changes, ...rest } = report;
   const said: NodesReport = { ...rest, changes: [...changes].map(([number, atMs]) => ({ number, atMs })) };

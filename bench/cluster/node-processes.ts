@@ -20,9 +20,10 @@ export class NodeProcesses {
     await Promise.all(this.#children.map((child, i) => tell(child, { order: 'join', run: { ...run, nodes: own(i) } })));
   }
 
-  /** They have listed everything, and watch. */
-  async follow(): Promise<NodesReport> {
-    return merged(await Promise.all(this.#children.map((child) => tell(child, { order: 'follow' }))));
+  /** They have listed everything, and watch; so many listed at a time. */
+  async follow(listing: number): Promise<NodesReport> {
+    const atOnce = Math.ceil(listing / this.#children.length);
+    return merged(await Promise.all(this.#children.map((child) => tell(child, { order: 'follow', atOnce }))));
   }
 
   /** What they saw since the last report. */

@@ -1,3 +1,3 @@
-/** fragments.test.ts with two workers in each agent. */
+/** fragments.slow.test.ts with two workers in each agent. */
 import './two-workers.ts';
-import './fragments.test.ts';
+import './fragments.slow.test.ts';
