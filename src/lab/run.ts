@@ -1,6 +1,7 @@
 /** Runs a command in a lab for a program: what it printed, how it ended, how long it took. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { type Entry, signalCommand } from './exec.ts';
+import { childrenOf } from '../agent/pods/process-table.ts';
+import type { Entry } from './exec.ts';
 
 export interface RunResult {
   /** Exit code; 128 and more where a signal ended it. */
@@ -36,13 +37,25 @@ export function run(entry: Entry, command: readonly string[], options: RunOption
     child.stdin.on('error', () => {});
     if (options.onOutput === undefined) child.stdin.end(options.input ?? '');
     else if (options.input !== undefined) child.stdin.write(options.input);
-    const timer = setTimeout(() => signalCommand(child.pid, 'SIGKILL'), options.timeoutMs ?? 60_000);
+    const timer = setTimeout(() => killAll(child.pid), options.timeoutMs ?? 60_000);
     child.once('error', fail);
     child.once('close', (code, signal) => {
       clearTimeout(timer);
       done({ code: code ?? (signal === 'SIGKILL' ? 137 : 255), stdout, stderr, ms: performance.now() - began });
     });
   });
+}
+
+/** With all below it: one that goes on holds the pipes open, and nobody would hear of the end. */
+function killAll(pid: number | undefined): void {
+  if (pid === undefined) return;
+  const below = childrenOf(pid);
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It ended meanwhile.
+  }
+  below.forEach(killAll);
 }
 
 /** As run(), but anything else than exit code 0 is an error that says what was run and what it said. */
