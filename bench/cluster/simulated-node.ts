@@ -96,8 +96,15 @@ export class SimulatedNode {
   async #renew(): Promise<void> {
     const began = machineMs();
     try {
-      const spec = { ...(this.#lease?.spec as object), renewTime: new Date().toISOString() };
-      this.#lease = JSON.parse((await this.#ask('PUT', `${LEASES}/${this.#name}`, { ...this.#lease, spec })).body);
+      const path = `${LEASES}/${this.#name}`;
+      // As it stands, where we were not told whether it was renewed.
+      this.#lease ??= JSON.parse((await this.#ask('GET', path)).body) as Record<string, unknown>;
+      const renewed = {
+        ...this.#lease,
+        spec: { ...(this.#lease.spec as object), renewTime: new Date().toISOString() },
+      };
+      this.#lease = undefined;
+      this.#lease = JSON.parse((await this.#ask('PUT', path, renewed)).body) as Record<string, unknown>;
       const now = machineMs();
       this.#hears.renewed(now - began, now - this.#renewedAt);
       this.#renewedAt = now;

@@ -126,7 +126,7 @@ export class ApiService {
     const services = table.find('', 'v1', 'services');
     if (services) table.add({ ...services, allocation: serviceAllocation(ranges) });
     const cache = new WatchCache(store);
-    const objects = new ObjectStore(store, table, (key) => cache.recall(key)?.object);
+    const objects = new ObjectStore(store, table, cache);
     onFailure(() => cache.close());
     await cache.start();
     await makeNamespaces(objects, table);

@@ -191,6 +191,7 @@ const lease: Resource = {
       leaseTransitions: integer,
     }),
   }),
+  heartbeat: true,
   columns: [NAME_COLUMN, column('Holder', 'Who has it', (o) => textAt(o, 'spec', 'holderIdentity')), AGE_COLUMN],
 };
 

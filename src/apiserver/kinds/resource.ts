@@ -77,6 +77,8 @@ export interface Resource {
   graceSeconds?(object: ApiObject): number;
   /** Seconds until an object of this kind goes by itself, counted from its last write. */
   ttlSeconds?: number;
+  /** Written again and again by whoever is alive: updates of many may share a revision. */
+  heartbeat?: true;
 }
 
 /** `v1`, `apps/v1`. */

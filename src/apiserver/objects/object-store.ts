@@ -50,6 +50,14 @@ export interface ListOptions {
   matches?: (object: ApiObject) => boolean;
 }
 
+/** Objects by their keys in the store; nobody changes them. */
+export interface ObjectMemory {
+  /** As it is known, which may be older than the store has it. */
+  recall(key: string): ApiObject | undefined;
+  /** It has been written. */
+  foresee(key: string, object: ApiObject): void;
+}
+
 export interface ObjectPage {
   items: ApiObject[];
   resourceVersion: string;
@@ -66,14 +74,13 @@ const PAGE = 500;
 export class ObjectStore {
   readonly #store: Store;
   readonly #table: ResourceTable;
-  readonly #recall: (key: string) => ApiObject | undefined;
+  readonly #memory: ObjectMemory | undefined;
   readonly #leases: SharedLeases;
 
-  /** `recall`: an object as memory has it, which may be older than the store's; nobody changes it. */
-  constructor(store: Store, table: ResourceTable, recall: (key: string) => ApiObject | undefined = () => undefined) {
+  constructor(store: Store, table: ResourceTable, memory?: ObjectMemory) {
     this.#store = store;
     this.#table = table;
-    this.#recall = recall;
+    this.#memory = memory;
     this.#leases = new SharedLeases(store);
   }
 
@@ -200,8 +207,13 @@ export class ObjectStore {
         const done = await this.#commit(place, {
           conditions: [{ key, modRevision }, ...conditions],
           writes: [own, ...writes],
+          ...(place.resource.heartbeat ? { mayShare: true } : {}),
         });
-        if (done.succeeded) return { ...next, metadata: { ...next.metadata, resourceVersion: `${done.revision}` } };
+        if (done.succeeded) {
+          const written = { ...next, metadata: { ...next.metadata, resourceVersion: `${done.revision}` } };
+          if (place.resource.heartbeat && !ends) this.#memory?.foresee(key, written);
+          return written;
+        }
         if (done.found[0]?.modRevision === modRevision) await claiming.refused(gained, done.found.slice(1));
       }
       if (race >= MOST_RACES) throw conflict(place);
@@ -360,7 +372,7 @@ export class ObjectStore {
 
   /** As memory has it. */
   #known(place: ObjectPlace): ApiObject | undefined {
-    const object = this.#recall(keyOf(place));
+    const object = this.#memory?.recall(keyOf(place));
     return object && asVersion(place.resource, object);
   }
 

@@ -225,7 +225,7 @@ export class ResourceHandler {
     const bookmarks = isTrue(query.get('allowWatchBookmarks'));
     const stream = new WatchStream({
       cache: this.#cache,
-      wanted: { resource, namespace, matches, after },
+      wanted: { resource, namespace, matches, after, goesOn: !page },
       initial: tellsInitial ? (page?.items ?? []) : [],
       table: tableForm(request),
       bookmarks,

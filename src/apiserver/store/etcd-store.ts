@@ -2,7 +2,8 @@
  * The store in an etcd cluster, 3.4 or later, over its v3 API. A write that some member may have heard is sent once:
  * where it got no answer, its conditions tell whether it took place. Reads are tried again on another member.
  */
-import type { Etcd3, IDeleteRangeRequest, IPutRequest } from 'etcd3';
+import type { Etcd3, IDeleteRangeRequest, IPutRequest, ITxnRequest, ITxnResponse } from 'etcd3';
+import { CommitBatches } from './commit-batches.ts';
 import { EtcdMembers, type EtcdMembersOptions } from './etcd-members.ts';
 import { EtcdKeys } from './etcd-records.ts';
 import { EtcdWatch } from './etcd-watch.ts';
@@ -34,6 +35,7 @@ export class EtcdStore implements Store {
   readonly #members: EtcdMembers;
   readonly #keys: EtcdKeys;
   readonly #watches = new Set<EtcdWatch>();
+  readonly #batches = new CommitBatches((transactions) => this.#commitTogether(transactions));
   #closed = false;
 
   constructor({ endpoints, prefix, ...options }: EtcdStoreOptions) {
@@ -67,26 +69,9 @@ export class EtcdStore implements Store {
 
   async commit(transaction: Transaction): Promise<Committed> {
     checkTransaction(transaction);
-    const { conditions, writes } = transaction;
-    const answer = await this.#once(({ kv }) =>
-      kv.txn({
-        compare: conditions.map(({ key, modRevision }) => ({
-          key: this.#keys.outer(key),
-          target: 'Mod' as const,
-          result: 'Equal' as const,
-          mod_revision: modRevision,
-        })),
-        success: writes.map((write) => requestOf(write, this.#keys)),
-        failure: conditions.map(({ key }) => ({ request_range: { key: this.#keys.outer(key) } })),
-      }),
-    );
-    const found = answer.succeeded
-      ? []
-      : answer.responses.map((one) => {
-          const kv = one.response_range?.kvs[0];
-          return kv && this.#keys.stored(kv);
-        });
-    return { succeeded: answer.succeeded, revision: Number(answer.header.revision), found };
+    if (transaction.mayShare) return this.#batches.commit(transaction);
+    const answer = await this.#once(({ kv }) => kv.txn(txnOf(transaction, this.#keys)));
+    return committedOf(answer, Number(answer.header.revision), this.#keys);
   }
 
   watch(request: WatchRequest): Watch {
@@ -129,6 +114,13 @@ export class EtcdStore implements Store {
     this.#members.close();
   }
 
+  /** Each a transaction within one that has no conditions. */
+  async #commitTogether(transactions: readonly Transaction[]): Promise<Committed[]> {
+    const success = transactions.map((transaction) => ({ request_txn: txnOf(transaction, this.#keys) }));
+    const { header, responses } = await this.#once(({ kv }) => kv.txn({ success }));
+    return responses.map((each) => committedOf(each.response_txn, Number(header.revision), this.#keys));
+  }
+
   /** What may take place twice. */
   #again<T>(ask: (client: Etcd3) => Promise<T>): Promise<T> {
     return this.#call(ask, true);
@@ -149,6 +141,30 @@ export class EtcdStore implements Store {
   #checkOpen(): void {
     if (this.#closed) throw new StoreError('closed', 'the store is closed');
   }
+}
+
+function txnOf({ conditions, writes }: Transaction, keys: EtcdKeys): ITxnRequest {
+  return {
+    compare: conditions.map(({ key, modRevision }) => ({
+      key: keys.outer(key),
+      target: 'Mod' as const,
+      result: 'Equal' as const,
+      mod_revision: modRevision,
+    })),
+    success: writes.map((write) => requestOf(write, keys)),
+    failure: conditions.map(({ key }) => ({ request_range: { key: keys.outer(key) } })),
+  };
+}
+
+/** `found`: what the failed one read at the keys of its conditions. */
+function committedOf({ succeeded, responses }: ITxnResponse, revision: number, keys: EtcdKeys): Committed {
+  const found = succeeded
+    ? []
+    : responses.map((one) => {
+        const kv = one.response_range?.kvs[0];
+        return kv && keys.stored(kv);
+      });
+  return { succeeded, revision, found };
 }
 
 function requestOf(

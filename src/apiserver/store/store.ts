@@ -56,6 +56,8 @@ export type Write = { type: 'put'; key: string; value: Uint8Array; lease?: Lease
 export interface Transaction {
   conditions: readonly Condition[];
   writes: readonly Write[];
+  /** It may share its commit, and so its revision, with others that come at the same time. */
+  mayShare?: boolean;
 }
 
 export interface Committed {

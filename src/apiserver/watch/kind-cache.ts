@@ -23,6 +23,11 @@ export interface Watching {
   matches: Matcher;
   /** Events after this revision. */
   after: number;
+  /**
+   * What came with that revision may have been heard in part only, as where a connection broke: where it brought several
+   * changes, all of them are told again.
+   */
+  goesOn?: boolean;
   onEvent(event: ObjectEvent): void;
   /** It will hear no more, and should list again. */
   onEnd(error: ApiError): void;
@@ -58,6 +63,8 @@ export class KindCache {
   readonly #watchers = new Map<string | undefined, Set<Watcher>>();
   /** Changes up to this revision have gone, or never were here. */
   #oldest: number;
+  /** That one brought several changes. */
+  #oldestHadMore = false;
 
   constructor(prefix: string, oldest: number) {
     this.#prefix = prefix;
@@ -125,10 +132,11 @@ export class KindCache {
 
   /** `newest`: everything up to there has been remembered. Throws ApiError Expired. */
   watch(wanted: Watching, newest: number): { close(): void } {
-    const { namespace, after } = wanted;
-    if (after < this.#oldest) throw new ApiError('Expired', `too old resource version: ${after} (${this.#oldest})`);
+    const { namespace, after, goesOn = false } = wanted;
+    if (after < this.#oldest || (goesOn && after === this.#oldest && this.#oldestHadMore))
+      throw new ApiError('Expired', `too old resource version: ${after} (${this.#oldest})`);
     const watcher: Watcher = { wanted, told: Math.max(after, newest), open: true };
-    const missed = this.#changes.slice(this.#firstAfter(after));
+    const missed = this.#changes.slice(goesOn ? this.#firstMissed(after) : this.#firstAfter(after));
     const within = namespace === undefined ? this.#prefix : `${this.#prefix}${namespace}/`;
     for (const change of missed) if (change.key.startsWith(within)) tellOne(watcher, change);
     const watchers = this.#watchers.get(namespace) ?? new Set();
@@ -166,6 +174,7 @@ export class KindCache {
     while (dropped < this.#changes.length && (isMuch() || isWithin())) {
       const { bytes, revision } = this.#changes[dropped++] as Change;
       this.#changedBytes -= bytes;
+      this.#oldestHadMore = revision === this.#oldest;
       this.#oldest = revision;
     }
     this.#changes.splice(0, dropped);
@@ -181,6 +190,13 @@ export class KindCache {
   /** Of the key, or of the first behind it. */
   #placeOf(key: string): number {
     return firstWhere(this.#keys.length, (i) => (this.#keys[i] as string) >= key);
+  }
+
+  /** For who has heard of that revision, of all of it or of a part. */
+  #firstMissed(revision: number): number {
+    const next = this.#firstAfter(revision);
+    const first = this.#firstAfter(revision - 1);
+    return next - first > 1 ? first : next;
   }
 
   #firstAfter(revision: number): number {

@@ -4,6 +4,7 @@
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import { ApiError } from '../api-error.ts';
+import type { ApiObject } from '../api-object.ts';
 import { kindPrefixOf, type Resource, storeKey, storePrefix } from '../kinds/resource.ts';
 import type { Snapshot } from '../objects/snapshot.ts';
 import {
@@ -22,6 +23,8 @@ import { Change } from './watch-event.ts';
 const RANGE = prefixRange('/registry/');
 const LOAD_PAGE = 500;
 const RESTART_MS = 200;
+/** Own writes that have not been heard of yet. */
+const MOST_AHEAD = 10_000;
 
 export interface Subscription extends Watching {
   resource: Resource;
@@ -34,6 +37,8 @@ export class WatchCache {
   /** What those kinds know of nothing older than this. */
   #since = 0;
   #newest = 0;
+  /** Newer than what stands in the kinds, by key. */
+  readonly #ahead = new Map<string, ApiObject>();
   #loaded = false;
   readonly #catchUp: CatchUp;
   #watch: Watch | undefined;
@@ -93,12 +98,17 @@ export class WatchCache {
   }
 
   get(resource: Resource, namespace: string | undefined, name: string): CachedObject | undefined {
-    return this.recall(storeKey(resource, namespace, name));
+    return this.#at(storeKey(resource, namespace, name));
   }
 
-  /** By its key in the store. */
-  recall(key: string): CachedObject | undefined {
-    return this.#kinds.get(kindPrefixOf(key) ?? '')?.get(key);
+  /** By its key in the store, as this process knows it: what it wrote itself may not have been heard of yet. */
+  recall(key: string): ApiObject | undefined {
+    return this.#ahead.get(key) ?? this.#at(key)?.object;
+  }
+
+  /** What was written: known from now on, shown when it has been heard of. */
+  foresee(key: string, object: ApiObject): void {
+    if (versionOf(object) > this.#newest && this.#ahead.size < MOST_AHEAD) this.#ahead.set(key, object);
   }
 
   /** In order of namespace and name, as of `revision`. */
@@ -143,6 +153,10 @@ export class WatchCache {
     this.#endAll(new ApiError('ServiceUnavailable', 'the server is shutting down'));
   }
 
+  #at(key: string): CachedObject | undefined {
+    return this.#kinds.get(kindPrefixOf(key) ?? '')?.get(key);
+  }
+
   #kind(prefix: string): KindCache {
     let kind = this.#kinds.get(prefix);
     if (!kind) this.#kinds.set(prefix, (kind = new KindCache(prefix, this.#since)));
@@ -155,6 +169,8 @@ export class WatchCache {
     for (const { type, key, value } of events) {
       const prefix = kindPrefixOf(key);
       if (prefix === undefined) continue;
+      const ahead = this.#ahead.get(key);
+      if (ahead && versionOf(ahead) <= revision) this.#ahead.delete(key);
       const kind = this.#kind(prefix);
       const before = kind.get(key);
       const after = type === 'put' ? readCached(value) : undefined;
@@ -181,6 +197,7 @@ export class WatchCache {
     this.#catchUp.lose();
     this.#endAll(new ApiError('Expired', `the watch was lost: ${error.message}`));
     this.#kinds.clear();
+    this.#ahead.clear();
     const restart = () => {
       this.start().catch(() => {
         this.#timer = setTimeout(restart, RESTART_MS);
@@ -192,6 +209,10 @@ export class WatchCache {
   #endAll(error: ApiError): void {
     for (const kind of this.#kinds.values()) kind.end(error);
   }
+}
+
+function versionOf({ metadata }: ApiObject): number {
+  return Number(metadata.resourceVersion);
 }
 
 function load(kinds: Map<string, KindCache>, stored: StoredValue, revision: number): void {

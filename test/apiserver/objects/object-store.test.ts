@@ -24,7 +24,7 @@ async function opened(t: Test) {
     },
     commit: { value: store.commit.bind(store) },
   });
-  const objects = new ObjectStore(counted, table, () => state.memory);
+  const objects = new ObjectStore(counted, table, { recall: () => state.memory, foresee: () => {} });
   const resource = table.known('', 'v1', 'configmaps');
   const metadata = { name: 'c', uid: '', resourceVersion: '', creationTimestamp: timestamp() };
   const made = await objects.create(resource, 'default', {

@@ -46,6 +46,50 @@ t.test('a prefix of its own', { skip: missingEtcd, timeout: 60_000 }, async (t) 
   t.equal((await plain.range(prefixRange('/registry/'))).values.length, 0);
 });
 
+t.test(
+  'those that may share a commit do, each on its own conditions',
+  { skip: missingEtcd, timeout: 60_000 },
+  async (t) => {
+    const { endpoints } = await EtcdCluster.start(t, 1);
+    const store = new EtcdStore({ endpoints, prefix: '/weft/beats' });
+    t.teardown(() => store.close());
+    const listener = new Listener(store, '/registry/beat/', 1);
+    t.teardown(() => listener.close());
+    const key = (i: number) => `/registry/beat/${i}`;
+    const beat = (i: number, modRevision: number, text: string) =>
+      store.commit({ conditions: [{ key: key(i), modRevision }], writes: [put(key(i), text)], mayShare: true });
+    const all = Array.from({ length: 200 }, (_, i) => i);
+    const first = await Promise.all(all.map((i) => beat(i, 0, 'a')));
+    t.ok(first.every(({ succeeded }) => succeeded));
+    const commits = new Set(first.map(({ revision }) => revision)).size;
+    t.ok(commits > 1 && commits < 10, `${commits} commits`);
+    // Every other one is of a revision that it does not have.
+    const second = await Promise.all(all.map((i) => beat(i, i % 2 ? 1 : (first[i]?.revision ?? 0), 'b')));
+    t.same(
+      second.map(({ succeeded }) => succeeded),
+      all.map((i) => i % 2 === 0),
+    );
+    t.match(second[1]?.found, [{ key: key(1), modRevision: first[1]?.revision, version: 1 }]);
+    const both = await Promise.all(['c', 'd'].map((text) => beat(0, second[0]?.revision ?? 0, text)));
+    t.same(both.map(({ succeeded }) => succeeded).sort(), [false, true], 'of two for one key one is too late');
+    const ended = { conditions: [], writes: [put(key(300), '', '12345')], mayShare: true };
+    const beside = await Promise.allSettled([
+      store.commit(ended),
+      beat(301, 0, 'a'),
+      store.commit(ended),
+      beat(302, 0, 'a'),
+    ]);
+    t.same(
+      beside.map((one) => (one.status === 'fulfilled' ? one.value.succeeded : one.reason.code)),
+      ['no-lease', true, 'no-lease', true],
+      'one that is refused does no harm to the others',
+    );
+    await listener.until(() => listener.heard.length >= 303);
+    t.equal(listener.heard.length, 303);
+    t.equal(new Set(listener.revisions).size, listener.revisions.length, 'what shares a revision is heard at once');
+  },
+);
+
 t.test('nobody there', { timeout: 60_000 }, async (t) => {
   const store = new EtcdStore({ endpoints: ['http://127.0.0.1:9'] });
   t.teardown(() => store.close());

@@ -14,7 +14,13 @@ import { EVERYTHING, labelMatcher } from '../../../src/apiserver/objects/selecto
 import { listBlocks } from '../../../src/apiserver/rest/list-answer.ts';
 import { WatchStream } from '../../../src/apiserver/rest/watch-stream.ts';
 import { LmdbStore } from '../../../src/apiserver/store/lmdb-store.ts';
-import { type Store, StoreError, type WatchRequest } from '../../../src/apiserver/store/store.ts';
+import {
+  prefixRange,
+  type RangeRequest,
+  type Store,
+  StoreError,
+  type WatchRequest,
+} from '../../../src/apiserver/store/store.ts';
 import { WatchCache } from '../../../src/apiserver/watch/watch-cache.ts';
 import { Random } from '../../dataplane/random.ts';
 
@@ -224,6 +230,93 @@ t.test('an answer is never older than what was acknowledged before, though the w
   t.match((await waiting).items[0]?.object, { data: 'new' }, 'from memory as soon as it is there');
   t.equal(await reader.get(place, ''), cache.get(PODS, 'a', 'one'));
 });
+
+t.test('heartbeats that memory has not heard of yet: the next one reads nothing', async (t) => {
+  const { store, cache, hold, release } = await lagging(t);
+  let reads = 0;
+  const counted: Store = Object.create(store, {
+    range: {
+      value: (request: RangeRequest) => {
+        reads++;
+        return store.range(request);
+      },
+    },
+    commit: { value: store.commit.bind(store) },
+  });
+  const objects = new ObjectStore(counted, TABLE, cache);
+  const lease = (spec: object, metadata: object = {}) =>
+    ({
+      apiVersion: 'coordination.k8s.io/v1',
+      kind: 'Lease',
+      metadata: { name: 'node-1', ...metadata },
+      spec,
+    }) as unknown as ApiObject;
+  const place = { resource: LEASES, namespace: 'a', name: 'node-1' };
+  let { metadata } = await objects.create(LEASES, 'a', lease({ leaseTransitions: 0 }));
+  hold();
+  reads = 0;
+  for (const leaseTransitions of [1, 2, 3]) {
+    const next = await objects.update(place, () => lease({ leaseTransitions }, metadata));
+    metadata = next.metadata;
+  }
+  t.equal(reads, 0);
+  t.match(cache.get(LEASES, 'a', 'node-1')?.object.spec, { leaseTransitions: 0 }, 'nobody is shown it before its turn');
+  // Another server was faster.
+  const [other] = (await store.range(prefixRange(storeKey(LEASES, 'a', 'node-1')))).values;
+  const value = Buffer.from(
+    Buffer.from(other?.value ?? [])
+      .toString()
+      .replace('"leaseTransitions":3', '"leaseTransitions":9'),
+  );
+  await store.commit({ conditions: [], writes: [{ type: 'put', key: storeKey(LEASES, 'a', 'node-1'), value }] });
+  await t.rejects(
+    objects.update(place, () => lease({ leaseTransitions: 4 }, metadata)),
+    { name: 'ApiError', reason: 'Conflict' },
+  );
+  release();
+  t.match(cache.recall(storeKey(LEASES, 'a', 'node-1')), { spec: { leaseTransitions: 9 } }, 'what is heard counts');
+});
+
+t.test(
+  'of several changes with one revision a watch that goes on may have heard a part: all are told again',
+  async (t) => {
+    const { store, cache } = await opened(t);
+    const put = (resource: Resource, ...names: string[]) => {
+      const writes = names.map((name) => {
+        const value = bytesOf(objectOf(resource, 'a', name, {}, ''));
+        return { type: 'put' as const, key: storeKey(resource, 'a', name), value };
+      });
+      return store.commit({ conditions: [], writes });
+    };
+    const several = (await put(LEASES, 'x', 'y', 'z')).revision;
+    const one = (await put(LEASES, 'x')).revision;
+    const heard = (after: number, goesOn: boolean) => {
+      const names: string[] = [];
+      const onEvent = ({ object: { metadata } }: { object: ApiObject }) =>
+        names.push(`${metadata.name} ${metadata.resourceVersion}`);
+      const wanted = { resource: LEASES, namespace: undefined, matches: () => true, onEnd: () => {}, onEvent };
+      cache.subscribe({ ...wanted, after, goesOn }).close();
+      return names.join();
+    };
+    const all = [`x ${several}`, `y ${several}`, `z ${several}`, `x ${one}`].join();
+    t.equal(heard(several, true), all);
+    t.equal(heard(several, false), `x ${one}`, 'who has a list of that revision has all of it');
+    t.equal(heard(one, true), '', 'of a single one there are no parts');
+    const names = Array.from({ length: 200 }, (_, i) => `n${i}`);
+    for (let round = 0; round < 60; round++) await put(LEASES, ...names);
+    let oldest = cache.revision;
+    const isKnown = (after: number) => {
+      try {
+        return heard(after, false) !== undefined;
+      } catch {
+        return false;
+      }
+    };
+    while (isKnown(oldest - 1)) oldest--;
+    t.throws(() => heard(oldest, true), { name: 'ApiError', reason: 'Expired' }, 'what it may have missed has gone');
+    t.ok(heard(oldest + 1, true).split(',').length >= 9000);
+  },
+);
 
 for (const rounds of [1, 12]) {
   const from = rounds > 8 ? 'the store' : 'memory';
