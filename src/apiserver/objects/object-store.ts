@@ -8,8 +8,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { TEXT_FORMATS } from '../../kube/text-formats.ts';
 import type { Violation } from '../../kube/validate.ts';
 import { ApiError } from '../api-error.ts';
-import { type ApiObject, type ObjectMeta, timestamp, withoutNulls } from '../api-object.ts';
-import { apiVersionOf, asVersion, type Resource, resourceName, storeKey, storePrefix } from '../kinds/resource.ts';
+import { type ApiObject, type ObjectMeta, timestamp } from '../api-object.ts';
+import { asVersion, type Resource, resourceName, storeKey, storePrefix } from '../kinds/resource.ts';
 import type { ResourceTable } from '../kinds/resource-table.ts';
 import {
   type Condition,
@@ -26,7 +26,7 @@ import { type DeleteOptions, dying, isHeld } from './deletion.ts';
 import { metadataViolations } from './metadata-rules.ts';
 import { decode, decodeIfObject, encode } from './object-encoding.ts';
 import { alreadyExists, checkPreconditions, conflict, invalid, notFound, type ObjectPlace } from './object-errors.ts';
-import { checkObjectMeta } from './object-meta.ts';
+import { identified } from './object-identity.ts';
 import { SharedLeases } from './shared-leases.ts';
 
 export interface ChangeOptions {
@@ -64,7 +64,6 @@ export interface ObjectPage {
   continue: string;
 }
 
-const SUFFIX_LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
 const MOST_RACES = 30;
 /** In a range that is nearly full, all look for the same last places. */
 const MOST_CLAIM_RACES = 300;
@@ -122,7 +121,7 @@ export class ObjectStore {
     body: ApiObject,
     options: CreateOptions = {},
   ): Promise<ApiObject> {
-    const draft = this.#identified(resource, namespace, body);
+    const draft = identified(resource, namespace, body);
     const { metadata } = draft;
     if (metadata.resourceVersion)
       throw new ApiError('BadRequest', 'resourceVersion should not be set on objects to be created');
@@ -247,34 +246,6 @@ export class ObjectStore {
     }
   }
 
-  /** What the body says of itself agrees with the path; it has a name and a place. */
-  #identified(resource: Resource, namespace: string | undefined, written: ApiObject): ApiObject {
-    // Of a custom kind a null may be meant.
-    const body = resource.custom ? written : withoutNulls(written);
-    checkObjectMeta(body, resource.custom !== undefined);
-    const apiVersion = apiVersionOf(resource);
-    const { kind } = resource;
-    if (body.kind !== kind || body.apiVersion !== apiVersion) {
-      const said = `${body.apiVersion}/${body.kind}`;
-      throw new ApiError('BadRequest', `the object is of kind ${said}, the path is of ${apiVersion}/${kind}`);
-    }
-    const metadata: ObjectMeta & Record<string, unknown> = { ...body.metadata };
-    // As clients write what is not there.
-    for (const [field, value] of Object.entries(metadata)) if (value === null) delete metadata[field];
-    if (!metadata.name && metadata.generateName) metadata.name = `${metadata.generateName.slice(0, 58)}${suffix()}`;
-    if (resource.namespaced) {
-      const wanted = namespace ?? metadata.namespace ?? 'default';
-      if (metadata.namespace && metadata.namespace !== wanted) {
-        const message = `the namespace of the provided object does not match the namespace sent on the request`;
-        throw new ApiError('BadRequest', message);
-      }
-      metadata.namespace = wanted;
-    } else delete metadata.namespace;
-    delete metadata.managedFields;
-    delete metadata.selfLink;
-    return { ...body, metadata };
-  }
-
   #succeeding(parts: {
     place: ObjectPlace;
     current: ApiObject;
@@ -286,7 +257,7 @@ export class ObjectStore {
     const { resource } = place;
     const meant = wanted.metadata?.resourceVersion;
     if (meant && meant !== current.metadata.resourceVersion) throw conflict(place);
-    const object = this.#identified(resource, place.namespace, wanted);
+    const object = identified(resource, place.namespace, wanted);
     if (object.metadata.name !== place.name) {
       const message = `the name of the object (${object.metadata.name}) does not match the name on the URL (${place.name})`;
       throw new ApiError('BadRequest', message);
@@ -404,8 +375,4 @@ function keyOf({ resource, namespace, name }: ObjectPlace): string {
 /** All that is neither metadata nor status: what generation counts changes of. */
 function specOf({ metadata: _, status: __, ...rest }: ApiObject): unknown {
   return rest;
-}
-
-function suffix(): string {
-  return Array.from({ length: 5 }, () => SUFFIX_LETTERS[Math.floor(Math.random() * SUFFIX_LETTERS.length)]).join('');
 }
