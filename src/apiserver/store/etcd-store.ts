@@ -69,9 +69,7 @@ export class EtcdStore implements Store {
 
   async commit(transaction: Transaction): Promise<Committed> {
     checkTransaction(transaction);
-    if (transaction.mayShare) return this.#batches.commit(transaction);
-    const answer = await this.#once(({ kv }) => kv.txn(txnOf(transaction, this.#keys)));
-    return committedOf(answer, Number(answer.header.revision), this.#keys);
+    return transaction.mayShare ? this.#batches.commit(transaction) : this.#commitAlone(transaction);
   }
 
   watch(request: WatchRequest): Watch {
@@ -114,10 +112,19 @@ export class EtcdStore implements Store {
     this.#members.close();
   }
 
-  /** Each a transaction within one that has no conditions. */
+  async #commitAlone(transaction: Transaction): Promise<Committed> {
+    const answer = await this.#once(({ kv }) => kv.txn(txnOf(transaction, this.#keys)));
+    return committedOf(answer, Number(answer.header.revision), this.#keys);
+  }
+
+  /** Each a transaction within one that has no conditions, and so never fails. */
   async #commitTogether(transactions: readonly Transaction[]): Promise<Committed[]> {
+    const [first] = transactions;
+    if (first && transactions.length === 1) return [await this.#commitAlone(first)];
     const success = transactions.map((transaction) => ({ request_txn: txnOf(transaction, this.#keys) }));
-    const { header, responses } = await this.#once(({ kv }) => kv.txn({ success }));
+    // Whether there is room etcd asks for writes on the outside alone: this one stands for those within.
+    const failure = [{ request_put: { key: this.#keys.outer('/registry/never'), value: Buffer.alloc(0) } }];
+    const { header, responses } = await this.#once(({ kv }) => kv.txn({ success, failure }));
     return responses.map((each) => committedOf(each.response_txn, Number(header.revision), this.#keys));
   }
 

@@ -78,7 +78,7 @@ export interface StoreEvent {
 export interface WatchRequest extends KeyRange {
   /** First revision that is of interest. */
   fromRevision: number;
-  /** All events of one commit, in order of key; commits in order, none twice, none left out. */
+  /** All events of one commit at once; commits in order, none twice, none left out. */
   onEvents(events: readonly StoreEvent[], revision: number): void;
   /** It will hear no more: 'compacted' when it began too far in the past. Not called after close(). */
   onEnd(error: StoreError): void;

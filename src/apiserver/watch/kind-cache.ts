@@ -6,7 +6,7 @@ import { ApiError } from '../api-error.ts';
 import type { Matcher } from '../objects/selectors.ts';
 import { Snapshot } from '../objects/snapshot.ts';
 import type { CachedObject } from './cached-object.ts';
-import type { Change, ObjectEvent } from './watch-event.ts';
+import { Change, type ObjectEvent } from './watch-event.ts';
 
 /** Changes of a kind that are kept, and what they hold; a part is dropped at a time, so that it costs nothing per event. */
 const MOST_CHANGES = 10_000;
@@ -45,6 +45,8 @@ interface Watcher {
   wanted: Watching;
   /** Up to this revision it has been told everything, or did not want it. */
   told: number;
+  /** A revision that is not here yet, and that it may have heard a part of elsewhere. */
+  partly: number | undefined;
   open: boolean;
 }
 
@@ -113,6 +115,15 @@ export class KindCache {
     this.#keys.splice(this.#placeOf(key), known ? 1 : 0, ...(object ? [key] : []));
   }
 
+  /** All have been set. What came with the last revision somebody may have heard in part, from a server that ended. */
+  loaded(): void {
+    const last = [...this.#objects].filter(
+      ([, { object }]) => Number(object.metadata.resourceVersion) === this.#oldest,
+    );
+    if (last.length < 2) return;
+    for (const [key, cached] of last) this.remember(new Change(this.#oldest, key, cached, cached));
+  }
+
   remember(change: Change): void {
     this.#changes.push(change);
     this.#changedAt = change.revision;
@@ -135,7 +146,8 @@ export class KindCache {
     const { namespace, after, goesOn = false } = wanted;
     if (after < this.#oldest || (goesOn && after === this.#oldest && this.#oldestHadMore))
       throw new ApiError('Expired', `too old resource version: ${after} (${this.#oldest})`);
-    const watcher: Watcher = { wanted, told: Math.max(after, newest), open: true };
+    const partly = goesOn && after > newest ? after : undefined;
+    const watcher: Watcher = { wanted, told: Math.max(after, newest), partly, open: true };
     const missed = this.#changes.slice(goesOn ? this.#firstMissed(after) : this.#firstAfter(after));
     const within = namespace === undefined ? this.#prefix : `${this.#prefix}${namespace}/`;
     for (const change of missed) if (change.key.startsWith(within)) tellOne(watcher, change);
@@ -183,7 +195,9 @@ export class KindCache {
   #tellSome(change: Change, watchers: ReadonlySet<Watcher> | undefined): void {
     // Who hears may begin and end watches meanwhile.
     for (const watcher of watchers ? [...watchers] : []) {
-      if (watcher.open && change.revision > watcher.told) tellOne(watcher, change);
+      const { told, partly, open } = watcher;
+      const isNew = change.revision > told || (change.revision === partly && this.#isShared(partly));
+      if (open && isNew) tellOne(watcher, change);
     }
   }
 
@@ -194,9 +208,12 @@ export class KindCache {
 
   /** For who has heard of that revision, of all of it or of a part. */
   #firstMissed(revision: number): number {
-    const next = this.#firstAfter(revision);
-    const first = this.#firstAfter(revision - 1);
-    return next - first > 1 ? first : next;
+    return this.#firstAfter(this.#isShared(revision) ? revision - 1 : revision);
+  }
+
+  /** It brought several changes. */
+  #isShared(revision: number): boolean {
+    return this.#firstAfter(revision) - this.#firstAfter(revision - 1) > 1;
   }
 
   #firstAfter(revision: number): number {

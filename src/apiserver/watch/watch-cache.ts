@@ -68,6 +68,8 @@ export class WatchCache {
     this.#kinds = kinds;
     this.#since = revision ?? 0;
     this.#loaded = true;
+    for (const kind of kinds.values()) kind.loaded();
+    for (const [key, object] of this.#ahead) if (versionOf(object) <= this.#since) this.#ahead.delete(key);
     this.#advance(this.#since);
     this.#watch = this.#store.watch({
       ...RANGE,
@@ -108,7 +110,11 @@ export class WatchCache {
 
   /** What was written: known from now on, shown when it has been heard of. */
   foresee(key: string, object: ApiObject): void {
-    if (versionOf(object) > this.#newest && this.#ahead.size < MOST_AHEAD) this.#ahead.set(key, object);
+    const known = this.#ahead.get(key);
+    const version = versionOf(object);
+    // Answers of two members may come in another order than their commits.
+    if (version <= Math.max(this.#newest, known ? versionOf(known) : 0)) return;
+    if (known || this.#ahead.size < MOST_AHEAD) this.#ahead.set(key, object);
   }
 
   /** In order of namespace and name, as of `revision`. */
@@ -197,7 +203,6 @@ export class WatchCache {
     this.#catchUp.lose();
     this.#endAll(new ApiError('Expired', `the watch was lost: ${error.message}`));
     this.#kinds.clear();
-    this.#ahead.clear();
     const restart = () => {
       this.start().catch(() => {
         this.#timer = setTimeout(restart, RESTART_MS);

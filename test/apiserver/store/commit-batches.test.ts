@@ -64,6 +64,30 @@ t.test('what depends on what another one writes goes by itself, and none is too 
   t.equal(sent.length, 3);
 });
 
+t.test('thousands for one key wait for nobody but each other', async (t) => {
+  const { sent, made } = batches();
+  await made.commit(write('k0'));
+  const began = performance.now();
+  await Promise.all(Array.from({ length: 4000 }, () => made.commit(write('k1'))));
+  t.ok(performance.now() - began < 1500, `${Math.round(performance.now() - began)} ms`);
+  t.ok(sent.every((keys) => keys.length === 1));
+});
+
+t.test('an etcd that takes fewer operations at a time is given fewer', async (t) => {
+  const { sent, made } = batches((keys) => {
+    if (keys.length > 20) throw new StoreError('bad-request', 'etcdserver: too many operations in txn request');
+  });
+  for (let round = 0; round < 4; round++) {
+    await made.commit(write('k0'));
+    sent.length = 0;
+    await Promise.all(Array.from({ length: 64 }, (_, i) => made.commit(write(`k${i}`))));
+  }
+  t.same(
+    sent.map((keys) => keys.length),
+    [16, 16, 16, 16],
+  );
+});
+
 t.test('a refusal is the one it is meant for; without an answer nobody knows', async (t) => {
   let code: StoreError['code'] = 'bad-request';
   const { sent, made } = batches((keys) => {

@@ -318,6 +318,62 @@ t.test(
   },
 );
 
+t.test(
+  'what was heard in part from another server is told by one that lags, and by one that has just begun',
+  async (t) => {
+    const { store, cache, hold, release } = await lagging(t);
+    const put = (...names: string[]) => {
+      const writes = names.map((name) => {
+        const value = bytesOf(objectOf(LEASES, 'a', name, {}, ''));
+        return { type: 'put' as const, key: storeKey(LEASES, 'a', name), value };
+      });
+      return store.commit({ conditions: [], writes });
+    };
+    const follow = (at: WatchCache, after: number) => {
+      const names: string[] = [];
+      const onEvent = ({ object }: { object: ApiObject }) => names.push(object.metadata.name);
+      const wanted = { resource: LEASES, namespace: undefined, matches: () => true, onEnd: () => {} };
+      at.subscribe({ ...wanted, after, goesOn: true, onEvent });
+      return names;
+    };
+    await put('w');
+    hold();
+    const one = (await put('w')).revision;
+    const several = (await put('x', 'y')).revision;
+    const [afterOne, afterSeveral] = [follow(cache, one), follow(cache, several)];
+    release();
+    await put('z');
+    t.same(afterOne, ['x', 'y', 'z'], 'of a single change there is no part');
+    t.same(afterSeveral, ['x', 'y', 'z']);
+    const last = (await put('x', 'y', 'z')).revision;
+    const begun = await cacheOf(t, store, store);
+    t.same(follow(begun, last), ['x', 'y', 'z']);
+    t.throws(() => follow(begun, last - 1), { name: 'ApiError', reason: 'Expired' });
+  },
+);
+
+t.test('what is known ahead is the newest, and no longer than it is newer', async (t) => {
+  const { store, cache, hold, release } = await lagging(t);
+  const key = storeKey(LEASES, 'a', 'one');
+  const put = (name: string) => {
+    const value = bytesOf(objectOf(LEASES, 'a', name, {}, ''));
+    return store.commit({ conditions: [], writes: [{ type: 'put', key: storeKey(LEASES, 'a', name), value }] });
+  };
+  const { revision } = await put('one');
+  const known = () => Number(cache.recall(key)?.metadata.resourceVersion);
+  const foresee = (at: number) => cache.foresee(key, versioned(objectOf(LEASES, 'a', 'one', {}, ''), at));
+  foresee(revision);
+  foresee(revision + 2);
+  foresee(revision + 1);
+  t.equal(known(), revision + 2);
+  hold();
+  await put('other');
+  const { revision: heard } = await put('one');
+  t.equal(heard, revision + 2);
+  release();
+  t.equal(cache.recall(key), cache.get(LEASES, 'a', 'one')?.object);
+});
+
 for (const rounds of [1, 12]) {
   const from = rounds > 8 ? 'the store' : 'memory';
   t.test(`pages are of one revision, those that follow from ${from}; an exact one is of that of long ago`, (t) =>
