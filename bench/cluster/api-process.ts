@@ -3,11 +3,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { ServerFigures } from './server-probe.ts';
 
-/**
- * As Kubernetes has it. The nodes of the bench share two processors with the server while they list: with our 4 s some
- * would be taken for dead by want of processor, and what follows from that is not what is measured here.
- */
-const GRACE = ['--node-monitor-grace-period', '40'];
 const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 const PROBE = new URL('./server-probe.js', import.meta.url).href;
 const START_MS = 60_000;
@@ -25,7 +20,7 @@ export class ApiProcess {
   /** Resolves when it serves. */
   static start(folder: string, etcd: readonly string[]): Promise<ApiProcess> {
     const store = etcd.length > 0 ? ['--store', 'etcd', '--etcd-servers', ...etcd] : [];
-    const words = ['--import', PROBE, MAIN, 'apiserver', '--data', folder, '--port', '0', ...GRACE, ...store];
+    const words = ['--import', PROBE, MAIN, 'apiserver', '--data', folder, '--port', '0', ...store];
     const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
     let said = '';
     return new Promise((resolve, reject) => {

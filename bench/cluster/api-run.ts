@@ -52,6 +52,8 @@ export interface RunFigures {
   readonly changed: Phase & { readonly seen: Quantiles; readonly seenByAll: Quantiles; readonly changes: number };
   /** Changes of pods as fast as they are taken. */
   readonly churn: Phase & { readonly writesPerSecond: number; readonly eventsPerSecond: number };
+  /** How often the server took one for dead that was not. */
+  readonly takenForDead: number;
   readonly faults: readonly string[];
 }
 
@@ -158,6 +160,7 @@ async function measure(options: RunOptions, folder: string, atEnd: (end: () => u
       writesPerSecond: (CHURN * 1000) / (churnedAt - churnAt),
       eventsPerSecond: (events.events * 1000) / (events.lastEventAtMs - churnAt),
     },
+    takenForDead: await takenForDead(client),
     faults: [cold, steady, seen, events].flatMap(({ faults }) => faults),
   };
 }
@@ -185,6 +188,11 @@ async function churn(client: ApiClient, size: Size): Promise<void> {
     }
   };
   await Promise.all(Array.from({ length: WRITERS }, writer));
+}
+
+async function takenForDead(client: ApiClient): Promise<number> {
+  const events = await client.get<{ items: { reason: string; count: number }[] }>('/api/v1/namespaces/default/events');
+  return events.items.reduce((sum, { reason, count }) => sum + (reason === 'NodeNotReady' ? count : 0), 0);
 }
 
 type Report = Awaited<ReturnType<NodeProcesses['report']>>;

@@ -214,7 +214,7 @@ function metadataOf(kind: string, i: number, name: string, labels: Record<string
   return { name, uid: uidOf(kind, i), creationTimestamp: CREATED, generation: 1, labels };
 }
 
-function conditionOf(type: string): Record<string, unknown> {
+export function conditionOf(type: string): Record<string, unknown> {
   return { type, status: 'True', lastTransitionTime: CREATED, reason: type };
 }
 

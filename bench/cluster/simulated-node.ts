@@ -5,6 +5,7 @@
 import { Agent, request } from 'node:https';
 import { gunzip } from 'node:zlib';
 import type { Certified } from '../../src/apiserver/access/authority.ts';
+import { conditionOf } from './population.ts';
 
 export const COLLECTIONS = ['nodes', 'pods', 'services', 'slices'] as const;
 export type Collection = (typeof COLLECTIONS)[number];
@@ -106,13 +107,26 @@ export class SimulatedNode {
       this.#lease = undefined;
       this.#lease = JSON.parse((await this.#ask('PUT', path, renewed)).body) as Record<string, unknown>;
       const now = machineMs();
-      this.#hears.renewed(now - began, now - this.#renewedAt);
+      const sinceMs = now - this.#renewedAt;
+      this.#hears.renewed(now - began, sinceMs);
       this.#renewedAt = now;
+      if (sinceMs > LEASE_SECONDS * 1000) await this.#sayReady();
     } catch (error) {
       if (!this.#closed) this.#hears.fault(`Lease ${this.#name}: ${String(error)}`);
     }
     if (this.#closed) return;
     this.#timer = setTimeout(() => void this.#renew(), Math.max(0, RENEW_MS - (machineMs() - began)));
+  }
+
+  /** As an agent does when its Node has become Unknown. */
+  async #sayReady(): Promise<void> {
+    const status = { conditions: [conditionOf('Ready')] };
+    await this.#ask(
+      'PATCH',
+      `${PATHS.nodes}/${this.#name}/status`,
+      { status },
+      'application/strategic-merge-patch+json',
+    );
   }
 
   async #follow(collection: Collection): Promise<void> {
@@ -189,10 +203,15 @@ export class SimulatedNode {
     return from === bytes.length ? undefined : bytes.subarray(from);
   }
 
-  #ask(method: string, path: string, body?: unknown): Promise<{ body: string; sent: number }> {
+  #ask(
+    method: string,
+    path: string,
+    body?: unknown,
+    contentType = 'application/json',
+  ): Promise<{ body: string; sent: number }> {
     return new Promise((resolve, reject) => {
       const text = body === undefined ? undefined : JSON.stringify(body);
-      const headers = text === undefined ? { 'accept-encoding': 'gzip' } : { 'content-type': 'application/json' };
+      const headers = text === undefined ? { 'accept-encoding': 'gzip' } : { 'content-type': contentType };
       const asked = request({ ...this.#place(path), method, headers }, (answer) => {
         const chunks: Buffer[] = [];
         answer.on('data', (chunk: Buffer) => chunks.push(chunk));

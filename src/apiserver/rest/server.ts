@@ -300,9 +300,13 @@ function readBody(message: IncomingMessage, admitted: Admission): Promise<Buffer
         reject(error instanceof Error ? error : new Error(String(error)));
       }
     });
-    message.once('end', () => resolve(Buffer.concat(chunks)));
+    const breakOff = () => reject(new ApiError('BadRequest', 'the body broke off'));
+    message.once('end', () => {
+      message.off('close', breakOff);
+      resolve(Buffer.concat(chunks));
+    });
     message.once('error', (error) => reject(new ApiError('BadRequest', `the body broke off: ${error.message}`)));
-    message.once('close', () => reject(new ApiError('BadRequest', 'the body broke off')));
+    message.once('close', breakOff);
   });
 }
 
