@@ -190,8 +190,15 @@ async function churn(client: ApiClient, size: Size): Promise<void> {
   await Promise.all(Array.from({ length: WRITERS }, writer));
 }
 
+/** Throws where one of them still is. */
 async function takenForDead(client: ApiClient): Promise<number> {
   const events = await client.get<{ items: { reason: string; count: number }[] }>('/api/v1/namespaces/default/events');
+  const nodes = await client.get<{ items: { status: { conditions: { type: string; status: string }[] } }[] }>(
+    '/api/v1/nodes',
+  );
+  const isReady = ({ type, status }: { type: string; status: string }) => type === 'Ready' && status === 'True';
+  const dead = nodes.items.filter(({ status }) => !status.conditions.some(isReady)).length;
+  if (dead > 0) throw new Error(`${dead} nodes are not Ready, though all renew their Leases`);
   return events.items.reduce((sum, { reason, count }) => sum + (reason === 'NodeNotReady' ? count : 0), 0);
 }
 
