@@ -137,6 +137,8 @@ function run(command, told = command) {
   });
   if (status !== 0) throw new Error(`${command}: exit code ${status}\n${stdout}`);
   const said = stdout
+    // Where an ordinary user's labs are.
+    .replaceAll(home, '~/.local/state/weft')
     .split('\n')
     // What npm thinks of this machine's settings, and what make had to build first, is no part of the command.
     .map((line) => line.trimEnd())
