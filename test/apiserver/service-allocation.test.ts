@@ -1,8 +1,8 @@
 /** Addresses and ports of services: given, honoured, refused, kept and released, whoever asks and however many at once. */
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { serviceAllocation } from '../../src/apiserver/allocation/service-allocation.ts';
 import { ResourceTable } from '../../src/apiserver/kinds/resource-table.ts';
+import { serviceAllocation } from '../../src/apiserver/kinds/service-allocation.ts';
 import { CLAIMS_PREFIX, readClaims } from '../../src/apiserver/objects/claims.ts';
 import { ObjectStore } from '../../src/apiserver/objects/object-store.ts';
 import { LmdbStore } from '../../src/apiserver/store/lmdb-store.ts';

@@ -6,7 +6,6 @@ import type { KubeObject } from '../../kube/objects.ts';
 import { SCHEMAS } from '../../kube/schemas.ts';
 import { unsupportedFields } from '../../kube/unsupported-fields.ts';
 import type { Violation } from '../../kube/validate.ts';
-import { inheritNode, nodeAllocation } from '../allocation/node-allocation.ts';
 import { type ApiObject, fieldAt } from '../api-object.ts';
 import {
   AGE_COLUMN,
@@ -25,6 +24,7 @@ import {
   string,
   textAt,
 } from './fields.ts';
+import { inheritNode, nodeAllocation } from './node-allocation.ts';
 import { POD_COLUMNS } from './pod-columns.ts';
 import { podDefaults, podMergeKeys } from './pod-spec.ts';
 import { podUpdateRules } from './pod-updates.ts';

@@ -5,14 +5,14 @@
 import { ApiError } from '../api-error.ts';
 import type { ApiObject } from '../api-object.ts';
 import { type Resource, storeKey, storePrefix } from '../kinds/resource.ts';
+import { EVERYTHING, type Matcher } from '../kinds/selectors.ts';
 import { CachedObject } from '../watch/cached-object.ts';
 import { firstWhere } from '../watch/kind-cache.ts';
+import type { Snapshot } from '../watch/snapshot.ts';
 import type { WatchCache } from '../watch/watch-cache.ts';
 import { type Continue, readContinue, writeContinue } from './continue-token.ts';
 import { notFound, type ObjectPlace } from './object-errors.ts';
 import type { ObjectStore } from './object-store.ts';
-import { EVERYTHING, type Matcher } from './selectors.ts';
-import type { Snapshot } from './snapshot.ts';
 
 /** How new an answer has to be: as the query parameter resourceVersion and resourceVersionMatch have it. */
 export interface Freshness {

@@ -9,6 +9,7 @@ import { TEXT_FORMATS } from '../../kube/text-formats.ts';
 import type { Violation } from '../../kube/validate.ts';
 import { ApiError } from '../api-error.ts';
 import { type ApiObject, type ObjectMeta, timestamp } from '../api-object.ts';
+import { decode, decodeIfObject, encode } from '../kinds/object-encoding.ts';
 import { asVersion, type Resource, resourceName, storeKey, storePrefix } from '../kinds/resource.ts';
 import type { ResourceTable } from '../kinds/resource-table.ts';
 import {
@@ -24,7 +25,6 @@ import { Claiming } from './claims.ts';
 import { readContinue, writeContinue } from './continue-token.ts';
 import { type DeleteOptions, dying, isHeld } from './deletion.ts';
 import { metadataViolations } from './metadata-rules.ts';
-import { decode, decodeIfObject, encode } from './object-encoding.ts';
 import { alreadyExists, checkPreconditions, conflict, invalid, notFound, type ObjectPlace } from './object-errors.ts';
 import { identified } from './object-identity.ts';
 import { SharedLeases } from './shared-leases.ts';

@@ -4,11 +4,11 @@
  * behind is let go.
  */
 import { ApiError } from '../api-error.ts';
+import type { TableForm } from '../kinds/api-table.ts';
 import { apiVersionOf, asVersion } from '../kinds/resource.ts';
 import type { CachedObject } from '../watch/cached-object.ts';
 import type { Subscription, WatchCache } from '../watch/watch-cache.ts';
 import { lineOf, ObjectEvent, tableLine } from '../watch/watch-event.ts';
-import type { TableForm } from './api-table.ts';
 import type { LineSink, LineStream } from './request.ts';
 
 /** A watch that names no end has one, so that clients spread anew over servers from time to time. */

@@ -1,6 +1,6 @@
 /** An object as the watch cache holds it: read once from the store, and written as JSON once for all who ask for it. */
 import type { ApiObject } from '../api-object.ts';
-import { decodeIfObject } from '../objects/object-encoding.ts';
+import { decodeIfObject } from '../kinds/object-encoding.ts';
 import type { StoredValue } from '../store/store.ts';
 
 const OPEN = Buffer.from('{');

@@ -3,9 +3,9 @@
  * watch it. Each kind has a history of its own: the Leases that nodes renew every second push nothing else out.
  */
 import { ApiError } from '../api-error.ts';
-import type { Matcher } from '../objects/selectors.ts';
-import { Snapshot } from '../objects/snapshot.ts';
+import type { Matcher } from '../kinds/selectors.ts';
 import type { CachedObject } from './cached-object.ts';
+import { Snapshot } from './snapshot.ts';
 import { Change, type ObjectEvent } from './watch-event.ts';
 
 /** Changes of a kind that are kept, and what they hold; a part is dropped at a time, so that it costs nothing per event. */

@@ -6,7 +6,6 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { ApiError } from '../api-error.ts';
 import type { ApiObject } from '../api-object.ts';
 import { kindPrefixOf, type Resource, storeKey, storePrefix } from '../kinds/resource.ts';
-import type { Snapshot } from '../objects/snapshot.ts';
 import {
   prefixRange,
   type Store,
@@ -18,6 +17,7 @@ import {
 import { type CachedObject, readCached } from './cached-object.ts';
 import { CatchUp } from './catch-up.ts';
 import { KindCache, type KindCounts, type Watching } from './kind-cache.ts';
+import type { Snapshot } from './snapshot.ts';
 import { Change } from './watch-event.ts';
 
 const RANGE = prefixRange('/registry/');

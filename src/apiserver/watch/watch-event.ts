@@ -3,9 +3,9 @@
  * ceases to is deleted. An event is made once, and its line of JSON once, for all watchers that hear of it.
  */
 import type { ApiObject } from '../api-object.ts';
+import { type TableForm, tableOf } from '../kinds/api-table.ts';
 import type { Resource } from '../kinds/resource.ts';
-import type { Matcher } from '../objects/selectors.ts';
-import { type TableForm, tableOf } from '../rest/api-table.ts';
+import type { Matcher } from '../kinds/selectors.ts';
 import type { CachedObject } from './cached-object.ts';
 
 export type EventType = 'ADDED' | 'MODIFIED' | 'DELETED';

@@ -1,8 +1,8 @@
 /** LoadBalancer services get addresses of the pool: one alone each, as they ask, and back when they go. */
 import t, { type Test } from 'tap';
-import { serviceAllocation } from '../../../src/apiserver/allocation/service-allocation.ts';
 import type { ApiObject } from '../../../src/apiserver/api-object.ts';
 import { LoadBalancers } from '../../../src/apiserver/controllers/load-balancers.ts';
+import { serviceAllocation } from '../../../src/apiserver/kinds/service-allocation.ts';
 import { clusterRanges, completeSettings } from '../../../src/control/cluster-settings.ts';
 import { ClusterStore } from './cluster-store.ts';
 

@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { ApiObject } from '../../../src/apiserver/api-object.ts';
 import { ResourceTable } from '../../../src/apiserver/kinds/resource-table.ts';
-import { fieldMatcher, labelMatcher } from '../../../src/apiserver/objects/selectors.ts';
+import { fieldMatcher, labelMatcher } from '../../../src/apiserver/kinds/selectors.ts';
 
 const table = new ResourceTable();
 const labelled = (labels: Record<string, string>) => ({ metadata: { labels } }) as unknown as ApiObject;

@@ -2,7 +2,7 @@
 import { parseBlock } from '../../control/address-block.ts';
 import type { Node } from '../../kube/objects.ts';
 import type { ApiObject } from '../api-object.ts';
-import type { Allocation, Claim } from '../kinds/allocation.ts';
+import type { Allocation, Claim } from './allocation.ts';
 
 export const nodeAllocation: Allocation = {
   claims(object) {

@@ -4,7 +4,7 @@
  */
 import { promisify } from 'node:util';
 import { constants, gzip } from 'node:zlib';
-import type { CachedObject } from '../watch/cached-object.ts';
+import type { CachedObject } from './cached-object.ts';
 
 /** Of different beginnings and lengths; whoever asks for more gets them as they are. */
 const MOST_PAGES = 100;

@@ -3,8 +3,8 @@ import type { LabelSelector } from 'kubernetes-types/meta/v1.js';
 import { selects } from '../../kube/selector.ts';
 import { ApiError } from '../api-error.ts';
 import type { ApiObject } from '../api-object.ts';
-import { selectable } from '../kinds/fields.ts';
-import type { Resource } from '../kinds/resource.ts';
+import { selectable } from './fields.ts';
+import type { Resource } from './resource.ts';
 
 export type Matcher = (object: ApiObject) => boolean;
 

@@ -1,7 +1,7 @@
 /** Objects as the store keeps them: JSON in the version that is stored, without the revision that the store itself knows. */
 import type { ApiObject } from '../api-object.ts';
-import { asVersion, type Resource } from '../kinds/resource.ts';
 import type { StoredValue } from '../store/store.ts';
+import { asVersion, type Resource } from './resource.ts';
 
 export function encode(resource: Resource, object: ApiObject): Buffer {
   const { resourceVersion: _, ...metadata } = object.metadata;

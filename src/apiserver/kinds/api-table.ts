@@ -1,6 +1,6 @@
 /** Objects as rows (meta/v1 Table), which is how kubectl asks for what it prints. */
 import type { ApiObject } from '../api-object.ts';
-import type { Column, Resource } from '../kinds/resource.ts';
+import type { Column, Resource } from './resource.ts';
 
 export interface TableForm {
   /** What each row carries of its object: its metadata, all of it or nothing. */

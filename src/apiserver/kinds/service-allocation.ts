@@ -12,7 +12,7 @@ import { familyOf, rangeFault, serviceFamilies, serviceOffsets } from '../../con
 import type { Service } from '../../kube/objects.ts';
 import type { FieldPath, Violation } from '../../kube/validate.ts';
 import { formatAddress, isV4, parseAddress, type Words } from '../../wire/address.ts';
-import type { Allocation, Claim } from '../kinds/allocation.ts';
+import type { Allocation, Claim } from './allocation.ts';
 
 const ALLOCATED = 'provided port is already allocated';
 
