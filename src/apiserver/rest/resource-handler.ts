@@ -10,6 +10,7 @@ import { type TableForm, tableOf, wantsTable } from '../kinds/api-table.ts';
 import { apiVersionOf, asVersion, type Resource, resourceName } from '../kinds/resource.ts';
 import type { ResourceTable } from '../kinds/resource-table.ts';
 import { EVERYTHING, fieldMatcher, labelMatcher, type Matcher } from '../kinds/selectors.ts';
+import { unknownFields } from '../kinds/unknown-fields.ts';
 import type { ObjectPlace } from '../objects/object-errors.ts';
 import { type Freshness, ObjectReader, revisionOf } from '../objects/object-reader.ts';
 import type { ObjectStore } from '../objects/object-store.ts';
@@ -37,6 +38,8 @@ interface Target {
   request: ApiRequest;
   path: ResourcePath;
   resource: Resource;
+  /** Fields of what was sent that its kind does not have: its sender is warned. */
+  unknown: readonly string[];
 }
 
 export class ResourceHandler {
@@ -60,7 +63,7 @@ export class ResourceHandler {
     if (path.namespace !== undefined && !resource.namespaced) {
       throw new ApiError('NotFound', `${resourceName(resource)} stand in no namespace`);
     }
-    const target = { request, path, resource };
+    const target: Target = { request, path, resource, unknown: [] };
     if (path.subresource !== '') return this.#subresource(target);
     if (path.name === '') return this.#collection(target);
     const place = placeOf(target);
@@ -167,7 +170,7 @@ export class ResourceHandler {
     const change = (current: ApiObject) => {
       const patched = applyPatch(type, current, patch, resource) as ApiObject;
       checkChange(target, current, patched, subresource);
-      checkFields(target, patched);
+      checkFields(target, patched, current);
       return patched;
     };
     return this.#objects.update(place, change, { dryRun: isDryRun(request), subresource });
@@ -282,21 +285,30 @@ export class ResourceHandler {
     }
   }
 
-  #shown({ request, resource, path }: Target, code: number, object: ApiObject): ApiAnswer {
+  #shown({ request, resource, path, unknown }: Target, code: number, object: ApiObject): ApiAnswer {
     const form = tableForm(request);
     const isWrite = request.method !== 'GET' && request.method !== 'DELETE' && path.subresource === '';
-    const warnings = isWrite ? (resource.warnings?.(object) ?? []) : [];
+    const warnings = isWrite ? [...unknown, ...(resource.warnings?.(object) ?? [])] : [];
     if (!form) return { code, json: object, warnings };
     const listMeta = { resourceVersion: object.metadata.resourceVersion };
     return { code, json: tableOf(resource, [object], form, listMeta), warnings };
   }
 }
 
-/** `fieldValidation=Strict`, which kubectl asks for: a field that would be dropped is a mistake. */
-function checkFields({ request, resource }: Target, object: ApiObject): void {
-  if (!resource.custom || request.query.get('fieldValidation') !== 'Strict') return;
-  const unknown = resource.custom.unknownFields(object).map((field) => `unknown field ${JSON.stringify(field)}`);
-  if (unknown.length > 0) throw new ApiError('BadRequest', `strict decoding error: ${unknown.join(', ')}`);
+/**
+ * Fields that the kind does not have, but for those that stand there already: a mistake by `fieldValidation=Strict`, which
+ * kubectl asks for, a warning by default. Throws ApiError BadRequest.
+ */
+function checkFields(target: Target, object: ApiObject, current?: ApiObject): void {
+  const { request, resource } = target;
+  const how = request.query.get('fieldValidation');
+  if (how === 'Ignore') return;
+  const before = new Set(current && unknownFields(resource, current));
+  target.unknown = unknownFields(resource, object)
+    .filter((field) => !before.has(field))
+    .map((field) => `unknown field ${JSON.stringify(field)}`);
+  if (how !== 'Strict' || target.unknown.length === 0) return;
+  throw new ApiError('BadRequest', `strict decoding error: ${target.unknown.join(', ')}`);
 }
 
 /** What the path left open of what a node may do. */

@@ -350,7 +350,10 @@ function warningsOf(answer: PlainAnswer): Record<string, string[]> {
   const out: string[] = [];
   let characters = 0;
   for (const text of warnings) {
-    const line = text.replace(/[^\x20-\x7e]|["\\]/g, ' ').slice(0, MOST_WARNING);
+    const line = text
+      .replace(/[^\x20-\x7e]/g, ' ')
+      .slice(0, MOST_WARNING)
+      .replace(/["\\]/g, '\\$&');
     characters += line.length;
     if (characters > MOST_WARNINGS) break;
     out.push(`299 - "${line}"`);
