@@ -15,7 +15,12 @@ export async function runImageProgram([name, ...args]: readonly string[]): Promi
       const { agnhost } = await import('../lab/programs/agnhost.ts');
       return await agnhost(args);
     }
-    console.error(`weft image: ${name ?? '(none)'} is not among nginx, agnhost`);
+    if (name === 'hello') {
+      const { serveHello } = await import('../lab/programs/hello.ts');
+      await serveHello(args[0] ?? '');
+      return 0;
+    }
+    console.error(`weft image: ${name ?? '(none)'} is not among nginx, agnhost, hello`);
     return 2;
   } catch (error) {
     console.error(`${name}: ${(error as Error).message}`);

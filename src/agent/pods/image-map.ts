@@ -39,6 +39,13 @@ export const BUILT_IN_IMAGES: ImageMap = new Map<string, ImageProgram>([
   ['serve-hostname', { entrypoint: [...program('agnhost'), 'serve-hostname'], cmd: [] }],
   ['serve_hostname', { entrypoint: [...program('agnhost'), 'serve-hostname'], cmd: [] }],
   ['pause', sleeper],
+  ...['kubernetes-bootcamp', 'hello-app', 'httpd', 'echoserver'].map((name): [string, ImageProgram] => {
+    return [name, { entrypoint: [...program('hello'), name], cmd: [] }];
+  }),
+  ['curl', { entrypoint: [], cmd: ['curl', '--version'] }],
+  ['busyboxplus', shell],
+  ['dnsutils', { entrypoint: [], cmd: ['sleep', 'infinity'] }],
+  ['jessie-dnsutils', { entrypoint: [], cmd: ['sleep', 'infinity'] }],
 ]);
 
 /** `registry.k8s.io/e2e-test-images/agnhost:2.39@sha256:…` is `…/agnhost`. */

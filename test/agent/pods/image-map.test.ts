@@ -42,6 +42,9 @@ t.test('command and args take the places that they have in Kubernetes', async (t
   ]);
   t.same(of('agnhost', ['/agnhost', 'connect'], ['a:1']), ['weft', 'image', 'agnhost', 'connect', 'a:1']);
   t.same(of('registry.k8s.io/pause:3.9'), ['sleep', 'infinity']);
+  const bootcamp = 'gcr.io/google-samples/kubernetes-bootcamp:v1';
+  t.same(of(bootcamp), ['weft', 'image', 'hello', 'kubernetes-bootcamp']);
+  t.same(of('curlimages/curl', undefined, ['curl', '-s', 'web']), ['curl', '-s', 'web']);
   t.same(of('shop/web', ['run']), ['run'], 'a command needs no image');
   t.equal(of('shop/web', undefined, ['x']), undefined);
   t.equal(of(undefined), undefined);
