@@ -97,6 +97,11 @@ async function everyDay(t: Test, tool: Kubectl, config: string, folder: string):
   t.match(await k('explain', 'service.spec.ports'), /targetPort/);
   t.match(await k('api-resources'), /deployments +deploy +apps\/v1 +true +Deployment/);
   t.match(await k('rollout', 'restart', 'deploy/dep'), /restarted/);
+  t.equal(await k('auth', 'can-i', 'create', 'deployments'), 'yes\n');
+  t.match(
+    await k('auth', 'can-i', '--list', '--as', 'ann', '--as-group', 'weft:viewers'),
+    /^pods +\[\] +\[\] +\[.*list/m,
+  );
   await t.rejects(k('apply', '-f', all, '--server-side'), /server-side apply is not served/);
   await t.rejects(k('get', 'pod', 'nobody'), /pods "nobody" not found/);
   t.match(await k('delete', '-f', all), /"web-0" deleted[\s\S]*"web" deleted[\s\S]*"dep" deleted/);

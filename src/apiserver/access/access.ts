@@ -94,24 +94,43 @@ export function certifiedUser(socket: TLSSocket | undefined): User | undefined {
 }
 
 const READING = new Set(['GET', 'HEAD']);
-/** What every user may read: what the server is and which kinds it has. */
-const PUBLIC = /^\/(?:version|api|apis|openapi\/v[23])(?:\/|$)/;
+/** What every user may read, with what stands below: what the server is and which kinds it has. */
+export const PUBLIC_PATHS = [
+  '/version',
+  '/healthz',
+  '/livez',
+  '/readyz',
+  '/api',
+  '/apis',
+  '/openapi/v2',
+  '/openapi/v3',
+];
+/** What every user may ask, of themselves alone. */
+const SELF_REVIEWS = new Set(['selfsubjectaccessreviews', 'selfsubjectrulesreviews']);
 /** Beside objects: what runs in a pod is not looked into by who only reads; its logs are no node's business. */
 const INNER_PARTS = new Set(['exec', 'attach', 'portforward', 'proxy']);
 
 /** Throws ApiError Forbidden. */
 export function authorize(user: User, request: ApiRequest): void {
-  const { groups } = user;
-  if (groups.includes(ADMINISTRATORS)) return;
   const path = parseResourcePath(request.path);
-  if (READING.has(request.method)) {
-    if (!path && PUBLIC.test(request.path)) return;
-    if (groups.includes(VIEWERS) && !(path && INNER_PARTS.has(path.subresource))) return;
-    if (groups.includes(NODES) && path && !INNER_PARTS.has(path.subresource) && path.subresource !== 'log') return;
+  if (!isAllowed(user, request.method, path ?? request.path)) throw forbidden(user, request, path);
+}
+
+/** By the path alone; of a node's writes the objects say more, where they are at hand. */
+export function isAllowed(user: User, method: string, path: ResourcePath | string): boolean {
+  const { groups } = user;
+  if (groups.includes(ADMINISTRATORS)) return true;
+  if (typeof path === 'string') {
+    if (!READING.has(method)) return false;
+    return groups.includes(VIEWERS) || PUBLIC_PATHS.some((open) => path === open || path.startsWith(`${open}/`));
   }
+  const { group, plural, subresource } = path;
+  if (READING.has(method) && !INNER_PARTS.has(subresource)) {
+    if (groups.includes(VIEWERS) || (groups.includes(NODES) && subresource !== 'log')) return true;
+  }
+  if (method === 'POST' && group === 'authorization.k8s.io' && SELF_REVIEWS.has(plural)) return true;
   const node = nodeOf(user);
-  if (node !== undefined && path && mayNodeWrite(node, path, request.method)) return;
-  throw forbidden(user, request, path);
+  return node !== undefined && mayNodeWrite(node, path, method);
 }
 
 /** The node that a user is, if it is one and nothing more. */

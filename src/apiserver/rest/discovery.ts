@@ -1,6 +1,7 @@
 /** What the server serves, as clients ask before anything else (meta/v1 APIGroupList, APIResourceList). */
 import type { Resource } from '../kinds/resource.ts';
 import type { ResourceTable } from '../kinds/resource-table.ts';
+import { REVIEWS } from '../kinds/reviews.ts';
 
 const VERBS = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
 const PART_VERBS = ['get', 'patch', 'update'];
@@ -30,7 +31,7 @@ export function discovery(table: ResourceTable, path: string): Record<string, un
 
 function groupsOf(table: ResourceTable): Map<string, Set<string>> {
   const groups = new Map<string, Set<string>>();
-  for (const { group: name, version } of table) {
+  for (const { group: name, version } of [...table, ...REVIEWS]) {
     if (name === '') continue;
     groups.set(name, (groups.get(name) ?? new Set()).add(version));
   }
@@ -56,15 +57,37 @@ function rankOf(version: string): number[] {
 }
 
 function resourceList(table: ResourceTable, groupName: string, version: string): Record<string, unknown> | undefined {
-  const own = [...table].filter((resource) => resource.group === groupName && resource.version === version);
-  if (own.length === 0) return undefined;
+  const resources = [...served(table)].flatMap(({ group: own, version: of, entry }) =>
+    own === groupName && of === version ? [entry] : [],
+  );
+  if (resources.length === 0) return undefined;
   const groupVersion = groupName === '' ? version : `${groupName}/${version}`;
-  return { kind: 'APIResourceList', apiVersion: 'v1', groupVersion, resources: own.flatMap(entries) };
+  return { kind: 'APIResourceList', apiVersion: 'v1', groupVersion, resources };
 }
 
-function entries(resource: Resource): Record<string, unknown>[] {
+/** meta/v1 APIResource. */
+interface Entry {
+  /** With the subresource behind a slash. */
+  name: string;
+  verbs: readonly string[];
+  [field: string]: unknown;
+}
+
+/** All that paths may name, and what may be done with it. */
+export function* served(table: ResourceTable): Generator<{ group: string; version: string; entry: Entry }> {
+  for (const resource of table) {
+    const { group, version } = resource;
+    for (const entry of entries(resource)) yield { group, version, entry };
+  }
+  for (const { group, version, kind, plural } of REVIEWS) {
+    const entry = { name: plural, singularName: kind.toLowerCase(), namespaced: false, kind, verbs: ['create'] };
+    yield { group, version, entry };
+  }
+}
+
+function entries(resource: Resource): Entry[] {
   const { plural, singular, kind, namespaced, shortNames, categories } = resource;
-  const parts: Record<string, unknown>[] = [
+  const parts: Entry[] = [
     {
       name: plural,
       singularName: singular,

@@ -64,6 +64,16 @@ IngressRuleValue: http=1:HTTPIngressRuleValue*
 HTTPIngressRuleValue: paths=1:HTTPIngressPath[]
 HTTPIngressPath: path=1:string pathType=3:string* backend=2:IngressBackend
 IngressStatus: loadBalancer=1:LoadBalancerStatus
+SelfSubjectAccessReview: metadata=1:ObjectMeta spec=2:SelfSubjectAccessReviewSpec status=3:SubjectAccessReviewStatus
+SelfSubjectAccessReviewSpec: resourceAttributes=1:ResourceAttributes* nonResourceAttributes=2:NonResourceAttributes*
+SubjectAccessReview: metadata=1:ObjectMeta spec=2:SubjectAccessReviewSpec status=3:SubjectAccessReviewStatus
+SubjectAccessReviewSpec: resourceAttributes=1:ResourceAttributes* nonResourceAttributes=2:NonResourceAttributes* user=3:string groups=4:string[] uid=6:string
+SubjectAccessReviewStatus: allowed=1:bool reason=2:string evaluationError=3:string denied=4:bool
+ResourceAttributes: namespace=1:string verb=2:string group=3:string version=4:string resource=5:string subresource=6:string name=7:string
+NonResourceAttributes: path=1:string verb=2:string
+SelfSubjectRulesReview: metadata=1:ObjectMeta spec=2:SelfSubjectRulesReviewSpec status=3:SubjectRulesReviewStatus
+SelfSubjectRulesReviewSpec: namespace=1:string
+SubjectRulesReviewStatus: incomplete=3:bool evaluationError=4:string
 DeleteOptions: gracePeriodSeconds=1:int* preconditions=2:Preconditions* orphanDependents=3:bool* propagationPolicy=4:string* dryRun=5:string[]
 Preconditions: uid=1:string* resourceVersion=2:string*
 ObjectMeta: name=1:string generateName=2:string namespace=3:string selfLink=4:string uid=5:string resourceVersion=6:string generation=7:int creationTimestamp=8:Time deletionTimestamp=9:Time* deletionGracePeriodSeconds=10:int* labels=11:string{} annotations=12:string{} ownerReferences=13:OwnerReference[] finalizers=14:string[]

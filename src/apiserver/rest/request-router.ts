@@ -2,11 +2,12 @@
  * From a request to its answer, without HTTP: who may what, how much at a time, and which part of the server knows. All
  * that goes wrong comes out as an ApiError, which is a Status to the client.
  *
- *   request ─▶ limits ─▶ may it? ─▶ discovery │ openapi │ metrics │ ResourceHandler
+ *   request ─▶ limits ─▶ may it? ─▶ discovery │ openapi │ metrics │ access reviews │ ResourceHandler
  */
 import { ApiError } from '../api-error.ts';
 import type { ResourceTable } from '../kinds/resource-table.ts';
 import { StoreError } from '../store/store.ts';
+import { answerReview, reviewAt } from './access-reviews.ts';
 import { parseResourcePath } from './api-path.ts';
 import { discovery } from './discovery.ts';
 import { OPENAPI_V2_BYTES, OPENAPI_V2_TYPE, openApiDocument, openApiIndex } from './openapi.ts';
@@ -78,6 +79,8 @@ export class RequestRouter {
     const found = document ?? discovery(table, path);
     if (found) return { code: 200, json: found };
     const resource = parseResourcePath(path);
+    const review = resource && reviewAt(resource);
+    if (review) return answerReview(request, review, table);
     if (resource) return handler.handle(request, resource);
     throw new ApiError('NotFound', 'the server could not find the requested resource');
   }
