@@ -33,13 +33,29 @@ DeploymentStrategy: type=1:string rollingUpdate=2:RollingUpdateDeployment*
 RollingUpdateDeployment: maxUnavailable=1:IntOrString* maxSurge=2:IntOrString*
 DeploymentStatus: observedGeneration=1:int replicas=2:int updatedReplicas=3:int readyReplicas=7:int availableReplicas=4:int unavailableReplicas=5:int
 Pod: metadata=1:ObjectMeta spec=2:PodSpec status=3:PodStatus
-PodStatus: phase=1:string message=3:string reason=4:string nominatedNodeName=11:string hostIP=5:string podIP=6:string qosClass=9:string resize=14:string
+PodStatus: phase=1:string message=3:string reason=4:string nominatedNodeName=11:string hostIP=5:string podIP=6:string qosClass=9:string resize=14:string observedGeneration=17:int
 PodTemplateSpec: metadata=1:ObjectMeta spec=2:PodSpec
-PodSpec: initContainers=20:Container[] containers=2:Container[] restartPolicy=3:string terminationGracePeriodSeconds=4:int* activeDeadlineSeconds=5:int* dnsPolicy=6:string nodeSelector=7:string{} serviceAccountName=8:string serviceAccount=9:string automountServiceAccountToken=21:bool* nodeName=10:string hostNetwork=11:bool hostPID=12:bool hostIPC=13:bool shareProcessNamespace=27:bool* securityContext=14:PodSecurityContext* hostname=16:string subdomain=17:string schedulerName=19:string tolerations=22:Toleration[] hostAliases=23:HostAlias[] priorityClassName=24:string priority=25:int* runtimeClassName=29:string* enableServiceLinks=30:bool* preemptionPolicy=31:string* setHostnameAsFQDN=35:bool*
+PodSpec: volumes=1:Volume[] initContainers=20:Container[] containers=2:Container[] restartPolicy=3:string terminationGracePeriodSeconds=4:int* activeDeadlineSeconds=5:int* dnsPolicy=6:string nodeSelector=7:string{} serviceAccountName=8:string serviceAccount=9:string automountServiceAccountToken=21:bool* nodeName=10:string hostNetwork=11:bool hostPID=12:bool hostIPC=13:bool shareProcessNamespace=27:bool* securityContext=14:PodSecurityContext* hostname=16:string subdomain=17:string schedulerName=19:string tolerations=22:Toleration[] hostAliases=23:HostAlias[] priorityClassName=24:string priority=25:int* runtimeClassName=29:string* enableServiceLinks=30:bool* preemptionPolicy=31:string* setHostnameAsFQDN=35:bool*
 PodSecurityContext: runAsUser=2:int* runAsGroup=6:int* runAsNonRoot=3:bool* fsGroup=5:int*
+Volume: name=1:string volumeSource=2:VolumeSource~
+VolumeSource: hostPath=1:HostPathVolumeSource* emptyDir=2:EmptyDirVolumeSource* secret=6:SecretVolumeSource* downwardAPI=16:DownwardAPIVolumeSource* configMap=19:ConfigMapVolumeSource* projected=26:ProjectedVolumeSource*
+HostPathVolumeSource: path=1:string type=2:string*
+EmptyDirVolumeSource: medium=1:string sizeLimit=2:Quantity*
+SecretVolumeSource: secretName=1:string items=2:KeyToPath[] defaultMode=3:int* optional=4:bool*
+ConfigMapVolumeSource: localObjectReference=1:LocalObjectReference~ items=2:KeyToPath[] defaultMode=3:int* optional=4:bool*
+DownwardAPIVolumeSource: items=1:DownwardAPIVolumeFile[] defaultMode=2:int*
+DownwardAPIVolumeFile: path=1:string fieldRef=2:ObjectFieldSelector* resourceFieldRef=3:ResourceFieldSelector* mode=4:int*
+ResourceFieldSelector: containerName=1:string resource=2:string divisor=3:Quantity
+ProjectedVolumeSource: sources=1:VolumeProjection[] defaultMode=2:int*
+VolumeProjection: secret=1:ObjectProjection* downwardAPI=2:DownwardAPIProjection* configMap=3:ObjectProjection* serviceAccountToken=4:ServiceAccountTokenProjection*
+ObjectProjection: localObjectReference=1:LocalObjectReference~ items=2:KeyToPath[] optional=4:bool*
+DownwardAPIProjection: items=1:DownwardAPIVolumeFile[]
+ServiceAccountTokenProjection: audience=1:string expirationSeconds=2:int* path=3:string
+KeyToPath: key=1:string path=2:string mode=3:int*
+VolumeMount: name=1:string readOnly=2:bool mountPath=3:string subPath=4:string mountPropagation=5:string* subPathExpr=6:string recursiveReadOnly=7:string*
 Toleration: key=1:string operator=2:string value=3:string effect=4:string tolerationSeconds=5:int*
 HostAlias: ip=1:string hostnames=2:string[]
-Container: name=1:string image=2:string command=3:string[] args=4:string[] workingDir=5:string ports=6:ContainerPort[] env=7:EnvVar[] resources=8:ResourceRequirements livenessProbe=10:Probe* readinessProbe=11:Probe* startupProbe=22:Probe* restartPolicy=24:string* terminationMessagePath=13:string terminationMessagePolicy=20:string imagePullPolicy=14:string stdin=16:bool stdinOnce=17:bool tty=18:bool
+Container: name=1:string image=2:string command=3:string[] args=4:string[] workingDir=5:string ports=6:ContainerPort[] env=7:EnvVar[] resources=8:ResourceRequirements volumeMounts=9:VolumeMount[] livenessProbe=10:Probe* readinessProbe=11:Probe* startupProbe=22:Probe* restartPolicy=24:string* terminationMessagePath=13:string terminationMessagePolicy=20:string imagePullPolicy=14:string stdin=16:bool stdinOnce=17:bool tty=18:bool
 ContainerPort: name=1:string hostPort=2:int containerPort=3:int protocol=4:string hostIP=5:string
 EnvVar: name=1:string value=2:string valueFrom=3:EnvVarSource*
 EnvVarSource: fieldRef=1:ObjectFieldSelector* configMapKeyRef=3:KeySelector* secretKeyRef=4:KeySelector*

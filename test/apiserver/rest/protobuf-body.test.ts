@@ -11,6 +11,12 @@ const DEPLOYMENT = Buffer.from(
   'base64',
 );
 
+/** And `kubectl debug node/a --image=busybox --container=d --attach=false`. */
+const NODE_DEBUGGER = Buffer.from(
+  'azhzAAoJCgJ2MRIDUG9kEsYBCiUKFW5vZGUtZGVidWdnZXItYS10OHpycRIAGgAiACoAMgA4AEIAEocBChIKCWhvc3Qtcm9vdBIFCgMKAS8SPgoBZBIHYnVzeWJveCoAQgBKGAoJaG9zdC1yb290EAAaBS9ob3N0IgAyAGoAcgCAAQCIAQCQAQCiAQRGaWxlGgVOZXZlcjIAQgBKAFIBYVgBYAFoAYIBAIoBAJoBALIBDgoAEgZFeGlzdHMaACIAwgEAGhMKABoAIgAqADIASgBaAHIAiAEAGgAiAA==',
+  'base64',
+);
+
 type Body = Record<string, unknown>;
 
 /** An envelope around an object's bytes. */
@@ -35,6 +41,73 @@ t.test('what kubectl sends', async (t) => {
       },
     },
   });
+});
+
+t.test('volumes', async (t) => {
+  const mount = { name: 'host-root', mountPath: '/host' };
+  t.same(readProtobuf(NODE_DEBUGGER), {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'node-debugger-a-t8zrq' },
+    spec: {
+      volumes: [{ name: 'host-root', hostPath: { path: '/' } }],
+      containers: [{ name: 'd', image: 'busybox', volumeMounts: [mount], terminationMessagePolicy: 'File' }],
+      restartPolicy: 'Never',
+      nodeName: 'a',
+      hostNetwork: true,
+      hostPID: true,
+      hostIPC: true,
+      tolerations: [{ operator: 'Exists' }],
+    },
+  });
+  const message = (...fields: [number, string | number | Uint8Array][]) => {
+    const writer = protobuf.Writer.create();
+    for (const [number, value] of fields) {
+      if (typeof value === 'number') writer.uint32(number << 3).int32(value);
+      else if (typeof value === 'string') writer.uint32((number << 3) | 2).string(value);
+      else writer.uint32((number << 3) | 2).bytes(value);
+    }
+    return writer.finish();
+  };
+  const volume = (name: string, field: number, source: Uint8Array) =>
+    message([1, message([1, name], [2, message([field, source])])]);
+  const item = message([1, 'k'], [2, 'p'], [3, 256]);
+  const from = message([1, message([1, 'm'])], [2, item], [4, 1]);
+  const token = message([2, 3600], [3, 'token']);
+  const field = message([1, 'labels'], [2, message([1, 'v1'], [2, 'metadata.labels'])]);
+  const sources = [message([3, from]), message([4, token]), message([2, message([1, field])])];
+  const projected = message(...sources.map((source): [number, Uint8Array] => [1, source]), [2, 420]);
+  const volumes = Buffer.concat([
+    volume('e', 2, message([1, 'Memory'], [2, message([1, '1Mi'])])),
+    volume('s', 6, message([1, 'm'], [3, 0])),
+    volume('c', 19, message([1, message([1, 'm'])], [2, item])),
+    volume('p', 26, projected),
+  ]);
+  const items = [{ key: 'k', path: 'p', mode: 256 }];
+  t.same(readProtobuf(envelope('v1', 'Pod', message([2, volumes]))).spec, {
+    volumes: [
+      { name: 'e', emptyDir: { medium: 'Memory', sizeLimit: '1Mi' } },
+      { name: 's', secret: { secretName: 'm', defaultMode: 0 } },
+      { name: 'c', configMap: { name: 'm', items } },
+      {
+        name: 'p',
+        projected: {
+          sources: [
+            { configMap: { name: 'm', items, optional: true } },
+            { serviceAccountToken: { expirationSeconds: 3600, path: 'token' } },
+            {
+              downwardAPI: {
+                items: [{ path: 'labels', fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.labels' } }],
+              },
+            },
+          ],
+          defaultMode: 420,
+        },
+      },
+    ],
+  });
+  const unknown = () => readProtobuf(envelope('v1', 'Pod', message([2, volume('n', 7, message([1, 'server']))])));
+  t.throws(unknown, { reason: 'UnsupportedMediaType', message: /field 7 of VolumeSource/ });
 });
 
 t.test('pointers keep their nought, others leave it out; maps take any key', async (t) => {
