@@ -199,11 +199,16 @@ function isDeleted({ metadata }: Pod): boolean {
   return metadata.deletionTimestamp !== undefined && metadata.deletionGracePeriodSeconds !== 0;
 }
 
-/** Conditions of others stay; lists of addresses are ours alone. */
+/** Conditions of others stay; of ours goes what they said when they were otherwise. Lists of addresses are ours alone. */
 function patchOf(status: PodStatus): Record<string, unknown> {
-  const { podIPs, hostIPs, ...rest } = status as PodStatus & { hostIPs?: unknown[] };
+  const { podIPs, hostIPs, conditions, ...rest } = status as PodStatus & { hostIPs?: unknown[] };
   const whole = (list: readonly unknown[]) => [...list, { $patch: 'replace' }];
-  return { ...rest, ...(podIPs ? { podIPs: whole(podIPs) } : {}), ...(hostIPs ? { hostIPs: whole(hostIPs) } : {}) };
+  return {
+    ...rest,
+    ...(conditions ? { conditions: conditions.map((each) => ({ reason: null, message: null, ...each })) } : {}),
+    ...(podIPs ? { podIPs: whole(podIPs) } : {}),
+    ...(hostIPs ? { hostIPs: whole(hostIPs) } : {}),
+  };
 }
 
 /** Whether all that is to be told stands there; servers add to it, and write times in their own way. */
@@ -213,7 +218,7 @@ export function covers(stands: PodStatus, told: PodStatus): boolean {
   const { conditions = [], ...rest } = told;
   const held = conditions.every((condition) => {
     const before = standing.find(({ type }: PodCondition) => type === condition.type);
-    return before !== undefined && includes(before, condition);
+    return before !== undefined && includes(before, { reason: '', message: '', ...condition });
   });
   return held && includes(others, rest);
 }

@@ -148,6 +148,25 @@ t.test('somebody else wrote something else: ours is written again', async (t) =>
   t.equal(bench.asked.length, 2, 'not at once again: two that disagree do not fight');
 });
 
+t.test('of a condition that holds goes why it did not', async (t) => {
+  const bench = new Bench(t, await TestServer.start(t));
+  const pod = await bench.make('web');
+  const why = { reason: 'ContainersNotReady', message: 'containers with unready status: [c]' };
+  bench.run(pod, { ...RUNNING, conditions: [{ type: 'Ready', status: 'False', ...why }] });
+  bench.writer.look();
+  await bench.asksFor(1);
+  t.match((await bench.statusOf('web')).conditions, [why] as never);
+  await bench.hear('web');
+  bench.run(pod);
+  bench.writer.look();
+  await bench.asksFor(2);
+  t.strictSame((await bench.statusOf('web')).conditions, RUNNING.conditions);
+  await bench.hear('web');
+  bench.writer.look();
+  await bench.asksFor(2);
+  t.equal(bench.asked.length, 2);
+});
+
 t.test('while the server is away nothing piles up; then the last is written', async (t) => {
   const bench = new Bench(t, await TestServer.start(t));
   const pod = await bench.make('web');
@@ -326,5 +345,7 @@ t.test('what a server adds and how it writes times is no difference', async (t) 
   t.notOk(covers(RUNNING, { ...RUNNING, startTime: '2026-01-01T00:00:01Z' }));
   t.notOk(covers(RUNNING, { ...RUNNING, reason: 'x' }));
   t.notOk(covers(RUNNING, { podIPs: [{ ip: '10.244.1.5' }] }));
+  const ready = { type: 'Ready', status: 'True' };
+  t.notOk(covers({ conditions: [{ ...ready, reason: 'ContainersNotReady' }] }, { conditions: [ready] }));
   t.notOk(covers({}, { conditions: [{ type: 'Ready', status: 'True' }] }));
 });
