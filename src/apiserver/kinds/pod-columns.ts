@@ -36,7 +36,8 @@ function readyText(pod: ApiObject): string {
 }
 
 function restartsText(pod: ApiObject): string {
-  const counted = initializing(pod) === '' ? lasting(pod) : listAt(pod, 'status', 'initContainerStatuses');
+  const initialized = initializing(pod) === '' || holds(pod, 'Initialized');
+  const counted = initialized ? lasting(pod) : listAt(pod, 'status', 'initContainerStatuses');
   const sum = counted.reduce((total, status) => total + (Number(status.restartCount) || 0), 0);
   const ends = counted.map((status) => textIn(status, 'lastState', 'terminated', 'finishedAt')).sort();
   const last = ends.at(-1) ?? '';
@@ -47,10 +48,17 @@ export function podStatus(pod: ApiObject): string {
   const phase = textAt(pod, 'status', 'phase');
   const isOver = phase === 'Succeeded' || phase === 'Failed';
   if (pod.metadata.deletionTimestamp && !isOver) return 'Terminating';
-  return initializing(pod) || containerReason(pod) || textAt(pod, 'status', 'reason') || phase || 'Unknown';
+  const [init, main] = [initializing(pod), containerReason(pod)];
+  // A sidecar that ends later does not speak for its pod.
+  const reason = holds(pod, 'Initialized') ? main || init : init || main;
+  return reason || textAt(pod, 'status', 'reason') || phase || 'Unknown';
 }
 
-/** '' when all init containers have done their work. */
+function holds(pod: ApiObject, type: string): boolean {
+  return listAt(pod, 'status', 'conditions').some((each) => each.type === type && each.status === 'True');
+}
+
+/** The first init container's that has not done its work, or sidecar's that is not well; '' where there is none. */
 function initializing(pod: ApiObject): string {
   const statuses = listAt(pod, 'status', 'initContainerStatuses');
   for (const [i, status] of statuses.entries()) {
@@ -75,8 +83,7 @@ function containerReason(pod: ApiObject): string {
   const [first = ''] = reasons;
   const runs = statuses.some((status) => status.ready === true && hasState(status, 'running'));
   if (first !== 'Completed' || !runs) return first;
-  const ready = listAt(pod, 'status', 'conditions').find((condition) => condition.type === 'Ready');
-  return ready?.status === 'True' ? 'Running' : 'NotReady';
+  return holds(pod, 'Ready') ? 'Running' : 'NotReady';
 }
 
 function endReason(status: Status): string {

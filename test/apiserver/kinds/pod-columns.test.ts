@@ -60,7 +60,21 @@ t.test('init containers and sidecars', async (t) => {
     initContainerStatuses: [container(running, { name: 'a', started: true, ready: true })],
     containerStatuses: [container(running, { ready: true })],
   };
-  t.equal(row(sidecar, { initContainers: [{ name: 'a', restartPolicy: 'Always' }] }), '2/2 Running 0');
+  const sidecarSpec = { initContainers: [{ name: 'a', restartPolicy: 'Always' }] };
+  t.equal(row(sidecar, sidecarSpec), '2/2 Running 0');
+  const over = {
+    phase: 'Succeeded',
+    conditions: [{ type: 'Initialized', status: 'True' }],
+    initContainerStatuses: [container(ended(143), { name: 'a', restartCount: 1 })],
+    containerStatuses: [container(ended(0), { restartCount: 2 })],
+  };
+  t.equal(row(over, sidecarSpec), '0/2 Completed 3', 'a sidecar is ended by SIGTERM');
+  const crashing = {
+    ...sidecar,
+    conditions: over.conditions,
+    initContainerStatuses: [container(waiting('CrashLoopBackOff'), { name: 'a' })],
+  };
+  t.equal(row(crashing, sidecarSpec), '1/2 Init:CrashLoopBackOff 0');
 });
 
 t.test('a pod that is deleted', async (t) => {
