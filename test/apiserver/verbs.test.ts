@@ -92,6 +92,11 @@ t.test('what is wrong is said with its field, and nothing is kept', async (t) =>
   t.match(await server.ask('POST', MAPS, '[]'), { code: 400 });
   t.match(await server.ask('POST', MAPS, 'a: [', { type: 'application/yaml' }), { code: 400 });
   t.match(await server.ask('POST', MAPS, 'x', { type: 'application/cbor' }), { code: 415 });
+  const apply = { type: 'application/apply-patch+yaml' };
+  for (const name of ['absent', 'absent/status']) {
+    const answer = await server.ask('PATCH', `/api/v1/namespaces/default/services/${name}`, {}, apply);
+    t.match(answer, { code: 415, body: { message: /server-side apply is not served/ } });
+  }
   t.match(await server.ask('POST', MAPS, configMap('big', { x: 'x'.repeat(1_500_000) })), { code: 413 });
   t.match(await server.ask('POST', MAPS, configMap('big', { x: 'x'.repeat(4_000_000) })), { code: 413 });
   t.match(await server.ask('POST', '/api/v1/namespaces/nowhere/configmaps', configMap('a')), {

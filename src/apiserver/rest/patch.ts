@@ -20,6 +20,16 @@ const MOST_OPERATIONS = 10_000;
 const MOST_COPIED = 3 * 1024 * 1024;
 const DEEPEST = 100;
 
+/** Throws ApiError UnsupportedMediaType; for those who have no object yet that could be patched. */
+export function checkPatchType(type: string, { custom }: Resource): void {
+  const { json, merge, strategic } = PATCH_TYPES;
+  const known: readonly string[] = custom ? [json, merge] : [json, merge, strategic];
+  if (known.includes(type)) return;
+  const apply = type === 'application/apply-patch+yaml' ? 'server-side apply is not served; ' : '';
+  const message = `${apply}the content type of a patch is one of ${known.join(', ')}, not ${type}`;
+  throw new ApiError('UnsupportedMediaType', message);
+}
+
 /** A patched copy, an object of a size as bodies have it. Throws ApiError: UnsupportedMediaType, BadRequest or Invalid. */
 export function applyPatch(type: string, target: Json, patch: unknown, resource: Resource): Json {
   const patched = patchedBy(type, target, patch, resource);
@@ -29,23 +39,10 @@ export function applyPatch(type: string, target: Json, patch: unknown, resource:
 }
 
 function patchedBy(type: string, target: Json, patch: unknown, resource: Resource): unknown {
-  switch (type) {
-    case PATCH_TYPES.json:
-      return patchByOperations(target, patch);
-    case PATCH_TYPES.merge:
-      return mergePatch(target, objectOf(patch), 0);
-    case PATCH_TYPES.strategic:
-      if (resource.custom) throw unsupported(type, [PATCH_TYPES.json, PATCH_TYPES.merge]);
-      return strategicMerge(structuredClone(target), objectOf(patch), '', mergeRulesOf(resource).mergeKeys, 0);
-    default:
-      throw unsupported(type, Object.values(PATCH_TYPES));
-  }
-}
-
-function unsupported(type: string, known: readonly string[]): ApiError {
-  const apply = type === 'application/apply-patch+yaml' ? 'server-side apply is not served; ' : '';
-  const message = `${apply}the content type of a patch is one of ${known.join(', ')}, not ${type}`;
-  return new ApiError('UnsupportedMediaType', message);
+  checkPatchType(type, resource);
+  if (type === PATCH_TYPES.json) return patchByOperations(target, patch);
+  if (type === PATCH_TYPES.merge) return mergePatch(target, objectOf(patch), 0);
+  return strategicMerge(structuredClone(target), objectOf(patch), '', mergeRulesOf(resource).mergeKeys, 0);
 }
 
 function objectOf(patch: unknown): Json {

@@ -19,7 +19,7 @@ import type { ResourcePath } from './api-path.ts';
 import { deleteOptions } from './delete-options.ts';
 import { listBlocks } from './list-answer.ts';
 import type { NodeParts } from './node-parts.ts';
-import { applyPatch } from './patch.ts';
+import { applyPatch, checkPatchType } from './patch.ts';
 import { type ApiAnswer, type ApiRequest, isDryRun, isTrue, numberOf, readObject, readValue } from './request.ts';
 import { scaled, scaleOf } from './scale.ts';
 import { WatchStream } from './watch-stream.ts';
@@ -166,6 +166,8 @@ export class ResourceHandler {
   async #patch(target: Target, place: ObjectPlace, subresource?: 'status'): Promise<ApiObject> {
     const { request, resource } = target;
     const type = contentTypeOf(request);
+    // Also of what is not there, which server-side apply would create.
+    checkPatchType(type, resource);
     const patch = await readValue(request);
     const change = (current: ApiObject) => {
       const patched = applyPatch(type, current, patch, resource) as ApiObject;
