@@ -333,7 +333,8 @@ export class LocalPods {
     }
     if (runs === 0) {
       const what = `container "${containerName}" in pod "${name}" is waiting to start`;
-      throw new AgentError('container-waiting', state.reason ? `${what}: ${state.reason}` : what);
+      const why = state.reason || this.#pods.get(`${namespace}/${name}`)?.waitingReason(containerName);
+      throw new AgentError('container-waiting', why ? `${what}: ${why}` : what);
     }
     const path = join(found.directory, containerName, logName(state, previous));
     return readLog({ path, isOver: () => previous || state.runs !== runs || state.shimPid === 0 }, options, signal);

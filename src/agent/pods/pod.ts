@@ -334,6 +334,13 @@ export class LocalPod {
     return status;
   }
 
+  /** As its status has it; '' of one that waits for nothing. */
+  waitingReason(name: string): string {
+    const { initContainerStatuses = [], containerStatuses = [] } = this.kubeStatus();
+    const status = [...initContainerStatuses, ...containerStatuses].find((each) => each.name === name);
+    return status?.state?.waiting?.reason ?? '';
+  }
+
   status(): PodStatus {
     const { plan } = this;
     const byName = new Map(this.#containers.map((c) => [c.plan.name, c]));

@@ -62,6 +62,9 @@ t.test('init containers one after the other, then the others', { skip: needsRoot
   await until('the first to run', () => set.status().initContainerStatuses?.[0]?.state?.running !== undefined);
   t.match(set.status(), { phase: 'Pending', podIP: '127.0.0.1', qosClass: 'BestEffort' });
   t.match(set.main().state, { waiting: { reason: 'PodInitializing' } });
+  t.throws(() => set.pods.containerLog({ namespace: 'default', pod: 'p', container: 'main' }), {
+    message: 'container "main" in pod "p" is waiting to start: PodInitializing',
+  });
   t.match(set.condition('Initialized'), { status: 'False', message: 'containers with incomplete status: [one two]' });
   writeFileSync(`${order}.go`, '');
   await until('the main one to run', () => set.main().state?.running !== undefined);
