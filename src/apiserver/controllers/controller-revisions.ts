@@ -9,7 +9,7 @@ import type { ControllerParts } from './controller-set.ts';
 import type { Informer } from './informer.ts';
 import { controllerReference } from './object-key.ts';
 import { OwnedObjects } from './owned-objects.ts';
-import { contentHash, isSame, type PodTemplate, templateOf } from './pod-template.ts';
+import { contentHash, isSameTemplate, type PodTemplate, templateOf } from './pod-template.ts';
 
 export class ControllerRevisions {
   readonly #parts: ControllerParts;
@@ -31,9 +31,8 @@ export class ControllerRevisions {
   /** That of the owner's template: the newest, made or renewed where it is not. Those of an owner before it, it adopts. */
   async current(owner: ApiObject, collisions: number): Promise<ApiObject> {
     const all = inOrder(await this.#owned.claim(owner));
-    const data = dataOf(owner);
     const newest = numberAt(all.at(-1) ?? owner, 'revision');
-    const found = all.findLast((one) => isSame(one.data, data));
+    const found = all.findLast((one) => isSameTemplate(templateIn(one), templateOf(owner)));
     if (found && found === all.at(-1)) return found;
     return this.#written(
       found ? await this.#renew(found, newest + 1) : await this.#create(owner, newest + 1, collisions),

@@ -1,6 +1,6 @@
 /** What a Deployment writes on its ReplicaSets: which revision each is, how large the whole was, its own annotations. */
 import type { ApiObject } from '../api-object.ts';
-import { isSame, type PodTemplate, templateOf } from './pod-template.ts';
+import { isSameTemplate, type PodTemplate, templateOf } from './pod-template.ts';
 
 export const REVISION = 'deployment.kubernetes.io/revision';
 const HISTORY = 'deployment.kubernetes.io/revision-history';
@@ -48,7 +48,7 @@ export function setAnnotations(deployment: ApiObject, set: ApiObject | undefined
 /** The set that was made of the Deployment's template; the oldest where there are several. */
 export function findNewest(deployment: ApiObject, sets: readonly ApiObject[]): ApiObject | undefined {
   const wanted = withoutHash(templateOf(deployment));
-  const found = sets.filter((set) => isSame(withoutHash(templateOf(set)), wanted));
+  const found = sets.filter((set) => isSameTemplate(withoutHash(templateOf(set)), wanted));
   found.sort((a, b) => Date.parse(a.metadata.creationTimestamp) - Date.parse(b.metadata.creationTimestamp));
   return found[0];
 }

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { ApiError } from '../api-error.ts';
 import type { ApiObject, ObjectMeta } from '../api-object.ts';
+import { podSpecDefaults } from '../kinds/pod-spec.ts';
 import type { ControllerParts } from './controller-set.ts';
 import { controllerReference } from './object-key.ts';
 
@@ -87,8 +88,14 @@ export async function deletePod(
  * Whether two values mean the same: an object or a list with nothing in it says no more than one that is not there,
  * and clients in Go write both, and null besides (k8s.io/apimachinery equality.Semantic).
  */
-export function isSame(a: unknown, b: unknown): boolean {
+function isSame(a: unknown, b: unknown): boolean {
   return isDeepStrictEqual(normalForm(a), normalForm(b));
+}
+
+/** Whether two templates make the same pods: one may have been stored when less was filled in. */
+export function isSameTemplate(a: PodTemplate, b: PodTemplate): boolean {
+  const whole = (template: PodTemplate) => ({ ...template, spec: podSpecDefaults(template.spec) });
+  return isSame(whole(a), whole(b));
 }
 
 /** Letters that name a value: the same for the same contents, in whatever order its fields stand. */

@@ -19,7 +19,7 @@ export function podUpdateRules(pod: ApiObject, stored: ApiObject): Violation[] {
   // It may have been stored when less was filled in.
   const old = { ...stored, spec: podDefaults(stored.spec) };
   const out: Violation[] = [];
-  if (!isDeepStrictEqual(fixed(pod, old), fixed(old, old))) out.push({ path: ['spec'], message: MESSAGE });
+  if (!isDeepStrictEqual(fixed(pod, stored), fixed(old, stored))) out.push({ path: ['spec'], message: MESSAGE });
   const tolerations = listAt(pod, 'spec', 'tolerations');
   const isKept = (one: unknown) => tolerations.some((other) => isDeepStrictEqual(one, other));
   if (!listAt(old, 'spec', 'tolerations').every(isKept)) {
@@ -32,10 +32,15 @@ export function podUpdateRules(pod: ApiObject, stored: ApiObject): Violation[] {
   return out;
 }
 
-/** A pod's spec without what may differ from the old one's. */
+/** A pod's spec without what may differ from the old one's, which comes as it is stored. */
 function fixed(pod: ApiObject, old: ApiObject): object {
   const { activeDeadlineSeconds: _, tolerations: __, schedulingGates, ...spec } = pod.spec ?? {};
-  const imageless = (field: string) => listAt(pod, 'spec', field).map(({ image, ...container }) => container);
+  const imageless = (field: string) =>
+    listAt(pod, 'spec', field).map(({ image, imagePullPolicy, ...container }, i) => {
+      // Where nobody said it, it follows the image.
+      const isSaid = listAt(old, 'spec', field)[i]?.imagePullPolicy !== undefined;
+      return isSaid ? { ...container, imagePullPolicy } : container;
+    });
   const rest: Record<string, unknown> = {
     ...spec,
     containers: imageless('containers'),

@@ -3,6 +3,7 @@ import t, { type Test } from 'tap';
 import type { ApiObject } from '../../../src/apiserver/api-object.ts';
 import type { ControllerFactory } from '../../../src/apiserver/controllers/controller-set.ts';
 import { DeploymentController } from '../../../src/apiserver/controllers/deployment.ts';
+import { findNewest } from '../../../src/apiserver/controllers/deployment-revisions.ts';
 import { Informer } from '../../../src/apiserver/controllers/informer.ts';
 import { isActive, isReady } from '../../../src/apiserver/controllers/pod-state.ts';
 import { ReplicaSetController } from '../../../src/apiserver/controllers/replica-set.ts';
@@ -102,6 +103,16 @@ t.test('a new one is rolled out, a change too; undone it is the old one again', 
   const told = async () => (await cluster.list('Event')).map((e) => String(e.message));
   const wanted = `Scaled up replica set web-${hash} from 0 to 3`;
   await cluster.until('it is told', told, (messages) => messages.includes(wanted));
+});
+
+t.test('a set that was stored when less was filled in is still that of its template', async (t) => {
+  const { cluster } = await open(t);
+  await cluster.create(workload('Deployment', 'web'));
+  const deployment = await complete(cluster);
+  // Named as the Deployment for the labels of its template.
+  const set = (image: string) => workload('ReplicaSet', 'web', {}, image) as unknown as ApiObject;
+  t.equal(findNewest(deployment, [set('two')]), undefined);
+  t.ok(findNewest(deployment, [set('one')]));
 });
 
 t.test('what could never be rolled out is refused', async (t) => {

@@ -223,6 +223,24 @@ t.test('orphaned and made anew, it goes on with its pods and revisions', async (
   t.equal((await cluster.list('ControllerRevision')).length, 1);
 });
 
+t.test('one that was stored when less was filled in keeps its revision and its pods', async (t) => {
+  const { cluster, story } = await open(t);
+  const resource = cluster.kind('StatefulSet');
+  const written = web({ replicas: 1 }) as unknown as ApiObject;
+  const template = structuredClone(written.spec?.template) as { spec: object };
+  const defaults = (o: ApiObject) => {
+    resource.defaults?.(o);
+    o.spec = { ...o.spec, template: { ...template, spec: { restartPolicy: 'Always', ...template.spec } } };
+  };
+  await cluster.objects.create({ ...resource, defaults }, undefined, written);
+  await complete(cluster, 1);
+  const after = await change(cluster, { minReadySeconds: 0 });
+  t.match(after.spec, { template: { spec: { schedulerName: 'default-scheduler' } } });
+  await complete(cluster, 1);
+  t.equal((await cluster.list('ControllerRevision')).length, 1);
+  t.same(story, ['+web-0']);
+});
+
 t.test('controllers that end in the middle leave nothing half done', async (t) => {
   const opened = await open(t, { delayMs: () => 4 });
   const { cluster } = opened;
