@@ -94,7 +94,9 @@ t.test('a cluster that kubectl drives', { skip, timeout: 300_000 }, async (t) =>
 
   await t.test('an API server that is killed in the middle of a rollout', (t) => rolloutWithoutServer(t, cluster));
 
-  await t.test('logs, exec, scale', async (t) => {
+  await t.test('logs, exec, scale, run', async (t) => {
+    const once = ['--rm', '-i', '--restart=Never', '--image=busybox', '--', 'sh', '-c', 'echo one; sleep 1; echo two'];
+    t.match(await cluster.kubectl('run', 'once', ...once), /^one\ntwo\npod "once" deleted/);
     const [pod = ''] = (await cluster.kubectl('get', 'pods', '-l', 'app=probed', '-o', 'name')).split('\n');
     t.equal(await cluster.kubectl('exec', pod, '--', 'hostname'), `${pod.replace('pod/', '')}\n`);
     await cluster.apply(

@@ -4,12 +4,14 @@ import { NodeError } from './node-error.ts';
 import type { RemoteOptions } from './streams/remote-streams.ts';
 
 export interface NodePath {
-  action: 'healthz' | 'containerLogs' | 'exec';
+  action: 'healthz' | 'containerLogs' | 'exec' | 'attach';
   namespace: string;
   pod: string;
   container: string;
   query: URLSearchParams;
 }
+
+const OF_CONTAINERS: ReadonlySet<string> = new Set(['containerLogs', 'exec', 'attach']);
 
 export function nodePath(text = '/'): NodePath {
   let url: URL;
@@ -23,8 +25,8 @@ export function nodePath(text = '/'): NodePath {
   const [action, namespace = '', pod = '', container = ''] = words;
   const query = url.searchParams;
   if (action === 'healthz' && words.length === 1) return { action, namespace, pod, container, query };
-  if ((action === 'containerLogs' || action === 'exec') && words.length === 4 && namespace && pod && container) {
-    return { action, namespace, pod, container, query };
+  if (OF_CONTAINERS.has(action as string) && words.length === 4 && namespace && pod && container) {
+    return { action: action as NodePath['action'], namespace, pod, container, query };
   }
   throw new NodeError(404, 'nothing is served here');
 }
@@ -45,11 +47,15 @@ export function logRequestOf({ namespace, pod, container, query }: NodePath, now
   };
 }
 
-export function commandOf({ query }: NodePath): { command: readonly string[]; options: RemoteOptions } {
+export function commandOf({ query }: NodePath): readonly string[] {
   const command = query.getAll('command');
   if (command.length === 0 || command[0] === '') throw new NodeError(400, 'you must specify a command');
   // No program takes them.
   if (command.some((word) => word.includes('\0'))) throw new NodeError(400, 'the command holds a zero byte');
+  return command;
+}
+
+export function remoteOptionsOf({ query }: NodePath): RemoteOptions {
   const tty = isTrue(query, 'tty');
   const options = {
     stdin: isTrue(query, 'input'),
@@ -60,7 +66,7 @@ export function commandOf({ query }: NodePath): { command: readonly string[]; op
   if (!options.stdin && !options.stdout && !options.stderr) {
     throw new NodeError(400, 'you must specify at least 1 of stdin, stdout, stderr');
   }
-  return { command, options };
+  return options;
 }
 
 function isTrue(query: URLSearchParams, name: string): boolean {

@@ -1,10 +1,11 @@
 /**
- * What the API server asks of a node, as it asks kubelet: logs of containers and commands in them, over TLS, by
- * certificates of administrators alone. Sessions are bounded in number and idle time, and end with their client.
+ * What the API server asks of a node, as it asks kubelet: logs and output of containers and commands in them, over TLS,
+ * by certificates of administrators alone. Sessions are bounded in number and idle time, and end with their client.
  *
  *   GET /healthz
  *   GET /containerLogs/NAMESPACE/POD/CONTAINER?follow&previous&timestamps&tailLines&sinceSeconds&sinceTime&limitBytes
  *   GET │ POST /exec/NAMESPACE/POD/CONTAINER?command=…&input&output&error&tty      by WebSocket or SPDY/3.1
+ *   GET │ POST /attach/NAMESPACE/POD/CONTAINER?input&output&error&tty              likewise
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
@@ -18,8 +19,10 @@ import { AgentError, describeError } from '../agent-error.ts';
 import { requireTool } from '../command.ts';
 import type { PodAccess } from '../pods/pod-access.ts';
 import { NodeError } from './node-error.ts';
-import { commandOf, logRequestOf, type NodePath, nodePath } from './node-request.ts';
+import { commandOf, logRequestOf, type NodePath, nodePath, remoteOptionsOf } from './node-request.ts';
+import { attachOutput } from './streams/attach-session.ts';
 import { runCommand } from './streams/command-session.ts';
+import type { RemoteOptions, RemoteStreams } from './streams/remote-streams.ts';
 import { acceptStreams, answerPlainly } from './streams/stream-upgrade.ts';
 
 /** For a handshake, and for a request. */
@@ -53,11 +56,16 @@ export interface NodeServerOptions {
   pingMs?: number;
 }
 
+const UPGRADED: ReadonlySet<string> = new Set(['exec', 'attach']);
+
 interface Session {
   activeMs: number;
   ping(): void;
   destroy(): void;
 }
+
+/** Never rejects. */
+type RunSession = (streams: RemoteStreams, onActivity: () => void) => Promise<void>;
 
 export class NodeServer {
   readonly #options: NodeServerOptions;
@@ -126,7 +134,7 @@ export class NodeServer {
     request.on('error', () => {});
     try {
       const path = this.#admit(request);
-      if (path.action === 'exec') throw new NodeError(400, 'Upgrade request required');
+      if (UPGRADED.has(path.action)) throw new NodeError(400, 'Upgrade request required');
       if (path.action === 'healthz') response.end('ok');
       else await this.#tellLog(path, response);
     } catch (error) {
@@ -142,7 +150,7 @@ export class NodeServer {
       throw new NodeError(403, `the user ${user?.name ?? '(unknown)'} is not in the group ${ADMINISTRATORS}`);
     }
     const path = nodePath(request.url);
-    if (request.method !== 'GET' && !(request.method === 'POST' && path.action === 'exec')) {
+    if (request.method !== 'GET' && !(request.method === 'POST' && UPGRADED.has(path.action))) {
       throw new NodeError(405, `${request.method} is not served here`);
     }
     return path;
@@ -170,17 +178,17 @@ export class NodeServer {
     socket.on('error', () => {});
     try {
       const path = this.#admit(request);
-      if (path.action !== 'exec') throw new NodeError(400, `${path.action} does not take an upgrade`);
-      await this.#command(path, request, socket, head);
+      if (!UPGRADED.has(path.action)) throw new NodeError(400, `${path.action} does not take an upgrade`);
+      await this.#join(path, request, socket, head);
     } catch (error) {
       answerPlainly(socket, codeOf(error), describeError(error));
     }
   }
 
-  async #command(path: NodePath, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    const { pods, native } = this.#options;
-    const { command, options } = commandOf(path);
-    const start = pods.beside(path, command);
+  /** A client's streams with what it asks for. */
+  async #join(path: NodePath, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const options = remoteOptionsOf(path);
+    const run = path.action === 'attach' ? this.#attachment(path, options) : this.#command(path, options);
     const session: Session = { activeMs: Date.now(), ping: () => {}, destroy: () => socket.destroy() };
     this.#begin(session);
     socket.once('close', () => this.#sessions.delete(session));
@@ -193,13 +201,28 @@ export class NodeServer {
     const onActivity = () => {
       session.activeMs = Date.now();
     };
-    const running = runCommand({ start, options, streams, native, setsid: this.#setsid, onActivity });
+    const running = run(streams, onActivity);
     this.#commands.add(running);
     await running;
     this.#commands.delete(running);
     const goodbye = setTimeout(() => streams.destroy(), GOODBYE_MS);
     socket.once('close', () => clearTimeout(goodbye));
     if (socket.destroyed) clearTimeout(goodbye);
+  }
+
+  /** Throws NodeError and AgentError. */
+  #command(path: NodePath, options: RemoteOptions): RunSession {
+    const { pods, native } = this.#options;
+    const start = pods.beside(path, commandOf(path));
+    const setsid = this.#setsid;
+    return (streams, onActivity) => runCommand({ start, options, streams, native, setsid, onActivity });
+  }
+
+  /** Throws AgentError. */
+  #attachment(path: NodePath, options: RemoteOptions): RunSession {
+    const stop = new AbortController();
+    const output = this.#options.pods.containerOutput(path, stop.signal);
+    return (streams, onActivity) => attachOutput({ output, options, streams, stop, onActivity });
   }
 
   /** Throws NodeError. */

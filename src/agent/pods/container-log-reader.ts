@@ -25,22 +25,44 @@ export interface LogRun {
   isOver(): boolean;
 }
 
+/** What a run said on one of its streams. */
+export interface OutputPiece {
+  stream: 'stdout' | 'stderr';
+  text: Buffer;
+}
+
 /** `2026-11-21T09:43:58.145440354Z stdout F `: all parts have their width. */
 const TIME_CHARACTERS = 30;
+/** Of the letters that tell stderr from stdout. */
+const STREAM_AT = 34;
 const TAG_AT = 38;
 const TEXT_AT = 40;
 /** Of a time, what a Date holds: up to milliseconds. */
 const DATE_CHARACTERS = 23;
 const NEWLINE = 0x0a;
 const WHOLE = 'F'.charCodeAt(0);
+const OF_STDERR = 'e'.charCodeAt(0);
 const PIECE_BYTES = 65_536;
 const POLL_MS = 100;
 /** More than any agent ever kept. */
 const MOST_FILES = 8;
 
 /** Ends with the run, with its end so far where it is not followed, or when aborted. */
-export async function* readLog(run: LogRun, options: LogOptions, signal?: AbortSignal): AsyncGenerator<Buffer> {
-  const printer = new Printer(options);
+export function readLog(run: LogRun, options: LogOptions, signal?: AbortSignal): AsyncGenerator<Buffer> {
+  return readRun(run, options, new Printer(options), signal);
+}
+
+/** All of a run from its beginning to its end, told apart by streams. */
+export function readOutput(run: LogRun, signal?: AbortSignal): AsyncGenerator<OutputPiece> {
+  return readRun(run, { follow: true }, new StreamSplitter(), signal);
+}
+
+async function* readRun<T>(
+  run: LogRun,
+  options: LogOptions,
+  printer: RecordPrinter<T>,
+  signal?: AbortSignal,
+): AsyncGenerator<T> {
   // Open from here on: wherever a rotation moves them they are the same.
   const files = await openFiles(run.path);
   try {
@@ -51,8 +73,7 @@ export async function* readLog(run: LogRun, options: LogOptions, signal?: AbortS
         const piece = await pieceOf(handle, offset, size - offset);
         if (piece.length === 0) break;
         offset += piece.length;
-        const text = printer.print(piece);
-        if (text.length > 0) yield text;
+        yield* printer.print(piece);
         if (signal?.aborted) return;
       }
       offset = 0;
@@ -64,12 +85,12 @@ export async function* readLog(run: LogRun, options: LogOptions, signal?: AbortS
 }
 
 /** What comes after the end that the newest file had. */
-async function* readOn(
+async function* readOn<T>(
   run: LogRun,
   newest: LogFile | undefined,
-  printer: Printer,
+  printer: RecordPrinter<T>,
   signal: AbortSignal | undefined,
-): AsyncGenerator<Buffer> {
+): AsyncGenerator<T> {
   let file = newest?.handle;
   let offset = newest?.size ?? 0;
   /** Begun when `file` was full. */
@@ -86,8 +107,7 @@ async function* readOn(
         const piece = await pieceOf(file, offset, PIECE_BYTES);
         if (piece.length > 0) {
           offset += piece.length;
-          const text = printer.print(piece);
-          if (text.length > 0) yield text;
+          yield* printer.print(piece);
           if (signal?.aborted) return;
           continue;
         }
@@ -211,13 +231,56 @@ async function lastLines(
   return { lines };
 }
 
-/** From records to what is shown. */
-class Printer {
-  readonly #since: string;
-  readonly #timestamps: boolean;
-  #left: number;
+/** From pieces of files to what is made of their records. */
+interface RecordPrinter<T> {
+  /** Nothing more is wanted. */
+  readonly isFull: boolean;
+  print(piece: Buffer): T[];
+}
+
+class RecordSplitter {
   /** The beginning of a record that goes on in the next piece. */
   #rest: Buffer = Buffer.alloc(0);
+
+  /** Records are whole, with their newline; what is none is passed over. */
+  split(piece: Buffer, take: (record: Buffer) => void): void {
+    const text = this.#rest.length > 0 ? Buffer.concat([this.#rest, piece]) : piece;
+    let at = 0;
+    for (let end = text.indexOf(NEWLINE); end >= 0; end = text.indexOf(NEWLINE, at)) {
+      if (end - at >= TEXT_AT) take(text.subarray(at, end + 1));
+      at = end + 1;
+    }
+    this.#rest = Buffer.from(text.subarray(at));
+  }
+}
+
+/** The part of a line that is not its last has no newline of its own. */
+function textOf(record: Buffer): Buffer {
+  return record.subarray(TEXT_AT, record[TAG_AT] === WHOLE ? record.length : record.length - 1);
+}
+
+class StreamSplitter implements RecordPrinter<OutputPiece> {
+  readonly isFull = false;
+  readonly #records = new RecordSplitter();
+
+  print(piece: Buffer): OutputPiece[] {
+    const out: { stream: OutputPiece['stream']; parts: Buffer[] }[] = [];
+    this.#records.split(piece, (record) => {
+      const stream = record[STREAM_AT] === OF_STDERR ? 'stderr' : 'stdout';
+      const last = out.at(-1);
+      if (last?.stream === stream) last.parts.push(textOf(record));
+      else out.push({ stream, parts: [textOf(record)] });
+    });
+    return out.map(({ stream, parts }) => ({ stream, text: Buffer.concat(parts) }));
+  }
+}
+
+/** As `kubectl logs` shows it. */
+class Printer implements RecordPrinter<Buffer> {
+  readonly #since: string;
+  readonly #timestamps: boolean;
+  readonly #records = new RecordSplitter();
+  #left: number;
   #inLine = false;
 
   constructor({ since, timestamps = false, limitBytes = Number.POSITIVE_INFINITY }: LogOptions) {
@@ -230,25 +293,19 @@ class Printer {
     return this.#left <= 0;
   }
 
-  print(piece: Buffer): Buffer {
-    const text = this.#rest.length > 0 ? Buffer.concat([this.#rest, piece]) : piece;
+  print(piece: Buffer): Buffer[] {
     const parts: Buffer[] = [];
-    let at = 0;
-    for (let end = text.indexOf(NEWLINE); end >= 0; end = text.indexOf(NEWLINE, at)) {
-      if (end - at >= TEXT_AT) this.#add(parts, text.subarray(at, end + 1));
-      at = end + 1;
-    }
-    this.#rest = Buffer.from(text.subarray(at));
+    this.#records.split(piece, (record) => this.#add(parts, record));
     const out = Buffer.concat(parts);
     const kept = out.length > this.#left ? out.subarray(0, this.#left) : out;
     this.#left -= kept.length;
-    return kept;
+    return kept.length > 0 ? [kept] : [];
   }
 
   #add(parts: Buffer[], record: Buffer): void {
     if (this.#since !== '' && record.toString('latin1', 0, DATE_CHARACTERS) < this.#since) return;
     if (this.#timestamps && !this.#inLine) parts.push(record.subarray(0, TIME_CHARACTERS + 1));
     this.#inLine = record[TAG_AT] !== WHOLE;
-    parts.push(record.subarray(TEXT_AT, this.#inLine ? record.length - 1 : record.length));
+    parts.push(textOf(record));
   }
 }

@@ -15,7 +15,7 @@ import type { RunningPod } from '../node/pod-status-writer.ts';
 import { writeState } from '../state-file.ts';
 import type { PodStatus } from '../status.ts';
 import type { StartCommand } from './container-command.ts';
-import { type LogOptions, readLog } from './container-log-reader.ts';
+import { type LogOptions, type LogRun, type OutputPiece, readLog, readOutput } from './container-log-reader.ts';
 import { removeDamagedPod, removeLeftPod } from './left-pods.ts';
 import { LocalPod, type PodEnvironment, type PodEvent } from './pod.ts';
 import type { ContainerPlace } from './pod-access.ts';
@@ -321,7 +321,16 @@ export class LocalPods {
 
   /** What a container said. Throws AgentError where there is no such container, or no such run of it. */
   containerLog(request: ContainerLogRequest, signal?: AbortSignal): AsyncGenerator<Buffer> {
-    const { namespace, pod: name, container: containerName, previous = false, ...options } = request;
+    const { namespace: _, pod: __, container: ___, previous = false, ...options } = request;
+    return readLog(this.#runOf(request, previous), options, signal);
+  }
+
+  /** What a container says in its run under way, or said in its last. Throws AgentError where there is none. */
+  containerOutput(place: ContainerPlace, signal?: AbortSignal): AsyncGenerator<OutputPiece> {
+    return readOutput(this.#runOf(place, false), signal);
+  }
+
+  #runOf({ namespace, pod: name, container: containerName }: ContainerPlace, previous: boolean): LogRun {
     const found = this.#directoryOf(`${namespace}/${name}`);
     if (!found) throw new AgentError('no-pod', `no pod ${namespace}/${name} runs here`);
     const state = found.state.containers.find((each) => each.name === containerName);
@@ -337,7 +346,7 @@ export class LocalPods {
       throw new AgentError('container-waiting', why ? `${what}: ${why}` : what);
     }
     const path = join(found.directory, containerName, logName(state, previous));
-    return readLog({ path, isOver: () => previous || state.runs !== runs || state.shimPid === 0 }, options, signal);
+    return { path, isOver: () => previous || state.runs !== runs || state.shimPid === 0 };
   }
 
   /** Of a pod that runs, ends, or did its work, also under an earlier agent. */

@@ -1,8 +1,9 @@
 /**
- * What the node's server may do with the pods of this host: read their logs, run commands beside their containers. The
+ * What the node's server may do with the pods of this host: read their logs and output, run commands beside their containers. The
  * agent's pods fulfil it, and in tests plain processes do.
  */
 import type { StartCommand } from './container-command.ts';
+import type { OutputPiece } from './container-log-reader.ts';
 import type { ContainerLogRequest } from './local-pods.ts';
 
 export interface ContainerPlace {
@@ -19,4 +20,9 @@ export interface PodAccess {
    * there is no such log.
    */
   containerLog(request: ContainerLogRequest, signal: AbortSignal): AsyncIterable<Buffer>;
+  /**
+   * From the beginning of the run under way, or else of the last one. Ends with the run or when the signal is given.
+   * Throws AgentError where there was no run yet.
+   */
+  containerOutput(place: ContainerPlace, signal: AbortSignal): AsyncIterable<OutputPiece>;
 }

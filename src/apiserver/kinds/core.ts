@@ -126,7 +126,7 @@ const pod: Resource = {
   categories: ['all'],
   namespaced: true,
   status: true,
-  nodeParts: ['log', 'exec'],
+  nodeParts: ['log', 'exec', 'attach'],
   schema: SCHEMAS.Pod,
   rules: (o, old) => [...networkRules(o), ...(old ? podUpdateRules(o, old) : [])],
   warnings: (o) => unsupportedFields(o.spec ?? {}),

@@ -1,5 +1,5 @@
 /**
- * The parts of a pod that its node answers: `log` and `exec`. The server looks for the pod's node, asks that, and
+ * The parts of a pod that its node answers: `log`, `exec` and `attach`. The server looks for the pod's node, asks that, and
  * passes on what comes; a connection that changes protocols goes through untouched.
  */
 import { ApiError } from '../api-error.ts';
@@ -36,7 +36,8 @@ export class NodeParts {
       const why = 'this server has no certificate to show to nodes, since it was started with --plain-http';
       throw new ApiError('ServiceUnavailable', `${part} is not served: ${why}`);
     }
-    return part === 'log' ? this.#log(this.#client, request, pod) : this.#exec(this.#client, request, pod);
+    if (part === 'log') return this.#log(this.#client, request, pod);
+    return this.#join(this.#client, request, part, pod);
   }
 
   async #log(client: NodeClient, request: ApiRequest, pod: ApiObject): Promise<ApiAnswer> {
@@ -47,10 +48,13 @@ export class NodeParts {
     return { code: 200, stream, contentType: 'text/plain' };
   }
 
-  async #exec(client: NodeClient, request: ApiRequest, pod: ApiObject): Promise<ApiAnswer> {
+  /** The client's connection with the node's, for `exec` and `attach`. */
+  async #join(client: NodeClient, request: ApiRequest, part: string, pod: ApiObject): Promise<ApiAnswer> {
     const { method, upgrade, query: asked } = request;
-    if (method !== 'GET' && method !== 'POST') throw new ApiError('MethodNotAllowed', `${method} does not exec`);
-    const path = `/exec/${placeOf(pod, containerOf(pod, asked.get('container')))}?${execQuery(asked)}`;
+    if (method !== 'GET' && method !== 'POST') throw new ApiError('MethodNotAllowed', `${method} does not ${part}`);
+    const query = streamQuery(asked);
+    if (part === 'exec') for (const word of commandOf(asked)) query.append('command', word);
+    const path = `/${part}/${placeOf(pod, containerOf(pod, asked.get('container')))}?${query}`;
     if (!upgrade) throw new ApiError('BadRequest', 'Upgrade request required');
     const { socket, head, answer } = await client.upgrade(await this.#nodeOf(pod), { method, path, headers: upgrade });
     return { code: 101, upgraded: { socket, head, rawHeaders: answer.rawHeaders } };
@@ -121,8 +125,8 @@ function logQuery(asked: URLSearchParams): URLSearchParams {
   return query;
 }
 
-/** core/v1 PodExecOptions, in kubelet's words. */
-function execQuery(asked: URLSearchParams): URLSearchParams {
+/** Of core/v1 PodExecOptions and PodAttachOptions, in kubelet's words. */
+function streamQuery(asked: URLSearchParams): URLSearchParams {
   const query = new URLSearchParams();
   for (const [name, own] of [
     ['stdin', 'input'],
@@ -135,8 +139,11 @@ function execQuery(asked: URLSearchParams): URLSearchParams {
   if (!query.has('input') && !query.has('output') && !query.has('error')) {
     throw new ApiError('BadRequest', 'you must specify at least 1 of stdin, stdout, stderr');
   }
+  return query;
+}
+
+function commandOf(asked: URLSearchParams): string[] {
   const command = asked.getAll('command');
   if (command.length === 0 || command[0] === '') throw new ApiError('BadRequest', 'you must specify a command');
-  for (const word of command) query.append('command', word);
-  return query;
+  return command;
 }

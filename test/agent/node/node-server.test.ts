@@ -122,6 +122,7 @@ t.test('what cannot be done is said in a sentence', async (t) => {
     ['/containerLogs/default/web/main?tailLines=-1', 400, /tailLines: is not a whole number: -1/],
     ['/containerLogs/default/web/main?sinceTime=soon', 400, /sinceTime: is no time: soon/],
     ['/exec/default/web/main?command=true&output=1', 400, /Upgrade request required/],
+    ['/attach/default/web/main?output=1', 400, /Upgrade request required/],
   ] as const) {
     t.match(await get(path), { code, body }, path);
   }
@@ -129,6 +130,8 @@ t.test('what cannot be done is said in a sentence', async (t) => {
   for (const [path, code, body, upgrade] of [
     ['/exec/default/web/main?output=1', 400, /specify a command/, 'websocket'],
     ['/exec/default/web/main?command=true', 400, /at least 1 of stdin/, 'websocket'],
+    ['/attach/default/web/main', 400, /at least 1 of stdin/, 'websocket'],
+    ['/attach/default/other/main?output=1', 404, /no pod default\/other runs here/, 'websocket'],
     ['/exec/default/web/main?command=a%00b&output=1', 400, /zero byte/, 'websocket'],
     ['/exec/default/web/late?command=true&output=1', 400, /container "late" in pod "web" is not running/, 'websocket'],
     ['/exec/default/web/main?command=true&output=1', 400, /an upgrade to h2c is not served/, 'h2c'],
@@ -241,14 +244,15 @@ t.test('who may read logs and who may run commands', async (t) => {
       (await get(exec, { upgrade: 'websocket' })).code,
       (await get(exec, { method: 'POST', upgrade: 'SPDY/3.1' })).code,
       (await get(exec)).code,
+      (await get('/attach?container=main&stdout=1', { upgrade: 'websocket' })).code,
     ];
   }
   t.strictSame(codes, {
     // Its SPDY names no protocol that the node knows.
-    admin: [200, 101, 400, 400],
-    viewer: [200, 403, 403, 403],
-    node: [403, 403, 403, 403],
-    stranger: [401, 401, 401, 401],
+    admin: [200, 101, 400, 400, 101],
+    viewer: [200, 403, 403, 403, 403],
+    node: [403, 403, 403, 403, 403],
+    stranger: [401, 401, 401, 401, 401],
   });
   const get = (path: string) => ask(cluster.service.port, `${pod}${path}`, users.admin, authority.certificate);
   for (const [query, complaint] of [

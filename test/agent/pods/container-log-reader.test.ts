@@ -4,7 +4,12 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { type LogOptions, readLog } from '../../../src/agent/pods/container-log-reader.ts';
+import {
+  type LogOptions,
+  type OutputPiece,
+  readLog,
+  readOutput,
+} from '../../../src/agent/pods/container-log-reader.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'weft-log-'));
 t.teardown(() => rmSync(root, { recursive: true, force: true }));
@@ -154,4 +159,17 @@ t.test('following ends when whoever reads goes away', async (t) => {
   const waiting = reader.next();
   abort.abort();
   t.equal((await waiting).done, true);
+});
+
+t.test('told apart by streams, while it grows', async (t) => {
+  const path = log(line(1, 'a') + line(2, 'b', 'stderr') + line(3, 'c', 'stderr', 'P'), line(4, 'd', 'stderr'));
+  let over = false;
+  const reader = readOutput({ path, isOver: () => over });
+  const said: string[] = [];
+  const add = ({ stream, text }: OutputPiece) => said.push(`${stream} ${text}`);
+  for (let i = 0; i < 3; i++) add((await reader.next()).value);
+  appendFileSync(path, line(5, 'e'));
+  over = true;
+  for await (const piece of reader) add(piece);
+  t.strictSame(said, ['stdout a\n', 'stderr b\nc', 'stderr d\n', 'stdout e\n']);
 });

@@ -30,6 +30,7 @@ export async function tryStreams(t: Test, kubectls: readonly Kubectl[]): Promise
       runKubectl(tool, cluster, words, more);
     await t.test(`${tool.name} logs`, (t) => logs(t, cluster, run, viewer));
     await t.test(`${tool.name} exec`, (t) => exec(t, run, viewer));
+    await t.test(`${tool.name} attach`, (t) => attach(t, run, viewer));
     await t.test(`${tool.name} exec with big data`, (t) => bigData(t, run));
     await t.test(`${tool.name} exec on a terminal`, (t) => terminal(t, tool, cluster));
     await t.test(`${tool.name} goes away`, (t) => goingAway(t, tool, cluster));
@@ -77,6 +78,14 @@ async function exec(t: Test, run: Run, viewer: string): Promise<void> {
   t.match((await run(['exec', 'web', '--', 'true'], { config: viewer })).stderr, /[Ff]orbidden/);
   const background = await run(['exec', 'web', '--', 'sh', '-c', 'sleep 4 & echo done']);
   t.match(background, { code: 0, stdout: Buffer.from('done\n') }, 'what it leaves behind holds nobody up');
+}
+
+async function attach(t: Test, run: Run, viewer: string): Promise<void> {
+  const { code, stdout, stderr } = await run(['attach', 'web', '-c', 'main']);
+  t.match({ code, stdout: stdout.toString() }, { code: 0, stdout: 'one\ntwo\n' });
+  t.match(stderr, /complaint\n/);
+  t.match((await run(['attach', 'web', '-c', 'late'])).stderr, /container "late".*is waiting to start/);
+  t.match((await run(['attach', 'web', '-c', 'main'], { config: viewer })).stderr, /[Ff]orbidden/);
 }
 
 async function bigData(t: Test, run: Run): Promise<void> {

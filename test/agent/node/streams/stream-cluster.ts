@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import { AgentError } from '../../../../src/agent/agent-error.ts';
 import { NodeServer, type NodeServerOptions } from '../../../../src/agent/node/node-server.ts';
+import type { OutputPiece } from '../../../../src/agent/pods/container-log-reader.ts';
 import type { ContainerLogRequest } from '../../../../src/agent/pods/local-pods.ts';
 import type { ContainerPlace, PodAccess } from '../../../../src/agent/pods/pod-access.ts';
 import { ADMINISTRATORS, Authenticator } from '../../../../src/apiserver/access/access.ts';
@@ -39,6 +40,12 @@ const ORPHAN = {
 function checkContainer({ namespace, pod, container }: ContainerPlace, problem: string): void {
   if (`${namespace}/${pod}` !== 'default/web') throw new AgentError('no-pod', `no pod ${namespace}/${pod} runs here`);
   if (container === 'late') throw new AgentError('wrong', `container "late" in pod "web" ${problem}`);
+}
+
+async function* saidOnBoth(): AsyncIterable<OutputPiece> {
+  yield { stream: 'stdout', text: Buffer.from('one\n') };
+  yield { stream: 'stderr', text: Buffer.from('complaint\n') };
+  yield { stream: 'stdout', text: Buffer.from('two\n') };
 }
 
 export class StreamCluster {
@@ -97,6 +104,10 @@ export class StreamCluster {
         checkContainer(request, 'is waiting to start: CrashLoopBackOff');
         asked.push(request);
         return readLog(request, signal);
+      },
+      containerOutput: (place) => {
+        checkContainer(place, 'is waiting to start: CrashLoopBackOff');
+        return saidOnBoth();
       },
     };
     const identity = await authority.node(NODE);
