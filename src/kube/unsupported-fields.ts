@@ -43,6 +43,8 @@ function ofContainer(container: Container, hostNetwork: boolean): string[] {
     stdin: container.stdin,
     tty: container.tty,
     'lifecycle.stopSignal': (container.lifecycle as { stopSignal?: string } | undefined)?.stopSignal,
+    // What is written there goes to the host's file of that path.
+    terminationMessagePath: ![undefined, '', '/dev/termination-log'].includes(container.terminationMessagePath),
     terminationMessagePolicy: container.terminationMessagePolicy === 'FallbackToLogsOnError',
     'ports.hostPort': !hostNetwork && ports.some(({ hostPort }) => hostPort),
   };

@@ -10,6 +10,7 @@ t.test('what asks for nothing that is not so is no word worth', async (t) => {
     volumeMounts: [{ name: 'token', mountPath: '/var/run/secrets/kubernetes.io/serviceaccount' }],
     securityContext: { privileged: true, runAsUser: 0, capabilities: { add: ['NET_ADMIN'] }, seccompProfile: null },
     resources: { requests: { cpu: '1' }, limits: {} },
+    terminationMessagePath: '/dev/termination-log',
     terminationMessagePolicy: 'File',
     ports: [{ containerPort: 80 }],
     livenessProbe: { tcpSocket: { port: 80 } },
@@ -21,7 +22,13 @@ t.test('what asks for nothing that is not so is no word worth', async (t) => {
 
 t.test('each field by its place', async (t) => {
   const containers = [
-    { name: 'a', ports: [{ containerPort: 80, hostPort: 80 }], stdin: true, tty: true },
+    {
+      name: 'a',
+      ports: [{ containerPort: 80, hostPort: 80 }],
+      stdin: true,
+      tty: true,
+      terminationMessagePath: '/tmp/last',
+    },
     {
       name: 'b',
       volumeMounts: [{ name: 'v', mountPath: '/v' }],
@@ -54,6 +61,7 @@ t.test('each field by its place', async (t) => {
     'initContainers[0].volumeMounts',
     'containers[0].stdin',
     'containers[0].tty',
+    'containers[0].terminationMessagePath',
     'containers[0].ports.hostPort',
     'containers[1].volumeMounts',
     'containers[1].volumeDevices',
