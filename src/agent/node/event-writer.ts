@@ -5,13 +5,12 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ApiClient, ApiRequestError, pathSegment } from '../../kube/api-client.ts';
+import { EventNames } from '../../kube/event-name.ts';
 import type { PodEvent } from '../pods/pod.ts';
 
 const MOST_WAITING = 500;
 const MOST_KNOWN = 2000;
 const MOST_MESSAGE = 1024;
-/** Names of Events are those of their pods and 15 characters more, of 253. */
-const MOST_NAME = 230;
 /** Of one pod: so many at once, then one in so long. */
 const BURST = 25;
 const EVERY_MS = 60_000;
@@ -35,6 +34,7 @@ export class EventWriter {
   readonly #client: ApiClient;
   readonly #node: string;
   readonly #now: () => number;
+  readonly #names = new EventNames();
   readonly #waiting: Waiting[] = [];
   /** By what makes two the same; the last told is the last. */
   readonly #known = new Map<string, Known>();
@@ -43,7 +43,6 @@ export class EventWriter {
   /** Of the event under way. */
   #abort = new AbortController();
   #stopped = false;
-  #serial = 0;
 
   constructor(client: ApiClient, node: string, now: () => number = Date.now) {
     this.#client = client;
@@ -117,8 +116,7 @@ export class EventWriter {
         this.#known.delete(id);
       }
     }
-    const pod = event.name.slice(0, MOST_NAME).replace(/[-.]+$/, '');
-    const name = `${pod}.${Math.floor(this.#now()).toString(16)}${(this.#serial++ % 4096).toString(16)}`;
+    const name = this.#names.next(event.name, at.getTime());
     const path = `/api/v1/namespaces/${pathSegment(event.namespace)}/events`;
     await this.#client.post(path, this.#record(event, name, time), { signal });
     this.#remember(id, { path: `${path}/${pathSegment(name)}`, count: 1 });

@@ -3,7 +3,7 @@
  * count; an object has so many new ones and no more for a while, so that a loop of failures does not fill the store.
  * Nobody waits for an event: one that cannot be written is lost.
  */
-import { randomBytes } from 'node:crypto';
+import { EventNames } from '../../kube/event-name.ts';
 import { type ApiObject, timestamp } from '../api-object.ts';
 import type { Resource } from '../kinds/resource.ts';
 import type { ObjectStore } from '../objects/object-store.ts';
@@ -42,6 +42,7 @@ export interface EventRecorderParts {
 export class EventRecorder {
   readonly #parts: EventRecorderParts;
   readonly #histories = new Map<string, History>();
+  readonly #names = new EventNames();
   #pending = 0;
 
   constructor(parts: EventRecorderParts) {
@@ -59,7 +60,7 @@ export class EventRecorder {
     if (known) known.count++;
     else {
       if (history.known.size >= MOST_KNOWN) history.known.delete(history.known.keys().next().value as string);
-      const name = `${object.metadata.name.slice(0, 230)}.${randomBytes(8).toString('hex')}`;
+      const name = this.#names.next(object.metadata.name, clock.nowMs());
       history.known.set(words, { name, count: 1 });
     }
     const told = history.known.get(words) as Known;

@@ -67,6 +67,17 @@ t.test('one object for what happens again and again', async (t) => {
   t.match(again, [{ count: 1, lastTimestamp: '2023-11-14T22:14:20Z' }], 'one that was forgotten is told anew');
 });
 
+t.test('what happens in one second is listed in its order, which is that of kubectl describe', async (t) => {
+  const server = await TestServer.start(t);
+  const writer = writerOf(t, server.url);
+  const messages = Array.from({ length: 20 }, (_, i) => `m${i}`);
+  for (const message of messages) writer.tell(happening({ message }));
+  t.strictSame(
+    (await events(server, 20)).map(({ message }) => message),
+    messages,
+  );
+});
+
 t.test('a pod that makes too much of it is heard less, others are heard', async (t) => {
   const server = await TestServer.start(t);
   const now = { ms: 1_700_000_000_000 };

@@ -61,6 +61,9 @@ t.test('a pod gets a node, its condition and an event, and quickly', async (t) =
     message: 'Successfully assigned default/first to a',
     involvedObject: { kind: 'Pod', name: 'first', namespace: 'default' },
   });
+  const [, nanoseconds = '0'] = events[0]?.metadata.name.split('.') ?? [];
+  const toldMs = Number(BigInt(`0x${nanoseconds}`) / 1_000_000n);
+  t.ok(Math.abs(toldMs - Date.parse(String(events[0]?.lastTimestamp))) < 2000, 'named by when it happened');
   const times: number[] = [];
   for (let i = 0; i < 20; i++) {
     const begun = performance.now();
