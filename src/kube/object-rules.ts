@@ -7,7 +7,7 @@ import { endpointSliceRules, endpointsRules } from './endpoint-rules.ts';
 import type { KubeObject, Node, Pod } from './objects.ts';
 import { doubles } from './rule-checks.ts';
 import { serviceRules } from './service-rules.ts';
-import type { Violation } from './validate.ts';
+import type { FieldPath, Violation } from './validate.ts';
 
 /** The pod's address, where the writer fixes it; `10.244.1.9,fd00:10:244:1::9` for both families. */
 export const ADDRESS_ANNOTATION = 'weft.dev/ip';
@@ -58,16 +58,21 @@ function podRules(pod: Pod): Violation[] {
     const path = ['metadata', 'annotations', WEIGHT_ANNOTATION];
     out.push({ path, message: `must be a whole number from 1 to 99999, not "${weight}"` });
   }
-  const spec = pod.spec;
+  return [...out, ...specRules(pod.spec, ['spec'])];
+}
+
+/** `place`: of the spec in its object. */
+export function specRules(spec: Pod['spec'], place: FieldPath): Violation[] {
+  const out: Violation[] = [];
   const containers = [...(spec.initContainers ?? []), ...spec.containers];
   const initCount = spec.initContainers?.length ?? 0;
   doubles(
     containers.map((c) => c.name),
-    (i) => ['spec', i < initCount ? 'initContainers' : 'containers', i < initCount ? i : i - initCount, 'name'],
+    (i) => [...place, i < initCount ? 'initContainers' : 'containers', i < initCount ? i : i - initCount, 'name'],
     out,
   );
   if (spec.dnsPolicy === 'None' && !spec.dnsConfig?.nameservers?.length) {
-    out.push({ path: ['spec', 'dnsConfig', 'nameservers'], message: 'is required with dnsPolicy None' });
+    out.push({ path: [...place, 'dnsConfig', 'nameservers'], message: 'is required with dnsPolicy None' });
   }
   return out;
 }

@@ -25,7 +25,7 @@ export function doubles(
   const seen = new Set<string>();
   values.forEach((value, i) => {
     if (value === undefined || value === '') return;
-    if (seen.has(value)) out.push({ path: path(i), message: `stands twice: ${value}` });
+    if (seen.has(value)) out.push({ path: path(i), message: `Duplicate value: ${JSON.stringify(value)}` });
     seen.add(value);
   });
 }

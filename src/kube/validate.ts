@@ -97,7 +97,7 @@ function demand(e: ErrorObject, params: Record<string, unknown>, schema: Record<
         .map((type) => TYPE_NAMES[String(type)] ?? type)
         .join(' or ')}`;
     case 'enum':
-      return `must be one of ${(params.allowedValues as string[]).join(', ')}`;
+      return `must be ${choice(params.allowedValues as string[])}`;
     case 'minimum':
     case 'maximum':
       return schema?.minimum !== undefined && schema.maximum !== undefined
@@ -111,6 +111,11 @@ function demand(e: ErrorObject, params: Record<string, unknown>, schema: Record<
     default:
       return e.message ?? e.keyword;
   }
+}
+
+function choice(values: readonly string[]): string {
+  const words = values.filter((value) => value !== '');
+  return `one of ${words.join(', ')}${words.length < values.length ? ' or empty' : ''}`;
 }
 
 const TYPE_NAMES: Readonly<Record<string, string>> = {

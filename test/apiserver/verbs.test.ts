@@ -399,7 +399,8 @@ t.test('generateName gives names of its own', async (t) => {
 
 t.test('who writes what no agent carries out is warned, for templates too', async (t) => {
   const server = await TestServer.start(t);
-  const spec = { containers: [{ name: 'c', image: 'nginx', volumeMounts: [{ name: 'v', mountPath: '/v' }] }] };
+  const volumes = [{ name: 'v', emptyDir: {} }];
+  const spec = { volumes, containers: [{ name: 'c', image: 'nginx', volumeMounts: [{ name: 'v', mountPath: '/v' }] }] };
   const selector = { matchLabels: { a: 'b' } };
   const template = { metadata: { labels: { a: 'b' } }, spec };
   const warning = async (method: string, path: string, body?: object) => {
@@ -422,7 +423,10 @@ t.test('who writes what no agent carries out is warned, for templates too', asyn
   t.equal(await warning('POST', PODS, of('Pod', spec, 'v1')), `299 - "spec.${place}"`);
   t.equal(await warning('GET', `${PODS}/w`), null);
   t.equal(await warning('DELETE', `${PODS}/w`), null);
-  const many = { containers: Array.from({ length: 200 }, (_, i) => ({ ...spec.containers[0], name: `c${i}` })) };
+  const many = {
+    volumes,
+    containers: Array.from({ length: 200 }, (_, i) => ({ ...spec.containers[0], name: `c${i}` })),
+  };
   const all = await warning('POST', PODS, { ...of('Pod', many, 'v1'), metadata: { name: 'many' } });
   t.ok(all !== null && all.length < 8000, 'clients take no more than so many headers');
   const sentence = `299 - "spec.template.spec.${place}"`;

@@ -105,7 +105,7 @@ t.test('every fault names its place', async (t) => {
     [
       'double node port',
       service('{type: NodePort, ports: [{name: a, port: 80, nodePort: 30080}, {name: b, port: 81, nodePort: 30080}]}'),
-      'f.yaml:4: Service default/web: spec.ports[1].nodePort: stands twice: 30080/TCP',
+      'f.yaml:4: Service default/web: spec.ports[1].nodePort: Duplicate value: "30080/TCP"',
     ],
     [
       'health check of a Cluster policy',
@@ -177,7 +177,7 @@ t.test('every fault names its place', async (t) => {
     [
       'double port',
       service('{ports: [{port: 80, name: a}, {port: 80, name: b}]}'),
-      'f.yaml:4: Service default/web: spec.ports[1].port: stands twice: 80/TCP',
+      'f.yaml:4: Service default/web: spec.ports[1].port: Duplicate value: "80/TCP"',
     ],
     [
       'clusterIP',
@@ -221,6 +221,11 @@ t.test('every fault names its place', async (t) => {
       'policy',
       pod('{containers: [{name: c}], restartPolicy: Sometimes}'),
       'f.yaml:4: Pod default/a: spec.restartPolicy: must be one of Always, OnFailure, Never, not "Sometimes"',
+    ],
+    [
+      'operator',
+      pod('{containers: [{name: c}], tolerations: [{operator: Is}]}'),
+      'f.yaml:4: Pod default/a: spec.tolerations[0].operator: must be one of Exists, Equal or empty, not "Is"',
     ],
     [
       'label key',

@@ -133,7 +133,7 @@ export class StatefulSetController implements Controller {
       [INDEX_LABEL]: `${ordinal}`,
     };
     const subdomain = textAt(set, 'spec', 'serviceName');
-    pod.spec = { ...pod.spec, hostname: name, ...(subdomain ? { subdomain } : {}) };
+    pod.spec = { ...pod.spec, ...volumesOf(set, pod), hostname: name, ...(subdomain ? { subdomain } : {}) };
     return pod;
   }
 
@@ -231,4 +231,17 @@ function goalOf(set: ApiObject, revision: string): StatefulGoal {
     ordered: textAt(set, 'spec', 'podManagementPolicy') !== 'Parallel',
     update: rolling ? { revision, from: start + (typeof partition === 'number' ? partition : 0) } : undefined,
   };
+}
+
+/** A pod's own and, before them, one for each claim, as its mounts name them. */
+function volumesOf(set: ApiObject, pod: ApiObject): { volumes?: object[] } {
+  const claims = listAt(set, 'spec', 'volumeClaimTemplates')
+    .map((claim) => fieldAt(claim, ['metadata', 'name']))
+    .filter((name) => typeof name === 'string');
+  if (claims.length === 0) return {};
+  const named = claims.map((name) => {
+    return { name, persistentVolumeClaim: { claimName: `${name}-${pod.metadata.name}` } };
+  });
+  const own = listAt(pod, 'spec', 'volumes').filter(({ name }) => !claims.includes(name as string));
+  return { volumes: [...named, ...own] };
 }

@@ -23,6 +23,7 @@ import {
   string,
   textAt,
 } from './fields.ts';
+import { templateRules } from './pod-rules.ts';
 import { podMergeKeys, podSpecDefaults } from './pod-spec.ts';
 import type { Resource } from './resource.ts';
 
@@ -158,7 +159,7 @@ const deployment: Resource = {
     templateDefaults(spec);
     o.spec = { ...spec, strategy };
   },
-  rules: (o, old) => [...selectorRules(o, old), ...rollingRules(o)],
+  rules: (o, old) => [...selectorRules(o, old), ...templateRules(o, old), ...rollingRules(o)],
   warnings: templateWarnings,
 };
 
@@ -194,7 +195,7 @@ const replicaSet: Resource = {
     templateDefaults(spec);
     o.spec = spec;
   },
-  rules: selectorRules,
+  rules: (o, old) => [...selectorRules(o, old), ...templateRules(o, old)],
   warnings: templateWarnings,
 };
 
@@ -252,7 +253,7 @@ const statefulSet: Resource = {
     o.spec = { ...spec, updateStrategy: update };
   },
   rules: (o, old) => {
-    const out = selectorRules(o, old);
+    const out = [...selectorRules(o, old), ...templateRules(o, old)];
     for (const field of old ? ['serviceName', 'podManagementPolicy', 'volumeClaimTemplates'] : []) {
       if (isDeepStrictEqual(old?.spec?.[field] || undefined, o.spec?.[field] || undefined)) continue;
       out.push({ path: ['spec', field], message: 'field is immutable' });

@@ -26,6 +26,7 @@ import {
 } from './fields.ts';
 import { inheritNode, nodeAllocation } from './node-allocation.ts';
 import { POD_COLUMNS } from './pod-columns.ts';
+import { podRules } from './pod-rules.ts';
 import { podDefaults, podMergeKeys } from './pod-spec.ts';
 import { podUpdateRules } from './pod-updates.ts';
 import type { Resource } from './resource.ts';
@@ -128,7 +129,7 @@ const pod: Resource = {
   status: true,
   nodeParts: ['log', 'exec', 'attach'],
   schema: SCHEMAS.Pod,
-  rules: (o, old) => [...networkRules(o), ...(old ? podUpdateRules(o, old) : [])],
+  rules: (o, old) => [...networkRules(o), ...podRules(o, old), ...(old ? podUpdateRules(o, old) : [])],
   warnings: (o) => unsupportedFields(o.spec ?? {}),
   fieldSelectors: {
     ...selectable(

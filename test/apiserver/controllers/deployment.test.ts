@@ -202,11 +202,13 @@ t.test('recreated, it is not available before its pods are', async (t) => {
 
 t.test('it says why its pods cannot be made', async (t) => {
   const { cluster } = await open(t);
-  const spec = { dnsPolicy: 'None', containers: [{ name: 'c', image: 'x' }] };
-  await cluster.create(workload('Deployment', 'web', { template: { metadata: { labels: { app: 'web' } }, spec } }));
+  const spec = { containers: [{ name: 'c', image: 'x' }] };
+  const labels = { app: 'web' };
+  const annotations = { 'weft.dev/weight': '0' };
+  await cluster.create(workload('Deployment', 'web', { template: { metadata: { labels, annotations }, spec } }));
   const state = () => cluster.get('Deployment', 'web');
   await cluster.until('it says so', state, (o) => conditionsOf(o).ReplicaFailure === 'True FailedCreate');
-  await setSpec(cluster, { template: { metadata: { labels: { app: 'web' } }, spec: { containers: spec.containers } } });
+  await setSpec(cluster, { template: { metadata: { labels }, spec } });
   await complete(cluster);
   await cluster.until('no more', state, (o) => conditionsOf(o).ReplicaFailure === undefined);
 });

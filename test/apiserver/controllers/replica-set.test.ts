@@ -96,8 +96,10 @@ t.test('adopts what its selector matches, and lets go of what it matches no long
 
 t.test('what cannot be made is said, in the status and by an event, and tried again', async (t) => {
   const cluster = await open(t);
-  const wrong = { dnsPolicy: 'None', containers: [{ name: 'c', image: 'x' }] };
-  const template = { metadata: { labels: { app: 'web' } }, spec: wrong };
+  const labels = { app: 'web' };
+  const spec = { containers: [{ name: 'c', image: 'x' }] };
+  // Of a template's annotations nobody knows more than that they are texts.
+  const template = { metadata: { labels, annotations: { 'weft.dev/weight': '0' } }, spec };
   await cluster.create(workload('ReplicaSet', 'web', { replicas: 3, template }));
   const set = await cluster.until(
     'it says so',
@@ -105,18 +107,19 @@ t.test('what cannot be made is said, in the status and by an event, and tried ag
     (o) => (o.status?.conditions as unknown[] | undefined)?.length === 1,
   );
   t.match(set.status?.conditions, [
-    { type: 'ReplicaFailure', status: 'True', reason: 'FailedCreate', message: /is required with dnsPolicy None/ },
+    {
+      type: 'ReplicaFailure',
+      status: 'True',
+      reason: 'FailedCreate',
+      message: /must be a whole number from 1 to 99999/,
+    },
   ]);
   await cluster.until(
     'told',
     () => cluster.list('Event'),
     (l) => l.some(({ reason }) => reason === 'FailedCreate'),
   );
-  await cluster.update(
-    'ReplicaSet',
-    'web',
-    (o) => (o.spec = { ...o.spec, template: { ...template, spec: { containers: [{ name: 'c' }] } } }),
-  );
+  await cluster.update('ReplicaSet', 'web', (o) => (o.spec = { ...o.spec, template: { metadata: { labels }, spec } }));
   const mended = await settled(cluster, { replicas: 3 });
   t.same(mended.status?.conditions, [], 'nothing of it is left');
 });

@@ -262,6 +262,8 @@ t.test('a pod of that name that is not the set’s is waited for; volumes are sp
   await cluster.create(pod('web-1'));
   await cluster.create(web({ replicas: 2, volumeClaimTemplates: [{ metadata: { name: 'data' } }] }));
   await settled(cluster, { replicas: 1 });
+  const [first] = (await cluster.list('Pod')).filter(({ metadata }) => metadata.name === 'web-0');
+  t.match(first?.spec?.volumes, [{ name: 'data', persistentVolumeClaim: { claimName: 'data-web-0' } }]);
   const told = async () => (await cluster.list('Event')).map(({ reason, message }) => `${reason}: ${message}`);
   await cluster.until('told', told, (all) => all.some((one) => one.startsWith('VolumesNotServed')));
   await cluster.until('told', told, (all) => all.includes('FailedCreate: Error creating: pods "web-1" already exists'));
