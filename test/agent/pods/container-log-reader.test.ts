@@ -167,7 +167,7 @@ t.test('told apart by streams, while it grows', async (t) => {
   const reader = readOutput({ path, isOver: () => over });
   const said: string[] = [];
   const add = ({ stream, text }: OutputPiece) => said.push(`${stream} ${text}`);
-  for (let i = 0; i < 3; i++) add((await reader.next()).value);
+  for (let i = 0; i < 3; i++) add((await reader.next()).value as OutputPiece);
   appendFileSync(path, line(5, 'e'));
   over = true;
   for await (const piece of reader) add(piece);
