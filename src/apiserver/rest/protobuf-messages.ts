@@ -38,9 +38,10 @@ PodTemplateSpec: metadata=1:ObjectMeta spec=2:PodSpec
 PodSpec: volumes=1:Volume[] initContainers=20:Container[] containers=2:Container[] restartPolicy=3:string terminationGracePeriodSeconds=4:int* activeDeadlineSeconds=5:int* dnsPolicy=6:string nodeSelector=7:string{} serviceAccountName=8:string serviceAccount=9:string automountServiceAccountToken=21:bool* nodeName=10:string hostNetwork=11:bool hostPID=12:bool hostIPC=13:bool shareProcessNamespace=27:bool* securityContext=14:PodSecurityContext* hostname=16:string subdomain=17:string schedulerName=19:string tolerations=22:Toleration[] hostAliases=23:HostAlias[] priorityClassName=24:string priority=25:int* runtimeClassName=29:string* enableServiceLinks=30:bool* preemptionPolicy=31:string* setHostnameAsFQDN=35:bool*
 PodSecurityContext: runAsUser=2:int* runAsGroup=6:int* runAsNonRoot=3:bool* fsGroup=5:int*
 Volume: name=1:string volumeSource=2:VolumeSource~
-VolumeSource: hostPath=1:HostPathVolumeSource* emptyDir=2:EmptyDirVolumeSource* secret=6:SecretVolumeSource* downwardAPI=16:DownwardAPIVolumeSource* configMap=19:ConfigMapVolumeSource* projected=26:ProjectedVolumeSource*
+VolumeSource: hostPath=1:HostPathVolumeSource* emptyDir=2:EmptyDirVolumeSource* persistentVolumeClaim=10:ClaimVolumeSource* secret=6:SecretVolumeSource* downwardAPI=16:DownwardAPIVolumeSource* configMap=19:ConfigMapVolumeSource* projected=26:ProjectedVolumeSource*
 HostPathVolumeSource: path=1:string type=2:string*
 EmptyDirVolumeSource: medium=1:string sizeLimit=2:Quantity*
+ClaimVolumeSource: claimName=1:string readOnly=2:bool
 SecretVolumeSource: secretName=1:string items=2:KeyToPath[] defaultMode=3:int* optional=4:bool*
 ConfigMapVolumeSource: localObjectReference=1:LocalObjectReference~ items=2:KeyToPath[] defaultMode=3:int* optional=4:bool*
 DownwardAPIVolumeSource: items=1:DownwardAPIVolumeFile[] defaultMode=2:int*
@@ -55,7 +56,7 @@ KeyToPath: key=1:string path=2:string mode=3:int*
 VolumeMount: name=1:string readOnly=2:bool mountPath=3:string subPath=4:string mountPropagation=5:string* subPathExpr=6:string recursiveReadOnly=7:string*
 Toleration: key=1:string operator=2:string value=3:string effect=4:string tolerationSeconds=5:int*
 HostAlias: ip=1:string hostnames=2:string[]
-Container: name=1:string image=2:string command=3:string[] args=4:string[] workingDir=5:string ports=6:ContainerPort[] env=7:EnvVar[] resources=8:ResourceRequirements volumeMounts=9:VolumeMount[] livenessProbe=10:Probe* readinessProbe=11:Probe* startupProbe=22:Probe* restartPolicy=24:string* terminationMessagePath=13:string terminationMessagePolicy=20:string imagePullPolicy=14:string stdin=16:bool stdinOnce=17:bool tty=18:bool
+Container: name=1:string image=2:string command=3:string[] args=4:string[] workingDir=5:string ports=6:ContainerPort[] env=7:EnvVar[] resources=8:ResourceRequirements volumeMounts=9:VolumeMount[] livenessProbe=10:Probe* readinessProbe=11:Probe* startupProbe=22:Probe* lifecycle=12:Lifecycle* restartPolicy=24:string* terminationMessagePath=13:string terminationMessagePolicy=20:string imagePullPolicy=14:string stdin=16:bool stdinOnce=17:bool tty=18:bool
 ContainerPort: name=1:string hostPort=2:int containerPort=3:int protocol=4:string hostIP=5:string
 EnvVar: name=1:string value=2:string valueFrom=3:EnvVarSource*
 EnvVarSource: fieldRef=1:ObjectFieldSelector* configMapKeyRef=3:KeySelector* secretKeyRef=4:KeySelector*
@@ -64,7 +65,11 @@ KeySelector: localObjectReference=1:LocalObjectReference~ key=2:string optional=
 LocalObjectReference: name=1:string
 ResourceRequirements: limits=1:Quantity{} requests=2:Quantity{}
 Probe: handler=1:ProbeHandler~ initialDelaySeconds=2:int timeoutSeconds=3:int periodSeconds=4:int successThreshold=5:int failureThreshold=6:int terminationGracePeriodSeconds=7:int*
-ProbeHandler: exec=1:ExecAction* httpGet=2:HTTPGetAction* tcpSocket=3:TCPSocketAction*
+ProbeHandler: exec=1:ExecAction* httpGet=2:HTTPGetAction* tcpSocket=3:TCPSocketAction* grpc=4:GRPCAction*
+GRPCAction: port=1:int service=2:string*
+Lifecycle: postStart=1:LifecycleHandler* preStop=2:LifecycleHandler* stopSignal=3:string*
+LifecycleHandler: exec=1:ExecAction* httpGet=2:HTTPGetAction* tcpSocket=3:TCPSocketAction* sleep=4:SleepAction*
+SleepAction: seconds=1:int
 ExecAction: command=1:string[]
 HTTPGetAction: path=1:string port=2:IntOrString host=3:string scheme=4:string httpHeaders=5:HTTPHeader[]
 HTTPHeader: name=1:string value=2:string

@@ -27,6 +27,17 @@ function envelope(apiVersion: string, kind: string, raw: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from('k8s\0'), writer.finish()]);
 }
 
+/** A message of fields by their numbers; texts, whole numbers, messages. */
+function message(...fields: [number, string | number | Uint8Array][]): Uint8Array {
+  const writer = protobuf.Writer.create();
+  for (const [number, value] of fields) {
+    if (typeof value === 'number') writer.uint32(number << 3).int32(value);
+    else if (typeof value === 'string') writer.uint32((number << 3) | 2).string(value);
+    else writer.uint32((number << 3) | 2).bytes(value);
+  }
+  return writer.finish();
+}
+
 t.test('what kubectl sends', async (t) => {
   t.same(readProtobuf(DEPLOYMENT), {
     apiVersion: 'apps/v1',
@@ -60,15 +71,6 @@ t.test('volumes', async (t) => {
       tolerations: [{ operator: 'Exists' }],
     },
   });
-  const message = (...fields: [number, string | number | Uint8Array][]) => {
-    const writer = protobuf.Writer.create();
-    for (const [number, value] of fields) {
-      if (typeof value === 'number') writer.uint32(number << 3).int32(value);
-      else if (typeof value === 'string') writer.uint32((number << 3) | 2).string(value);
-      else writer.uint32((number << 3) | 2).bytes(value);
-    }
-    return writer.finish();
-  };
   const volume = (name: string, field: number, source: Uint8Array) =>
     message([1, message([1, name], [2, message([field, source])])]);
   const item = message([1, 'k'], [2, 'p'], [3, 256]);
@@ -82,6 +84,7 @@ t.test('volumes', async (t) => {
     volume('s', 6, message([1, 'm'], [3, 0])),
     volume('c', 19, message([1, message([1, 'm'])], [2, item])),
     volume('p', 26, projected),
+    volume('d', 10, message([1, 'www-web-0'])),
   ]);
   const items = [{ key: 'k', path: 'p', mode: 256 }];
   t.same(readProtobuf(envelope('v1', 'Pod', message([2, volumes]))).spec, {
@@ -104,10 +107,26 @@ t.test('volumes', async (t) => {
           defaultMode: 420,
         },
       },
+      { name: 'd', persistentVolumeClaim: { claimName: 'www-web-0' } },
     ],
   });
   const unknown = () => readProtobuf(envelope('v1', 'Pod', message([2, volume('n', 7, message([1, 'server']))])));
   t.throws(unknown, { reason: 'UnsupportedMediaType', message: /field 7 of VolumeSource/ });
+});
+
+t.test('what kubectl debug --copy-to copies of a container: probes with defaults, hooks', async (t) => {
+  const probe = message([1, message([4, message([1, 5], [2, ''])])], [3, 1], [4, 10]);
+  const hooks = message([2, message([4, message([1, 3])])]);
+  const container = message([1, 'c'], [10, probe], [12, hooks]);
+  t.same(readProtobuf(envelope('v1', 'Pod', message([2, message([2, container])]))).spec, {
+    containers: [
+      {
+        name: 'c',
+        livenessProbe: { grpc: { port: 5, service: '' }, timeoutSeconds: 1, periodSeconds: 10 },
+        lifecycle: { preStop: { sleep: { seconds: 3 } } },
+      },
+    ],
+  });
 });
 
 t.test('pointers keep their nought, others leave it out; maps take any key', async (t) => {
