@@ -52,13 +52,14 @@ t.test('names', { skip: noLab() || without('dig', 'getent'), timeout: 200_000 },
         return '';
       }
     };
+    // 0 while it is about to start.
     const running = async () => {
       const { hosts } = await lab.status();
-      return hosts[0]?.status?.pods.find((each) => each.name === 'named')?.containers[0]?.pid;
+      return hosts[0]?.status?.pods.find((each) => each.name === 'named')?.containers[0]?.pid ?? 0;
     };
     pod({ options: [{ name: 'ndots', value: '2' }] });
     await until('it runs', 20_000, async () => /options ndots:2$/m.test(await conf()));
-    await until('by its process', 20_000, async () => (await running()) !== undefined);
+    await until('by its process', 20_000, async () => (await running()) > 0);
     const before = await running();
     pod({ searches: ['more.example'], options: [{ name: 'edns0' }] });
     await until('it is rewritten', 15_000, async () =>
