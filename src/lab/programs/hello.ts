@@ -5,7 +5,7 @@
 import { createServer, type IncomingMessage } from 'node:http';
 import { hostname } from 'node:os';
 import { FlagError } from './flags.ts';
-import { untilTold } from './signals.ts';
+import { serveUntilTold } from './http-service.ts';
 
 interface Page {
   port: number;
@@ -34,14 +34,7 @@ export async function serveHello(name: string, port?: number): Promise<void> {
     response.end(request.method === 'HEAD' ? undefined : text);
     console.log(`${request.method} ${request.url} from ${request.socket.remoteAddress ?? '-'}`);
   });
-  server.on('clientError', (_error, socket) => socket.destroy());
-  await new Promise<void>((done, fail) => {
-    server.once('error', fail);
-    server.listen(port ?? page.port, done);
-  });
-  await untilTold();
-  server.close();
-  server.closeIdleConnections();
+  await serveUntilTold(server, port ?? page.port);
 }
 
 function echo({ method, url, headers, httpVersion, socket }: IncomingMessage): string {

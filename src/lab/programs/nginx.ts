@@ -3,7 +3,7 @@
  * Arguments are taken and make no difference; there is no configuration.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { untilTold } from './signals.ts';
+import { serveUntilTold } from './http-service.ts';
 
 const WELCOME = `<!DOCTYPE html>
 <html>
@@ -33,14 +33,7 @@ const statusPage = (title: string): string => `<html>
 /** Runs until a signal ends it. */
 export async function serveNginx(port = 80): Promise<void> {
   const server = createServer(answer);
-  server.on('clientError', (_error, socket) => socket.destroy());
-  await new Promise<void>((done, fail) => {
-    server.once('error', fail);
-    server.listen({ port, backlog: 511 }, done);
-  });
-  await untilTold();
-  server.close();
-  server.closeIdleConnections();
+  await serveUntilTold(server, port);
 }
 
 function answer(request: IncomingMessage, response: ServerResponse): void {
