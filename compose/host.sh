@@ -16,4 +16,5 @@ if [ ! -f "$generated/hosts.yaml" ] || [ -n "$(find "$manifests" -newer "$genera
     ${WEFT_UNDERLAY6:+--cidr6 "$WEFT_UNDERLAY6"} $examples >"$generated/hosts.next"
   mv "$generated/hosts.next" "$generated/hosts.yaml"
 fi
-exec weft agent --manifests "$manifests" "$generated" "$@"
+# V8's young generation is bounded as in a lab's agents.
+exec node --max-semi-space-size=4 "$(command -v weft)" agent --manifests "$manifests" "$generated" "$@"

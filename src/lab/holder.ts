@@ -22,7 +22,7 @@ import { LabError } from './lab-error.ts';
 import { loadBalancerPool } from './load-balancer-pool.ts';
 import { ProcessKeeper, type ProcessKeeperOptions } from './process-keeper.ts';
 import type { Topology } from './topology.ts';
-import { weftCommand } from './weft-command.ts';
+import { agentCommand, weftCommand } from './weft-command.ts';
 
 const IDENTITIES_MS = 30_000;
 
@@ -110,7 +110,7 @@ async function startHosts(
     const keeper = new ProcessKeeper({
       name: `agent of ${host.name}`,
       init,
-      command: [...weftCommand(), ...agentArguments(lab, topology, host.name)],
+      command: [...agentCommand(), ...agentArguments(lab, topology, host.name)],
       env: hostEnvironment(lab, host.name),
       log: lab.agentLog(host.name),
       onChange: () => {

@@ -9,6 +9,15 @@ export function weftCommand(): string[] {
   return [process.execPath, ...process.execArgv, main];
 }
 
+/**
+ * The same for an agent. What it needs on the way is little and soon forgotten; left to itself V8 gives that 32 MB which
+ * it returns late, and an agent shares its host's memory with the pods.
+ */
+export function agentCommand(): string[] {
+  const [node = '', ...words] = weftCommand();
+  return [node, '--max-semi-space-size=4', ...words];
+}
+
 /** A shell script that is `weft` wherever it is on the PATH. */
 export function weftScript(): string {
   const quoted = weftCommand().map((word) => `'${word.replaceAll("'", "'\\''")}'`);
