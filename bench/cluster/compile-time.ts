@@ -3,7 +3,8 @@
  * tables with the memory of the last ones. In memory; times are those of the processor.
  */
 import { type CompileMemory, compile, emptyMemory, type HostContext } from '../../src/control/compile.ts';
-import { buildModel, type ClusterModel } from '../../src/control/model.ts';
+import type { ClusterModel } from '../../src/control/model.ts';
+import { buildModel } from '../../src/control/model-builder.ts';
 import { type EndpointSlice, type KubeObject, objectSet } from '../../src/kube/objects.ts';
 import { endpointsOf, nodeName, population, type Size } from './population.ts';
 import { type Quantiles, quantiles } from './quantiles.ts';

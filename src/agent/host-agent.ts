@@ -16,7 +16,8 @@
 import { clusterRanges } from '../control/cluster-settings.ts';
 import { type CompileMemory, compile, emptyMemory } from '../control/compile.ts';
 import { hostServices } from '../control/host-services.ts';
-import { buildModel, type ClusterModel, type ClusterNode } from '../control/model.ts';
+import type { ClusterModel, ClusterNode } from '../control/model.ts';
+import { buildModel } from '../control/model-builder.ts';
 import { type KernelRoute, podCidrs, sharedAddress } from '../control/overlay-backend.ts';
 import { overlayBytes } from '../control/vxlan-backend.ts';
 import type { Dataplane } from '../dataplane/handle.ts';

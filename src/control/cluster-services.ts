@@ -4,15 +4,9 @@
  */
 import type { EndpointSlice, ObjectSet, Service } from '../kube/objects.ts';
 import { formatAddress, isV4, type Words } from '../wire/address.ts';
+import { carriedProtocol } from './carried-protocol.ts';
 import type { ClusterRanges } from './cluster-settings.ts';
-import {
-  type Backends,
-  buildBackends,
-  carriedProtocol,
-  portTargets,
-  slicesByService,
-  type WrittenEndpoints,
-} from './endpoints.ts';
+import { type Backends, buildBackends, portTargets, slicesByService, type WrittenEndpoints } from './endpoints.ts';
 import { assignExternalAddresses, type ExternalAddresses } from './external-addresses.ts';
 import type { ClusterEndpoint, ClusterNode, ClusterPod, ClusterService, ClusterServicePort } from './model.ts';
 import { assignNodePorts, type NodePorts, portKey } from './node-ports.ts';

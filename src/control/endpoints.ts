@@ -5,9 +5,10 @@
  */
 import type { EndpointSlice, Endpoints, Pod, Service } from '../kube/objects.ts';
 import { parseAddress } from '../wire/address.ts';
+import { type AddressFamily, familyOf } from './address-family.ts';
+import { carriedProtocol } from './carried-protocol.ts';
 import type { ClusterEndpoint, EndpointPort, PortTarget } from './model.ts';
 import type { PodIndex } from './pod-index.ts';
-import { type AddressFamily, familyOf } from './service-addresses.ts';
 import { compareWords } from './target-order.ts';
 
 export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
@@ -77,11 +78,6 @@ export function portTargets(endpoints: readonly ClusterEndpoint[], name: string,
     const before = out[i - 1];
     return !before || compareWords(before.address, t.address) !== 0 || before.port !== t.port;
   });
-}
-
-/** SCTP is not carried; it is said where the service asks for it. */
-export function carriedProtocol(protocol: string | undefined): 'TCP' | 'UDP' | undefined {
-  return protocol === undefined || protocol === 'TCP' ? 'TCP' : protocol === 'UDP' ? 'UDP' : undefined;
 }
 
 interface Found {

@@ -6,10 +6,10 @@ import type { Service } from '../kube/objects.ts';
 import { isHostAddress, UNUSABLE } from '../kube/rule-checks.ts';
 import { isV4, parseAddress, type Words } from '../wire/address.ts';
 import { type Prefix, parsePrefix, prefixContains } from '../wire/prefix.ts';
+import type { AddressFamily } from './address-family.ts';
 import { allocate } from './address-pool.ts';
 import { type LoadBalancerPool, poolAddress, poolOffsets, poolSize } from './load-balancer-pool.ts';
 import type { ProblemList } from './problem-list.ts';
-import type { AddressFamily } from './service-addresses.ts';
 
 export interface ExternalAddresses {
   externalIps: readonly Words[];

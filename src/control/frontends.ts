@@ -10,8 +10,8 @@
  * host has; for pods the pipeline takes the address itself, of which all other ports stay the host's.
  */
 import { type Words, wordsFrom4 } from '../wire/address.ts';
+import { type AddressFamily, familyOf } from './address-family.ts';
 import type { ClusterModel, ClusterNode, ClusterService, ClusterServicePort } from './model.ts';
-import { type AddressFamily, familyOf } from './service-addresses.ts';
 
 /** Where node ports lead inside: link-local, never seen on a network (RFC 3927). */
 const INNER_FIRST_4 = 0xa9fe6001;

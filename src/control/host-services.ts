@@ -6,10 +6,10 @@
 import type { Words } from '../wire/address.ts';
 import { formatAddress } from '../wire/address.ts';
 import type { Prefix } from '../wire/prefix.ts';
+import { type AddressFamily, familyOf } from './address-family.ts';
 import { FrontendPlace } from './frontends.ts';
 import type { ClusterModel, ClusterNode, ClusterService } from './model.ts';
 import { nameHash } from './name-hash.ts';
-import { type AddressFamily, familyOf } from './service-addresses.ts';
 import { compareWords } from './target-order.ts';
 
 export type Protocol = 'TCP' | 'UDP';

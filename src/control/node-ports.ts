@@ -5,7 +5,7 @@
  */
 import type { Service } from '../kube/objects.ts';
 import { allocate } from './address-pool.ts';
-import { carriedProtocol } from './endpoints.ts';
+import { carriedProtocol } from './carried-protocol.ts';
 import type { ProblemList } from './problem-list.ts';
 
 export const DEFAULT_NODE_PORTS = '30000-32767';

@@ -4,14 +4,13 @@
  * pkg/registry/core/service/storage/alloc.go).
  */
 import type { Service } from '../kube/objects.ts';
-import { formatPath, type Violation } from '../kube/validate.ts';
+import { formatPath, type Violation } from '../kube/violation.ts';
 import { formatAddress, isV4, parseAddress, type Words } from '../wire/address.ts';
 import { type AddressBlock, addressAt, blockHolds, blockOfFamily, offsetIn } from './address-block.ts';
+import { type AddressFamily, familyOf } from './address-family.ts';
 import { type AddressRange, allocate } from './address-pool.ts';
 import type { ClusterRanges } from './cluster-settings.ts';
 import type { ProblemList } from './problem-list.ts';
-
-export type AddressFamily = 'IPv4' | 'IPv6';
 
 export interface ServiceAddresses {
   /** In the order of the spec: the first is the one that counts where there can be only one. */
@@ -156,10 +155,6 @@ export function rangeFault(address: Words, ranges: readonly AddressBlock[]): str
 /** Offsets of a block that services can have: IPv6 has no broadcast address, but the one for any router (RFC 4291 2.6.1). */
 export function serviceOffsets(block: AddressBlock): AddressRange {
   return { first: 1, count: block.size - (block.isV4 ? 2 : 1) };
-}
-
-export function familyOf(address: Words): AddressFamily {
-  return isV4(address) ? 'IPv4' : 'IPv6';
 }
 
 function isOneOf(address: Words, list: readonly Words[]): boolean {

@@ -5,7 +5,7 @@
 import { isV4, parseAddress } from '../wire/address.ts';
 import type { EndpointSlice, Endpoints } from './objects.ts';
 import { isHostAddress, portNames, UNUSABLE } from './rule-checks.ts';
-import type { Violation } from './validate.ts';
+import type { Violation } from './violation.ts';
 
 export function endpointsRules(endpoints: Endpoints): Violation[] {
   const out: Violation[] = [];

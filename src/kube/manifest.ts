@@ -6,7 +6,8 @@ import { type Document, isMap, isNode, isSeq, LineCounter, parseAllDocuments } f
 import { isJsonObject, type JsonObject, withoutNulls } from './json-value.ts';
 import { type KubeObject, type NamedObject, objectIdentity, objectTitle } from './objects.ts';
 import type { Problem } from './problem.ts';
-import { type FieldPath, formatPath, isKnownKind, type Violation, validate } from './validate.ts';
+import { isKnownKind, validate } from './validate.ts';
+import { type FieldPath, formatPath, type Violation } from './violation.ts';
 
 export interface ManifestObject<T extends NamedObject = KubeObject> {
   object: T;

@@ -7,7 +7,7 @@ import { endpointSliceRules, endpointsRules } from './endpoint-rules.ts';
 import type { KubeObject, Node, Pod } from './objects.ts';
 import { doubles } from './rule-checks.ts';
 import { serviceRules } from './service-rules.ts';
-import type { FieldPath, Violation } from './validate.ts';
+import type { FieldPath, Violation } from './violation.ts';
 
 /** The pod's address, where the writer fixes it; `10.244.1.9,fd00:10:244:1::9` for both families. */
 export const ADDRESS_ANNOTATION = 'weft.dev/ip';

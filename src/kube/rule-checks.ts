@@ -1,6 +1,6 @@
 /** What the rules of several kinds check in the same way: values that stand twice, addresses that no host can have. */
 import { isV4, type Words, word4 } from '../wire/address.ts';
-import type { FieldPath, Violation } from './validate.ts';
+import type { FieldPath, Violation } from './violation.ts';
 
 export const UNUSABLE = 'must not be a loopback, link-local, multicast, broadcast or unspecified address';
 

@@ -10,7 +10,7 @@ import {
   parseProxyMode,
 } from './proxy-mode.ts';
 import { doubles, isHostAddress, portNames, UNUSABLE } from './rule-checks.ts';
-import type { Violation } from './validate.ts';
+import type { Violation } from './violation.ts';
 
 export function serviceRules(service: Service): Violation[] {
   const out: Violation[] = [];

@@ -7,15 +7,7 @@ import { objectRules } from './object-rules.ts';
 import type { KubeKind, KubeObject } from './objects.ts';
 import { API_VERSIONS, SCHEMAS } from './schemas.ts';
 import { TEXT_FORMATS } from './text-formats.ts';
-
-/** Where in an object: `['spec', 'ports', 0, 'port']`. */
-export type FieldPath = readonly (string | number)[];
-
-export interface Violation {
-  path: FieldPath;
-  /** A sentence that follows the field's name: `must be between 1 and 65535`. */
-  message: string;
-}
+import type { Violation } from './violation.ts';
 
 /** More than anybody reads of one object. */
 const VIOLATION_LIMIT = 20;
@@ -56,16 +48,6 @@ function ownCompiler(): Ajv {
   const ajv = new Ajv({ allErrors: true, verbose: true, strict: true, allowUnionTypes: true });
   for (const [name, format] of Object.entries(TEXT_FORMATS)) ajv.addFormat(name, format.matches);
   return ajv;
-}
-
-/** `spec.ports[0].port`, `metadata.labels[app.example/x]`. */
-export function formatPath(path: FieldPath): string {
-  let text = '';
-  for (const part of path) {
-    if (typeof part === 'string' && /^[A-Za-z_]\w*$/.test(part)) text += text ? `.${part}` : part;
-    else text += `[${part}]`;
-  }
-  return text;
 }
 
 function sentences(errors: readonly ErrorObject[]): Violation[] {

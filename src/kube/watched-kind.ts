@@ -9,7 +9,8 @@ import type { KubeKind, KubeObject } from './objects.ts';
 import type { Problem } from './problem.ts';
 import type { ReflectorSink } from './reflector.ts';
 import { API_VERSIONS } from './schemas.ts';
-import { formatPath, validate } from './validate.ts';
+import { validate } from './validate.ts';
+import { formatPath } from './violation.ts';
 
 /** An object that is not in force as it stands in the API. */
 export interface RefusedObject {

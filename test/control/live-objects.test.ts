@@ -1,7 +1,7 @@
 /** What of an API's objects a network can use already: nothing that is half made, our own pods with our addresses. */
 import t from 'tap';
 import { liveObjects } from '../../src/control/live-objects.ts';
-import { buildModel } from '../../src/control/model.ts';
+import { buildModel } from '../../src/control/model-builder.ts';
 import { type KubeObject, objectSet } from '../../src/kube/objects.ts';
 import { formatAddress, parseAddress, type Words } from '../../src/wire/address.ts';
 

@@ -1,6 +1,7 @@
 /** A model that is built with an earlier one at hand is the one that is built without it. */
 import t from 'tap';
-import { buildModel, type ClusterModel } from '../../src/control/model.ts';
+import type { ClusterModel } from '../../src/control/model.ts';
+import { buildModel } from '../../src/control/model-builder.ts';
 import { type KubeObject, objectSet } from '../../src/kube/objects.ts';
 import { Random } from '../dataplane/random.ts';
 import { endpointSlice, hosta, hostb, node, pod, SETTINGS, service } from './sample-objects.ts';

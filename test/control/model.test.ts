@@ -1,6 +1,6 @@
 /** From objects to the model: who has which address, who is left out, and what is said about it. */
 import t from 'tap';
-import { buildModel } from '../../src/control/model.ts';
+import { buildModel } from '../../src/control/model-builder.ts';
 import { objectSet } from '../../src/kube/objects.ts';
 import { formatAddress, formatAddress4, formatMac } from '../../src/wire/address.ts';
 import { formatPrefix } from '../../src/wire/prefix.ts';

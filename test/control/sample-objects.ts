@@ -1,8 +1,8 @@
 /** Objects for the tests of control, made from as little as the test wants to say. */
-
 import type { ClusterSettings } from '../../src/control/cluster-settings.ts';
 import { type CompileMemory, compile, emptyMemory, type HostContext } from '../../src/control/compile.ts';
-import { buildModel, type ClusterModel } from '../../src/control/model.ts';
+import type { ClusterModel } from '../../src/control/model.ts';
+import { buildModel } from '../../src/control/model-builder.ts';
 import type { EndpointSlice, Endpoints, KubeObject, Node, Pod, Service } from '../../src/kube/objects.ts';
 import { objectSet } from '../../src/kube/objects.ts';
 

@@ -1,6 +1,6 @@
 /** From Kubernetes objects to names: model, records and zone together. */
 import t from 'tap';
-import { buildModel } from '../../src/control/model.ts';
+import { buildModel } from '../../src/control/model-builder.ts';
 import { clusterRecords } from '../../src/dns/cluster-records.ts';
 import { RCODE, TYPE } from '../../src/dns/codes.ts';
 import { buildZone, type Zone } from '../../src/dns/zone.ts';

@@ -4,9 +4,9 @@
  * underlay for the LoadBalancer addresses that are this host's to announce. Changes by the difference.
  */
 import { existsSync, readFileSync } from 'node:fs';
+import { type AddressFamily, familyOf } from '../../control/address-family.ts';
 import { INNER_PREFIXES } from '../../control/frontends.ts';
 import type { HostServices } from '../../control/host-services.ts';
-import { type AddressFamily, familyOf } from '../../control/service-addresses.ts';
 import { formatAddress, type Words } from '../../wire/address.ts';
 import { describeError } from '../agent-error.ts';
 import { findTool, ipBatch, runTool } from '../command.ts';

@@ -3,9 +3,9 @@
  * addresses into the pipeline (DNAT to an address behind weft0) and keep strangers from a LoadBalancer's address. The
  * texts alone; service-network.ts applies them.
  */
+import { type AddressFamily, familyOf } from '../../control/address-family.ts';
 import { INNER_PREFIXES, nodePortAddress } from '../../control/frontends.ts';
 import type { HostServices } from '../../control/host-services.ts';
-import { type AddressFamily, familyOf } from '../../control/service-addresses.ts';
 import { formatAddress, isV4 } from '../../wire/address.ts';
 import { formatPrefix } from '../../wire/prefix.ts';
 

@@ -1,5 +1,5 @@
 /** Requests to the node server, read: kubelet's paths and their queries. Whatever they hold, it ends as a NodeError. */
-import type { ContainerLogRequest } from '../pods/local-pods.ts';
+import type { ContainerLogRequest } from '../pods/pod-access.ts';
 import { NodeError } from './node-error.ts';
 import type { RemoteOptions } from './streams/remote-streams.ts';
 

@@ -15,10 +15,10 @@ import type { RunningPod } from '../node/pod-status-writer.ts';
 import { writeState } from '../state-file.ts';
 import type { PodStatus } from '../status.ts';
 import type { StartCommand } from './container-command.ts';
-import { type LogOptions, type LogRun, type OutputPiece, readLog, readOutput } from './container-log-reader.ts';
+import { type LogRun, type OutputPiece, readLog, readOutput } from './container-log-reader.ts';
 import { removeDamagedPod, removeLeftPod } from './left-pods.ts';
 import { LocalPod, type PodEnvironment, type PodEvent } from './pod.ts';
-import type { ContainerPlace } from './pod-access.ts';
+import type { ContainerLogRequest, ContainerPlace } from './pod-access.ts';
 import { isNetns, netnsPath, removePodNetwork } from './pod-network.ts';
 import type { PodPlan } from './pod-plan.ts';
 import { logName, POD_STATE_FILE, type PodState, readPodStates } from './pod-state.ts';
@@ -30,14 +30,6 @@ const STOP_GRACE_MS = 5000;
 interface Left {
   directory: string;
   state: PodState;
-}
-
-export interface ContainerLogRequest extends LogOptions {
-  namespace: string;
-  pod: string;
-  container: string;
-  /** Of the run before the last one. */
-  previous?: boolean;
 }
 
 export class LocalPods {

@@ -3,13 +3,17 @@
  * agent's pods fulfil it, and in tests plain processes do.
  */
 import type { StartCommand } from './container-command.ts';
-import type { OutputPiece } from './container-log-reader.ts';
-import type { ContainerLogRequest } from './local-pods.ts';
+import type { LogOptions, OutputPiece } from './container-log-reader.ts';
 
 export interface ContainerPlace {
   namespace: string;
   pod: string;
   container: string;
+}
+
+export interface ContainerLogRequest extends ContainerPlace, LogOptions {
+  /** Of the run before the last one. */
+  previous?: boolean;
 }
 
 export interface PodAccess {

@@ -3,7 +3,7 @@
  * (k8s.io/endpointslice). Pods that open other ports under the same name stand in slices of their own.
  */
 import type { Endpoint, EndpointPort } from 'kubernetes-types/discovery/v1.js';
-import type { AddressFamily } from '../../control/service-addresses.ts';
+import type { AddressFamily } from '../../control/address-family.ts';
 import type { Service } from '../../kube/objects.ts';
 import type { ControllerParts } from './controller-set.ts';
 import { isPresent, podAddress, podEndpoint, podPorts } from './pod-endpoint.ts';

@@ -4,7 +4,7 @@
  * without a selector are left alone.
  */
 import type { EndpointAddress, EndpointPort, EndpointSubset } from 'kubernetes-types/core/v1.js';
-import type { AddressFamily } from '../../control/service-addresses.ts';
+import type { AddressFamily } from '../../control/address-family.ts';
 import { compareWords } from '../../control/target-order.ts';
 import type { Pod, Service } from '../../kube/objects.ts';
 import { parseAddress, type Words } from '../../wire/address.ts';

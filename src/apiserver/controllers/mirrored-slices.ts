@@ -4,7 +4,7 @@
  */
 import type { EndpointAddress } from 'kubernetes-types/core/v1.js';
 import type { Endpoint } from 'kubernetes-types/discovery/v1.js';
-import { familyOf } from '../../control/service-addresses.ts';
+import { familyOf } from '../../control/address-family.ts';
 import type { Endpoints, Service } from '../../kube/objects.ts';
 import { parseAddress } from '../../wire/address.ts';
 import type { ApiObject } from '../api-object.ts';

@@ -1,7 +1,7 @@
 /** What a pod is to a service: open ports, addresses, whether it takes traffic (k8s.io/endpointslice, utils.go). */
 import type { Endpoint, EndpointPort } from 'kubernetes-types/discovery/v1.js';
+import { type AddressFamily, familyOf } from '../../control/address-family.ts';
 import { targetPort } from '../../control/endpoints.ts';
-import { type AddressFamily, familyOf } from '../../control/service-addresses.ts';
 import type { Pod, Service } from '../../kube/objects.ts';
 import { parseAddress } from '../../wire/address.ts';
 

@@ -3,7 +3,8 @@
  * (k8s.io/apiextensions-apiserver pkg/apiserver/schema: pruning, defaulting, listtype).
  */
 import { Ajv, type SchemaObject } from 'ajv';
-import { type FieldPath, type SchemaCheck, schemaCheck, type Violation } from '../../kube/validate.ts';
+import { type SchemaCheck, schemaCheck } from '../../kube/validate.ts';
+import type { FieldPath, Violation } from '../../kube/violation.ts';
 import { CUSTOM_FORMATS } from './custom-formats.ts';
 import { PatternSet, PatternTooSlow } from './schema-pattern.ts';
 import { type CustomSchemaNode, EMBEDDED, INT_OR_STRING, isNode, mapOf, PRESERVE } from './structural-schema.ts';

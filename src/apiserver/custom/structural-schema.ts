@@ -2,7 +2,7 @@
  * Whether a custom kind's schema is structural (k8s.io/apiextensions-apiserver pkg/apiserver/schema): every value has a
  * type that is said once, outside of allOf, anyOf, oneOf and not, so that it is known which fields there are.
  */
-import type { FieldPath, Violation } from '../../kube/validate.ts';
+import type { FieldPath, Violation } from '../../kube/violation.ts';
 import { patternFault } from './schema-pattern.ts';
 
 /** A part of an openAPIV3Schema, as its writer sent it. */

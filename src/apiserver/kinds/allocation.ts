@@ -1,5 +1,5 @@
 /** What objects of a kind have alone, of all objects: an address, a port, a range. */
-import type { FieldPath, Violation } from '../../kube/validate.ts';
+import type { FieldPath, Violation } from '../../kube/violation.ts';
 import type { ApiObject } from '../api-object.ts';
 
 export interface Claim {

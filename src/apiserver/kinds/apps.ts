@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { LabelSelector } from 'kubernetes-types/meta/v1.js';
 import { selects } from '../../kube/selector.ts';
 import { unsupportedFields } from '../../kube/unsupported-fields.ts';
-import type { Violation } from '../../kube/validate.ts';
+import type { Violation } from '../../kube/violation.ts';
 import { type ApiObject, fieldAt } from '../api-object.ts';
 import {
   AGE_COLUMN,

@@ -5,7 +5,7 @@ import { objectRules } from '../../kube/object-rules.ts';
 import type { KubeObject } from '../../kube/objects.ts';
 import { SCHEMAS } from '../../kube/schemas.ts';
 import { unsupportedFields } from '../../kube/unsupported-fields.ts';
-import type { Violation } from '../../kube/validate.ts';
+import type { Violation } from '../../kube/violation.ts';
 import { type ApiObject, fieldAt } from '../api-object.ts';
 import {
   AGE_COLUMN,

@@ -3,7 +3,7 @@
  * could not be served as it says is refused with its place, or warned of.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { FieldPath, Violation } from '../../kube/validate.ts';
+import type { FieldPath, Violation } from '../../kube/violation.ts';
 import { type ApiObject, fieldAt } from '../api-object.ts';
 import type { DefinitionSpec, DefinitionVersion } from '../custom/custom-resource.ts';
 import { CustomSchema, eachNode } from '../custom/custom-schema.ts';

@@ -9,7 +9,7 @@ import type { Pod } from '../../kube/objects.ts';
 import { parseQuantity } from '../../kube/quantity.ts';
 import { doubles } from '../../kube/rule-checks.ts';
 import { TEXT_FORMATS } from '../../kube/text-formats.ts';
-import { type FieldPath, formatPath, type Violation } from '../../kube/validate.ts';
+import { type FieldPath, formatPath, type Violation } from '../../kube/violation.ts';
 import { type ApiObject, fieldAt } from '../api-object.ts';
 import { listAt } from './fields.ts';
 

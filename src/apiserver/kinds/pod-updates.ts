@@ -3,7 +3,7 @@
  * else would need another pod. Its node is given to it once.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { Violation } from '../../kube/validate.ts';
+import type { Violation } from '../../kube/violation.ts';
 import type { ApiObject } from '../api-object.ts';
 import { listAt, textAt } from './fields.ts';
 import { podDefaults } from './pod-spec.ts';

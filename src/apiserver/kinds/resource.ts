@@ -4,7 +4,7 @@
  */
 import type { SchemaObject } from 'ajv';
 import type { MergeRules } from '../../kube/three-way-patch.ts';
-import type { Violation } from '../../kube/validate.ts';
+import type { Violation } from '../../kube/violation.ts';
 import type { ApiObject } from '../api-object.ts';
 import type { Allocation } from './allocation.ts';
 

@@ -4,13 +4,14 @@
  * name gives, as in a cluster without an API server, if it is free.
  */
 import { type AddressBlock, addressAt, blockOfFamily, offsetIn } from '../../control/address-block.ts';
+import { familyOf } from '../../control/address-family.ts';
 import { freePlace } from '../../control/address-pool.ts';
 import type { ClusterRanges } from '../../control/cluster-settings.ts';
 import { poolOffsets } from '../../control/load-balancer-pool.ts';
 import { type PortRange, portFault, portWishes } from '../../control/node-ports.ts';
-import { familyOf, rangeFault, serviceFamilies, serviceOffsets } from '../../control/service-addresses.ts';
+import { rangeFault, serviceFamilies, serviceOffsets } from '../../control/service-addresses.ts';
 import type { Service } from '../../kube/objects.ts';
-import type { FieldPath, Violation } from '../../kube/validate.ts';
+import type { FieldPath, Violation } from '../../kube/violation.ts';
 import { formatAddress, isV4, parseAddress, type Words } from '../../wire/address.ts';
 import type { Allocation, Claim } from './allocation.ts';
 

@@ -4,7 +4,7 @@
  * ports: those that were given stay.
  */
 import type { Service } from '../../kube/objects.ts';
-import type { Violation } from '../../kube/validate.ts';
+import type { Violation } from '../../kube/violation.ts';
 import type { ApiObject } from '../api-object.ts';
 
 type Spec = Service['spec'];

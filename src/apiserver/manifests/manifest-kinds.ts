@@ -6,7 +6,7 @@
 import type { ManifestKinds } from '../../kube/manifest.ts';
 import type { NamedObject } from '../../kube/objects.ts';
 import { TEXT_FORMATS } from '../../kube/text-formats.ts';
-import type { Violation } from '../../kube/validate.ts';
+import type { Violation } from '../../kube/violation.ts';
 import { type ApiObject, fieldAt } from '../api-object.ts';
 import type { Resource } from '../kinds/resource.ts';
 import type { ResourceTable } from '../kinds/resource-table.ts';

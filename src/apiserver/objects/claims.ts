@@ -4,7 +4,7 @@
  * not there, by the same transaction as the object: so nothing is given twice, however many servers create at once and
  * whenever one of them ends. It goes with the object, or with the change that gives it up.
  */
-import type { Violation } from '../../kube/validate.ts';
+import type { Violation } from '../../kube/violation.ts';
 import type { ApiObject } from '../api-object.ts';
 import type { Allocation, Claim } from '../kinds/allocation.ts';
 import { storeKey } from '../kinds/resource.ts';

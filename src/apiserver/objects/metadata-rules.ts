@@ -1,6 +1,6 @@
 /** What metadata must be, of any kind: its owners and its finalizers have a form that others rely on. */
 import { TEXT_FORMATS } from '../../kube/text-formats.ts';
-import type { Violation } from '../../kube/validate.ts';
+import type { Violation } from '../../kube/violation.ts';
 import type { ObjectMeta } from '../api-object.ts';
 
 /** More of them is a mistake, and would be looked at with every change. */

@@ -1,5 +1,5 @@
 /** What can be wrong with a request for one object, in the words that Kubernetes has for it. */
-import { formatPath, type Violation } from '../../kube/validate.ts';
+import { formatPath, type Violation } from '../../kube/violation.ts';
 import { ApiError } from '../api-error.ts';
 import type { ApiObject } from '../api-object.ts';
 import { type Resource, resourceName } from '../kinds/resource.ts';

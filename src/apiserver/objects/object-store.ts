@@ -6,7 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { TEXT_FORMATS } from '../../kube/text-formats.ts';
-import type { Violation } from '../../kube/validate.ts';
+import type { Violation } from '../../kube/violation.ts';
 import { ApiError } from '../api-error.ts';
 import { type ApiObject, type ObjectMeta, timestamp } from '../api-object.ts';
 import { decode, decodeIfObject, encode } from '../kinds/object-encoding.ts';

@@ -1,7 +1,8 @@
 /** Which service ports the relay is to serve, and what makes one of them another. */
 import t from 'tap';
 import { HostRelay, proxyRequests } from '../../../src/agent/host/host-relay.ts';
-import { buildModel, type ClusterNode } from '../../../src/control/model.ts';
+import type { ClusterNode } from '../../../src/control/model.ts';
+import { buildModel } from '../../../src/control/model-builder.ts';
 import { DEFAULT_PROXY } from '../../../src/control/service-mode.ts';
 import { type KubeObject, objectSet, type Service } from '../../../src/kube/objects.ts';
 import { endpoints, hosta, SETTINGS, service } from '../../control/sample-objects.ts';

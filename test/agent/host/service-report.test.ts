@@ -2,7 +2,7 @@
 import t from 'tap';
 import { type ReportParts, serviceReports } from '../../../src/agent/host/service-report.ts';
 import { compile, emptyMemory } from '../../../src/control/compile.ts';
-import { buildModel } from '../../../src/control/model.ts';
+import { buildModel } from '../../../src/control/model-builder.ts';
 import { DEFAULT_PROXY } from '../../../src/control/service-mode.ts';
 import { type KubeObject, objectSet } from '../../../src/kube/objects.ts';
 import { endpointSlice, endpoints, HOST, hosta, hostb, pod, SETTINGS, service } from '../../control/sample-objects.ts';

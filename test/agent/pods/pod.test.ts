@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Container, ContainerStatus, PodStatus } from 'kubernetes-types/core/v1.js';
 import t from 'tap';
-import type { ContainerLogRequest } from '../../../src/agent/pods/local-pods.ts';
+import type { ContainerLogRequest } from '../../../src/agent/pods/pod-access.ts';
 import type { ConfigMap } from '../../../src/kube/objects.ts';
 import { localPods, needsRoot, podPlan, until, type Wanted } from '../test-pods.ts';
 

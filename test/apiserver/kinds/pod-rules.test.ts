@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { ApiObject } from '../../../src/apiserver/api-object.ts';
 import { ResourceTable } from '../../../src/apiserver/kinds/resource-table.ts';
-import { formatPath } from '../../../src/kube/validate.ts';
+import { formatPath } from '../../../src/kube/violation.ts';
 
 const table = new ResourceTable();
 const pods = table.known('', 'v1', 'pods');
