@@ -18,7 +18,7 @@ import { type CompileMemory, compile, emptyMemory } from '../control/compile.ts'
 import { hostServices } from '../control/host-services.ts';
 import type { ClusterModel, ClusterNode } from '../control/model.ts';
 import { buildModel } from '../control/model-builder.ts';
-import { type KernelRoute, podCidrs, sharedAddress } from '../control/overlay-backend.ts';
+import type { KernelRoute } from '../control/overlay-backend.ts';
 import { overlayBytes } from '../control/vxlan-backend.ts';
 import type { Dataplane } from '../dataplane/handle.ts';
 import type { NativeAddon } from '../io/native-addon.ts';
@@ -26,8 +26,7 @@ import type { ObjectSet } from '../kube/objects.ts';
 import { formatProblem, type Problem } from '../kube/problem.ts';
 import type { ObjectSource } from '../kube/source.ts';
 import type { NameTable } from '../tables/names.ts';
-import { formatAddress, formatAddress4 } from '../wire/address.ts';
-import { formatPrefix } from '../wire/prefix.ts';
+import { formatAddress } from '../wire/address.ts';
 import { describeError } from './agent-error.ts';
 import { Announcer } from './host/announcer.ts';
 import { HealthPorts } from './host/health-ports.ts';
@@ -38,7 +37,7 @@ import { changeKernelRoutes, type HostNetwork, removeHostNetwork } from './host/
 import { HostPorts } from './host/host-ports.ts';
 import { HostRelay } from './host/host-relay.ts';
 import type { Offload, OffloadMode } from './host/offload.ts';
-import { PeerProbes } from './host/peers.ts';
+import { PeerProbes, peersOf } from './host/peers.ts';
 import { ServiceNetwork } from './host/service-network.ts';
 import { findUnderlay, readLinks, segmentsTunnels, type Underlay } from './host/underlay.ts';
 import { ownAddresses, UnderlayWatch } from './host/underlay-watch.ts';
@@ -329,17 +328,7 @@ export class HostAgent {
   }
 
   #watchPeers(model: ClusterModel, own: ClusterNode): void {
-    const peers = [...model.nodes.values()].flatMap((node) => {
-      const address = node === own ? undefined : sharedAddress(own, node);
-      if (!address) return [];
-      const gateway6 = own.gateway6 && !this.#ipv6Problem ? node.gateway6 : undefined;
-      return {
-        node: node.name,
-        address: formatAddress(address),
-        gateways: [formatAddress4(node.gateway4), ...(gateway6 ? [formatAddress(gateway6)] : [])],
-        podCidr: podCidrs(node).map(formatPrefix).join(),
-      };
-    });
+    const peers = peersOf(model.nodes.values(), own, !this.#ipv6Problem);
     const bytes = this.#overlayBytes(own);
     this.peers.update(peers, { neededMtu: this.podMtu + bytes, overlayBytes: bytes, udpPort: this.settings.port });
   }

@@ -3,6 +3,10 @@
  * is wrong, and on demand. Two questions per peer: does the host answer on the underlay, and with which path MTU; does
  * its gateway answer through the overlay.
  */
+import type { ClusterNode } from '../../control/model.ts';
+import { podCidrs, sharedAddress } from '../../control/overlay-backend.ts';
+import { formatAddress, formatAddress4 } from '../../wire/address.ts';
+import { formatPrefix } from '../../wire/prefix.ts';
 import { describeError } from '../agent-error.ts';
 import type { PeerStatus, ProbeResult } from '../status.ts';
 import { IcmpProber } from './icmp-prober.ts';
@@ -22,6 +26,21 @@ export interface PeerContext {
   /** Of those, what the backend puts around each. */
   overlayBytes: number;
   udpPort: number;
+}
+
+/** The nodes that share a family of addresses with this one. `withIpv6`: pods' packets go to them in IPv6 too. */
+export function peersOf(nodes: Iterable<ClusterNode>, own: ClusterNode, withIpv6: boolean): Peer[] {
+  return [...nodes].flatMap((node) => {
+    const address = node === own ? undefined : sharedAddress(own, node);
+    if (!address) return [];
+    const gateway6 = own.gateway6 && withIpv6 ? node.gateway6 : undefined;
+    return {
+      node: node.name,
+      address: formatAddress(address),
+      gateways: [formatAddress4(node.gateway4), ...(gateway6 ? [formatAddress(gateway6)] : [])],
+      podCidr: podCidrs(node).map(formatPrefix).join(),
+    };
+  });
 }
 
 /** Hosts that start together get this long to be there. */
