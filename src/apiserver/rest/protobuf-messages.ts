@@ -35,8 +35,26 @@ DeploymentStatus: observedGeneration=1:int replicas=2:int updatedReplicas=3:int 
 Pod: metadata=1:ObjectMeta spec=2:PodSpec status=3:PodStatus
 PodStatus: phase=1:string message=3:string reason=4:string nominatedNodeName=11:string hostIP=5:string podIP=6:string qosClass=9:string resize=14:string observedGeneration=17:int
 PodTemplateSpec: metadata=1:ObjectMeta spec=2:PodSpec
-PodSpec: volumes=1:Volume[] initContainers=20:Container[] containers=2:Container[] restartPolicy=3:string terminationGracePeriodSeconds=4:int* activeDeadlineSeconds=5:int* dnsPolicy=6:string nodeSelector=7:string{} serviceAccountName=8:string serviceAccount=9:string automountServiceAccountToken=21:bool* nodeName=10:string hostNetwork=11:bool hostPID=12:bool hostIPC=13:bool shareProcessNamespace=27:bool* securityContext=14:PodSecurityContext* hostname=16:string subdomain=17:string schedulerName=19:string tolerations=22:Toleration[] hostAliases=23:HostAlias[] priorityClassName=24:string priority=25:int* runtimeClassName=29:string* enableServiceLinks=30:bool* preemptionPolicy=31:string* setHostnameAsFQDN=35:bool*
-PodSecurityContext: runAsUser=2:int* runAsGroup=6:int* runAsNonRoot=3:bool* fsGroup=5:int*
+PodSpec: volumes=1:Volume[] initContainers=20:Container[] containers=2:Container[] restartPolicy=3:string terminationGracePeriodSeconds=4:int* activeDeadlineSeconds=5:int* dnsPolicy=6:string nodeSelector=7:string{} serviceAccountName=8:string serviceAccount=9:string automountServiceAccountToken=21:bool* nodeName=10:string hostNetwork=11:bool hostPID=12:bool hostIPC=13:bool shareProcessNamespace=27:bool* securityContext=14:PodSecurityContext* imagePullSecrets=15:LocalObjectReference[] hostname=16:string subdomain=17:string affinity=18:Affinity* schedulerName=19:string tolerations=22:Toleration[] hostAliases=23:HostAlias[] priorityClassName=24:string priority=25:int* dnsConfig=26:PodDNSConfig* readinessGates=28:PodReadinessGate[] runtimeClassName=29:string* enableServiceLinks=30:bool* preemptionPolicy=31:string* topologySpreadConstraints=33:TopologySpreadConstraint[] setHostnameAsFQDN=35:bool* os=36:PodOS* hostUsers=37:bool*
+PodSecurityContext: seLinuxOptions=1:SELinuxOptions* runAsUser=2:int* runAsNonRoot=3:bool* supplementalGroups=4:int[] fsGroup=5:int* runAsGroup=6:int* sysctls=7:Sysctl[] fsGroupChangePolicy=9:string* seccompProfile=10:SecurityProfile* appArmorProfile=11:SecurityProfile* supplementalGroupsPolicy=12:string*
+SecurityContext: capabilities=1:Capabilities* privileged=2:bool* seLinuxOptions=3:SELinuxOptions* runAsUser=4:int* runAsNonRoot=5:bool* readOnlyRootFilesystem=6:bool* allowPrivilegeEscalation=7:bool* runAsGroup=8:int* procMount=9:string* seccompProfile=11:SecurityProfile* appArmorProfile=12:SecurityProfile*
+Capabilities: add=1:string[] drop=2:string[]
+SELinuxOptions: user=1:string role=2:string type=3:string level=4:string
+SecurityProfile: type=1:string localhostProfile=2:string*
+Sysctl: name=1:string value=2:string
+Affinity: nodeAffinity=1:NodeAffinity* podAffinity=2:PodAffinity* podAntiAffinity=3:PodAffinity*
+NodeAffinity: requiredDuringSchedulingIgnoredDuringExecution=1:NodeSelector* preferredDuringSchedulingIgnoredDuringExecution=2:PreferredSchedulingTerm[]
+NodeSelector: nodeSelectorTerms=1:NodeSelectorTerm[]
+NodeSelectorTerm: matchExpressions=1:LabelSelectorRequirement[] matchFields=2:LabelSelectorRequirement[]
+PreferredSchedulingTerm: weight=1:int preference=2:NodeSelectorTerm
+PodAffinity: requiredDuringSchedulingIgnoredDuringExecution=1:PodAffinityTerm[] preferredDuringSchedulingIgnoredDuringExecution=2:WeightedPodAffinityTerm[]
+PodAffinityTerm: labelSelector=1:LabelSelector* namespaces=2:string[] topologyKey=3:string namespaceSelector=4:LabelSelector* matchLabelKeys=5:string[] mismatchLabelKeys=6:string[]
+WeightedPodAffinityTerm: weight=1:int podAffinityTerm=2:PodAffinityTerm
+TopologySpreadConstraint: maxSkew=1:int topologyKey=2:string whenUnsatisfiable=3:string labelSelector=4:LabelSelector* minDomains=5:int* nodeAffinityPolicy=6:string* nodeTaintsPolicy=7:string* matchLabelKeys=8:string[]
+PodDNSConfig: nameservers=1:string[] searches=2:string[] options=3:PodDNSConfigOption[]
+PodDNSConfigOption: name=1:string value=2:string*
+PodReadinessGate: conditionType=1:string
+PodOS: name=1:string
 Volume: name=1:string volumeSource=2:VolumeSource~
 VolumeSource: hostPath=1:HostPathVolumeSource* emptyDir=2:EmptyDirVolumeSource* persistentVolumeClaim=10:ClaimVolumeSource* secret=6:SecretVolumeSource* downwardAPI=16:DownwardAPIVolumeSource* configMap=19:ConfigMapVolumeSource* projected=26:ProjectedVolumeSource*
 HostPathVolumeSource: path=1:string type=2:string*
@@ -56,10 +74,12 @@ KeyToPath: key=1:string path=2:string mode=3:int*
 VolumeMount: name=1:string readOnly=2:bool mountPath=3:string subPath=4:string mountPropagation=5:string* subPathExpr=6:string recursiveReadOnly=7:string*
 Toleration: key=1:string operator=2:string value=3:string effect=4:string tolerationSeconds=5:int*
 HostAlias: ip=1:string hostnames=2:string[]
-Container: name=1:string image=2:string command=3:string[] args=4:string[] workingDir=5:string ports=6:ContainerPort[] env=7:EnvVar[] resources=8:ResourceRequirements volumeMounts=9:VolumeMount[] livenessProbe=10:Probe* readinessProbe=11:Probe* startupProbe=22:Probe* lifecycle=12:Lifecycle* restartPolicy=24:string* terminationMessagePath=13:string terminationMessagePolicy=20:string imagePullPolicy=14:string stdin=16:bool stdinOnce=17:bool tty=18:bool
+Container: name=1:string image=2:string command=3:string[] args=4:string[] workingDir=5:string ports=6:ContainerPort[] envFrom=19:EnvFromSource[] env=7:EnvVar[] resources=8:ResourceRequirements volumeMounts=9:VolumeMount[] livenessProbe=10:Probe* readinessProbe=11:Probe* startupProbe=22:Probe* lifecycle=12:Lifecycle* restartPolicy=24:string* terminationMessagePath=13:string terminationMessagePolicy=20:string imagePullPolicy=14:string securityContext=15:SecurityContext* stdin=16:bool stdinOnce=17:bool tty=18:bool
 ContainerPort: name=1:string hostPort=2:int containerPort=3:int protocol=4:string hostIP=5:string
 EnvVar: name=1:string value=2:string valueFrom=3:EnvVarSource*
-EnvVarSource: fieldRef=1:ObjectFieldSelector* configMapKeyRef=3:KeySelector* secretKeyRef=4:KeySelector*
+EnvVarSource: fieldRef=1:ObjectFieldSelector* resourceFieldRef=2:ResourceFieldSelector* configMapKeyRef=3:KeySelector* secretKeyRef=4:KeySelector*
+EnvFromSource: prefix=1:string configMapRef=2:EnvSource* secretRef=3:EnvSource*
+EnvSource: localObjectReference=1:LocalObjectReference~ optional=2:bool*
 ObjectFieldSelector: apiVersion=1:string fieldPath=2:string
 KeySelector: localObjectReference=1:LocalObjectReference~ key=2:string optional=3:bool*
 LocalObjectReference: name=1:string
@@ -91,6 +111,9 @@ SubjectAccessReview: metadata=1:ObjectMeta spec=2:SubjectAccessReviewSpec status
 SubjectAccessReviewSpec: resourceAttributes=1:ResourceAttributes* nonResourceAttributes=2:NonResourceAttributes* user=3:string groups=4:string[] uid=6:string
 SubjectAccessReviewStatus: allowed=1:bool reason=2:string evaluationError=3:string denied=4:bool
 ResourceAttributes: namespace=1:string verb=2:string group=3:string version=4:string resource=5:string subresource=6:string name=7:string
+SelfSubjectReview: metadata=1:ObjectMeta status=2:SelfSubjectReviewStatus
+SelfSubjectReviewStatus: userInfo=1:UserInfo
+UserInfo: username=1:string uid=2:string groups=3:string[]
 NonResourceAttributes: path=1:string verb=2:string
 SelfSubjectRulesReview: metadata=1:ObjectMeta spec=2:SelfSubjectRulesReviewSpec status=3:SubjectRulesReviewStatus
 SelfSubjectRulesReviewSpec: namespace=1:string

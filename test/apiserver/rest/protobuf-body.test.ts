@@ -165,3 +165,35 @@ t.test('20,000 damaged bodies end as answers', async (t) => {
   }
   t.ok(read > 1000 && read < 19_000, `some are harmless, some not: ${read}`);
 });
+
+t.test('a profile of kubectl debug, and where a copied pod may run', async (t) => {
+  const capabilities = message([1, 'NET_ADMIN'], [2, 'ALL']);
+  const context = message([1, capabilities], [2, 1], [11, message([1, 'RuntimeDefault'])]);
+  const source = message([1, 'P_'], [2, message([1, message([1, 'settings'])], [2, 0])]);
+  const container = message([1, 'debugger'], [15, context], [19, source]);
+  const selector = message([1, message([1, 'app'], [2, 'web'])]);
+  const antiAffinity = message([1, message([1, selector], [3, 'kubernetes.io/hostname'])]);
+  const group = message([4, 2000], [10, message([1, 'RuntimeDefault'])]);
+  const spec = message([2, container], [14, group], [18, message([3, antiAffinity])]);
+  t.same(readProtobuf(envelope('v1', 'Pod', message([2, spec]))).spec, {
+    containers: [
+      {
+        name: 'debugger',
+        securityContext: {
+          capabilities: { add: ['NET_ADMIN'], drop: ['ALL'] },
+          privileged: true,
+          seccompProfile: { type: 'RuntimeDefault' },
+        },
+        envFrom: [{ prefix: 'P_', configMapRef: { name: 'settings', optional: false } }],
+      },
+    ],
+    securityContext: { supplementalGroups: [2000], seccompProfile: { type: 'RuntimeDefault' } },
+    affinity: {
+      podAntiAffinity: {
+        requiredDuringSchedulingIgnoredDuringExecution: [
+          { labelSelector: { matchLabels: { app: 'web' } }, topologyKey: 'kubernetes.io/hostname' },
+        ],
+      },
+    },
+  });
+});
