@@ -106,7 +106,11 @@ export const PUBLIC_PATHS = [
   '/openapi/v3',
 ];
 /** What every user may ask, of themselves alone. */
-const SELF_REVIEWS = new Set(['selfsubjectaccessreviews', 'selfsubjectrulesreviews']);
+const SELF_REVIEWS = new Set([
+  'authentication.k8s.io/selfsubjectreviews',
+  'authorization.k8s.io/selfsubjectaccessreviews',
+  'authorization.k8s.io/selfsubjectrulesreviews',
+]);
 /** Beside objects: what runs in a pod is not looked into by who only reads; its logs are no node's business. */
 const INNER_PARTS = new Set(['exec', 'attach', 'portforward', 'proxy']);
 
@@ -128,7 +132,7 @@ export function isAllowed(user: User, method: string, path: ResourcePath | strin
   if (READING.has(method) && !INNER_PARTS.has(subresource)) {
     if (groups.includes(VIEWERS) || (groups.includes(NODES) && subresource !== 'log')) return true;
   }
-  if (method === 'POST' && group === 'authorization.k8s.io' && SELF_REVIEWS.has(plural)) return true;
+  if (method === 'POST' && SELF_REVIEWS.has(`${group}/${plural}`)) return true;
   const node = nodeOf(user);
   return node !== undefined && mayNodeWrite(node, path, method);
 }

@@ -1,7 +1,7 @@
 /**
- * What somebody may do here (authorization.k8s.io/v1), which `kubectl auth can-i` asks: reviews are answered from the
- * rules that requests are judged by, and never kept. Whoever is known may ask about themselves, administrators about
- * anybody.
+ * Who somebody is here and what they may do (authentication.k8s.io, authorization.k8s.io), which `kubectl auth whoami`
+ * and `can-i` ask: reviews are answered from the rules that requests are judged by, and never kept. Whoever is known may
+ * ask about themselves, administrators about anybody.
  */
 import { ADMINISTRATORS, isAllowed, nodeOf, PUBLIC_PATHS } from '../access/access.ts';
 import { ApiError } from '../api-error.ts';
@@ -17,6 +17,7 @@ const STATUS: Readonly<
   Record<ReviewKind['kind'], (user: User, spec: unknown, table: ResourceTable) => Record<string, unknown>>
 > = {
   SelfSubjectAccessReview: (user, spec) => ({ allowed: isGranted(user, spec) }),
+  SelfSubjectReview: ({ name, groups }) => ({ userInfo: { username: name, groups } }),
   SelfSubjectRulesReview: (user, spec, table) => rulesOf(user, textAt(spec, 'namespace'), table),
   SubjectAccessReview: (_, spec) => ({ allowed: isGranted(subjectOf(spec), spec) }),
 };
@@ -30,8 +31,8 @@ export function reviewAt(path: ResourcePath): ReviewKind | undefined {
 /** Throws ApiError. */
 export async function answerReview(request: ApiRequest, review: ReviewKind, table: ResourceTable): Promise<ApiAnswer> {
   if (request.method !== 'POST') throw new ApiError('MethodNotAllowed', `${review.plural} are created, and not kept`);
-  const { metadata = {}, spec = {} } = (await readObject(request)) as Partial<ApiObject>;
-  const status = STATUS[review.kind](request.user, spec, table);
+  const { metadata = {}, spec } = (await readObject(request)) as Partial<ApiObject>;
+  const status = STATUS[review.kind](request.user, spec ?? {}, table);
   return { code: 201, json: { kind: review.kind, apiVersion: apiVersionOf(review), metadata, spec, status } };
 }
 

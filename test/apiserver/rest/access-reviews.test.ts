@@ -76,6 +76,18 @@ t.test('the rules of each role', async (t) => {
   t.match(node, { incomplete: true, evaluationError: /depends on the object/ });
 });
 
+t.test('everybody is told who they are here', async (t) => {
+  const server = await TestServer.start(t);
+  for (const version of ['v1', 'v1beta1']) {
+    const path = `/apis/authentication.k8s.io/${version}/selfsubjectreviews`;
+    for (const token of ['viewer', 'nobody']) {
+      const { code, body } = await server.ask('POST', path, {}, { token });
+      t.equal(code, 201);
+      t.match(body, { kind: 'SelfSubjectReview', status: { userInfo: { username: token, groups: Array } } });
+    }
+  }
+});
+
 t.test('about others only administrators ask', async (t) => {
   const server = await TestServer.start(t);
   const path = `${GROUP}/subjectaccessreviews`;
