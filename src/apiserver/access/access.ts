@@ -8,6 +8,7 @@ import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { ApiError } from '../api-error.ts';
+import { resourceName } from '../kinds/resource.ts';
 import { parseResourcePath, type ResourcePath } from '../rest/api-path.ts';
 import type { ApiRequest, User } from '../rest/request.ts';
 import { impersonatedUser } from './impersonation.ts';
@@ -151,7 +152,9 @@ function forbidden(user: User, request: ApiRequest, path: ResourcePath | undefin
   const where = path?.namespace ? ` in the namespace "${path.namespace}"` : '';
   const verbs = path?.name === '' ? COLLECTION_VERBS : VERBS;
   const message = `User "${user.name}" cannot ${verbs[request.method] ?? request.method} ${what}${where}`;
-  return new ApiError('Forbidden', path ? `${path.plural} is forbidden: ${message}` : message);
+  if (!path) return new ApiError('Forbidden', message);
+  const name = path.name === '' ? '' : ` "${path.name}"`;
+  return new ApiError('Forbidden', `${resourceName(path)}${name} is forbidden: ${message}`);
 }
 
 const VERBS: Readonly<Record<string, string>> = {

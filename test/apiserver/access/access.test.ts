@@ -167,6 +167,11 @@ t.test('who has no role learns what the server is, and nothing of what is in it'
     t.equal((await server.get(path, { token })).code, 403, path);
   }
   t.match(await server.get(MAPS, { token }), { body: { message: /User "nobody" cannot list resource "configmaps"/ } });
+  const one = await server.ask('DELETE', '/apis/apps/v1/namespaces/default/deployments/web', undefined, { token });
+  t.match(
+    one.body.message,
+    /^deployments.apps "web" is forbidden: User "nobody" cannot delete resource "deployments" /,
+  );
 });
 
 t.test('tokens of a file: read again when it changes, kept when it breaks', async (t) => {
