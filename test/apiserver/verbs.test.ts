@@ -404,7 +404,8 @@ t.test('who writes what no agent carries out is warned, for templates too', asyn
   const selector = { matchLabels: { a: 'b' } };
   const template = { metadata: { labels: { a: 'b' } }, spec };
   const warning = async (method: string, path: string, body?: object) => {
-    const headers = { authorization: 'Bearer admin', 'content-type': 'application/json' };
+    const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
+    const headers = { authorization: 'Bearer admin', 'content-type': type };
     const response = await fetch(server.url + path, {
       method,
       headers,
@@ -438,4 +439,25 @@ t.test('who writes what no agent carries out is warned, for templates too', asyn
     await warning('POST', `${apps}/statefulsets`, of('StatefulSet', claims)),
     `${sentence}, 299 - "spec.volumeClaimTemplates is not supported"`,
   );
+  const label = { metadata: { labels: { a: 'c' } } };
+  t.equal(await warning('PATCH', `${DEPLOYMENTS}/w`, label), null, 'a label asks for nothing');
+  t.equal(await warning('PATCH', `${DEPLOYMENTS}/w`, { spec: { replicas: 2 } }), sentence);
+});
+
+t.test('policies and ingresses that nobody carries out are not kept silently', async (t) => {
+  const server = await TestServer.start(t);
+  const folder = '/apis/networking.k8s.io/v1/namespaces/default';
+  const backend = { service: { name: 'web', port: { number: 80 } } };
+  for (const [plural, kind, spec, warning] of [
+    ['networkpolicies', 'NetworkPolicy', {}, /NetworkPolicy is kept, but not enforced/],
+    ['ingresses', 'Ingress', { defaultBackend: backend }, /Ingress is kept, but not served/],
+  ] as const) {
+    const response = await fetch(`${server.url}${folder}/${plural}`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer admin', 'content-type': 'application/json' },
+      body: JSON.stringify({ apiVersion: 'networking.k8s.io/v1', kind, metadata: { name: 'x' }, spec }),
+    });
+    t.equal(response.status, 201);
+    t.match(response.headers.get('warning'), warning);
+  }
 });

@@ -97,6 +97,8 @@ const networkPolicy: Resource = {
     spec.policyTypes ??= Array.isArray(spec.egress) && spec.egress.length > 0 ? ['Ingress', 'Egress'] : ['Ingress'];
     o.spec = spec;
   },
+  // Who relies on a policy must not believe it is in force.
+  warnings: () => ['NetworkPolicy is kept, but not enforced: all traffic is let through'],
 };
 
 const ingressClass: Resource = {
@@ -172,6 +174,7 @@ const ingress: Resource = {
     if (fieldAt(o, ['spec', 'defaultBackend']) || listAt(o, 'spec', 'rules').length > 0) return [];
     return [{ path: ['spec'], message: 'either `defaultBackend` or `rules` must be specified' }];
   },
+  warnings: () => ['Ingress is kept, but not served: reach its Services by NodePort or LoadBalancer'],
 };
 
 const lease: Resource = {

@@ -40,6 +40,8 @@ interface Target {
   resource: Resource;
   /** Fields of what was sent that its kind does not have: its sender is warned. */
   unknown: readonly string[];
+  /** Of what an update replaces. */
+  generation?: number | undefined;
 }
 
 export class ResourceHandler {
@@ -157,6 +159,7 @@ export class ResourceHandler {
     const body = await readObject(request);
     checkFields(target, body);
     const change = (current: ApiObject) => {
+      target.generation = current.metadata.generation;
       checkChange(target, current, body, subresource);
       return structuredClone(body);
     };
@@ -171,6 +174,7 @@ export class ResourceHandler {
     const patch = await readValue(request);
     const change = (current: ApiObject) => {
       const patched = applyPatch(type, current, patch, resource) as ApiObject;
+      target.generation = current.metadata.generation;
       checkChange(target, current, patched, subresource);
       checkFields(target, patched, current);
       return patched;
@@ -287,10 +291,12 @@ export class ResourceHandler {
     }
   }
 
-  #shown({ request, resource, path, unknown }: Target, code: number, object: ApiObject): ApiAnswer {
+  #shown({ request, resource, path, unknown, generation }: Target, code: number, object: ApiObject): ApiAnswer {
     const form = tableForm(request);
     const isWrite = request.method !== 'GET' && request.method !== 'DELETE' && path.subresource === '';
-    const warnings = isWrite ? [...unknown, ...(resource.warnings?.(object) ?? [])] : [];
+    // Who labels a hundred objects learns nothing from what they ask for.
+    const asksAnew = generation === undefined || generation !== object.metadata.generation;
+    const warnings = isWrite ? [...unknown, ...((asksAnew && resource.warnings?.(object)) || [])] : [];
     if (!form) return { code, json: object, warnings };
     const listMeta = { resourceVersion: object.metadata.resourceVersion };
     return { code, json: tableOf(resource, [object], form, listMeta), warnings };
