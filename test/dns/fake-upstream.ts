@@ -1,6 +1,7 @@
 /** A name server on the loopback that the forwarding tests tell what to say, over UDP and TCP on one port. */
-import { createSocket } from 'node:dgram';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { createSocket, type Socket as UdpSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { Test } from 'tap';
 
 /** From a query's bytes to what is sent back, one datagram each; over TCP the first alone. */
@@ -30,15 +31,8 @@ export function addressAnswer(...octets: number[]): Buffer {
 }
 
 export async function fakeUpstream(t: Test, script: Script): Promise<FakeUpstream> {
-  const udp = createSocket('udp4');
-  const tcp = createServer();
+  const { udp, tcp } = await onOnePort();
   const sessions = new Set<Socket>();
-  await new Promise<void>((resolve) => udp.bind(0, '127.0.0.1', resolve));
-  const { port } = udp.address();
-  await new Promise<void>((resolve, reject) => {
-    tcp.once('error', reject);
-    tcp.listen(port, '127.0.0.1', resolve);
-  });
   const upstream: FakeUpstream = { address: `127.0.0.1:${(tcp.address() as AddressInfo).port}`, asked: [], script };
   udp.on('message', (query, remote) => {
     upstream.asked.push({ transport: 'udp', query });
@@ -65,6 +59,22 @@ export async function fakeUpstream(t: Test, script: Script): Promise<FakeUpstrea
     for (const socket of sessions) socket.destroy();
   });
   return upstream;
+}
+
+/** A port that is free in UDP may be somebody's in TCP: then another one. */
+async function onOnePort(): Promise<{ udp: UdpSocket; tcp: Server }> {
+  for (;;) {
+    const udp = createSocket('udp4').bind(0, '127.0.0.1');
+    await once(udp, 'listening');
+    const tcp = createServer().listen(udp.address().port, '127.0.0.1');
+    try {
+      await once(tcp, 'listening');
+      return { udp, tcp };
+    } catch (error) {
+      udp.close();
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    }
+  }
 }
 
 /** No record of the question's type, and the SOA that says for how long: its TTL and its minimum. */

@@ -2,8 +2,10 @@
  * One collection of objects behind HTTP as a Kubernetes API server has it: lists in pages, watches with a history that
  * can be forgotten, and all the ways in which a server breaks off.
  */
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 
 export interface FakeObject {
@@ -54,8 +56,18 @@ export class FakeCollection {
     return collection;
   }
 
-  listen(port: number): Promise<void> {
-    return new Promise((resolve) => this.#server.listen(port, '127.0.0.1', resolve));
+  /** A port that was given back may be somebody's for a moment. */
+  async listen(port: number): Promise<void> {
+    for (let tries = 0; ; tries++) {
+      this.#server.listen(port, '127.0.0.1');
+      try {
+        await once(this.#server, 'listening');
+        return;
+      } catch (error) {
+        if (tries === 50) throw error;
+        await sleep(100);
+      }
+    }
   }
 
   get port(): number {
