@@ -107,15 +107,27 @@ export class ContainerWatch {
 
   #restart(kind: ProbeKind): void {
     if (this.#site.isEnding()) return;
-    const { plan, state } = this.#container;
+    const { plan } = this.#container;
     const probe = kind === 'Liveness' ? plan.spec.livenessProbe : plan.spec.startupProbe;
     const graceSeconds = probe?.terminationGracePeriodSeconds ?? this.#site.pod().graceSeconds;
     const what = plan.restartPolicy === 'Never' ? 'will be ended' : 'will be restarted';
     const which = kind === 'Liveness' ? 'liveness' : 'startup';
     this.#site.event('Normal', 'Killing', `Container ${plan.name} failed ${which} probe, ${what}`);
-    const graceMs = graceSeconds * 1000;
+    this.#endRun(graceSeconds * 1000);
+  }
+
+  /** It runs as something that it is no more. */
+  replace(): void {
+    if (this.#site.isEnding()) return;
+    const { name } = this.#container.plan;
+    this.#site.event('Normal', 'Killing', `Container ${name} definition changed, will be restarted`);
+    this.#endRun(this.#site.pod().graceSeconds * 1000);
+  }
+
+  /** The run under way; whether another follows is the container's own business. */
+  #endRun(graceMs: number): void {
     const beganAtMs = Date.now();
-    const { runs } = state;
+    const { runs } = this.#container.state;
     void this.#beforeStop(graceMs).then(() => this.#interrupt(runs, this.#graceLeft(graceMs, beganAtMs)));
   }
 

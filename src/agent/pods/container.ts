@@ -1,6 +1,6 @@
 /**
  * One container of a pod: starts its command, notices its end, starts it again as the restart policy and the back-off
- * say, ends it on request. Between the agent and the command stands weft_container, a session of its own that outlives
+ * say, or because its image is another now, ends it on request. Between the agent and the command stands weft_container, a session of its own that outlives
  * the agent; the next agent adopts the pair by the state written down, looks whether it is still there, and finds the
  * exit code in the file that weft_container leaves.
  */
@@ -9,10 +9,10 @@ import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
-import { FIRST_RESTART_MS, isRestarted, MAX_WAIT_MS, nextStart } from './back-off.ts';
+import { FIRST_RESTART_MS, isRestarted, MAX_WAIT_MS, newBackOff, nextStart } from './back-off.ts';
 import type { RunFiles, StartCommand } from './container-command.ts';
 import { LaunchError } from './container-launch.ts';
-import type { ContainerPlan } from './pod-plan.ts';
+import { type ContainerPlan, definitionOf } from './pod-plan.ts';
 import { type ContainerState, isTimeMs, type RunEnd } from './pod-state.ts';
 import { childrenOf, isRunning, sessionProcesses, signalGroup, signalProcess, startTicks } from './process-table.ts';
 import { timerMs } from './timer-limit.ts';
@@ -43,17 +43,21 @@ export interface ContainerEvents {
   ended(message: string): void;
   /** It cannot be started as things are. */
   refused(error: LaunchError): void;
+  /** It runs as something that it is no more: whoever knows its hooks ends this run, and another begins. */
+  outdated(): void;
 }
 
 export class ContainerProcess {
   readonly state: ContainerState;
   /** Why it is not started, and by whom that could change. */
   refusal: LaunchError | undefined;
-  readonly plan: ContainerPlan;
+  plan: ContainerPlan;
   readonly #site: ContainerSite;
   readonly #events: ContainerEvents;
   #begun = false;
   #stopping = false;
+  /** The run under way ends so that another begins, whatever the restart policy says. */
+  #outdated = false;
   #released = false;
   #timer: NodeJS.Timeout | undefined;
   #killTimer: NodeJS.Timeout | undefined;
@@ -94,6 +98,7 @@ export class ContainerProcess {
     const state = this.state;
     if (state.shimPid > 0 && isRunning({ pid: state.shimPid, startTicks: state.shimTicks })) {
       this.#watchAdopted();
+      this.#compare();
     } else if (state.shimPid > 0) {
       // It ended while no agent ran: its process id, and its group's, may be somebody else's by now.
       state.pid = 0;
@@ -107,10 +112,25 @@ export class ContainerProcess {
     }
   }
 
-  /** Something that it refers to may have changed: one that could not be started tries again. */
-  reconsider(): void {
-    if (this.refusal?.reason !== 'CreateContainerConfigError' || this.#stopping) return;
-    this.#start();
+  /** What it is, or something that it refers to, may have changed: one that could not be started tries again. */
+  reconsider(plan: ContainerPlan = this.plan): void {
+    const isAnother = definitionOf(plan) !== definitionOf(this.plan);
+    this.plan = plan;
+    if (!this.#begun || this.#stopping) return;
+    if (this.state.shimPid > 0) return this.#compare();
+    if (isAnother && (this.refusal || this.state.startAtMs > 0)) {
+      // What the other one did wrong is not held against it.
+      clearTimeout(this.#timer);
+      this.state.backOff = newBackOff();
+      this.#start();
+    } else if (this.refusal?.reason === 'CreateContainerConfigError') this.#start();
+  }
+
+  /** Of one that runs: whether it still runs as what it is. */
+  #compare(): void {
+    if (this.#outdated || this.state.definition === definitionOf(this.plan)) return;
+    this.#outdated = true;
+    this.#events.outdated();
   }
 
   #start(): void {
@@ -128,6 +148,7 @@ export class ContainerProcess {
     }
     this.refusal = undefined;
     Object.assign(state, { runs: state.runs + 1, startedAtMs: Date.now(), reason: '', started: false, ready: false });
+    state.definition = definitionOf(this.plan);
     try {
       this.#makeRoom();
       const { file, args, env } = command;
@@ -222,7 +243,13 @@ export class ContainerProcess {
     Object.assign(state, { finishedAtMs: end.finishedAtMs, exitCode: end.exitCode });
     state.ends = [end, ...state.ends].slice(0, 2);
     let message = how;
-    if (!this.#stopping && isRestarted(this.plan.restartPolicy, end.exitCode)) {
+    const startsAnew = this.#outdated && !this.#stopping;
+    this.#outdated = false;
+    if (startsAnew) {
+      // It has not done its work, however this run ended.
+      Object.assign(state, { exitCode: -1, backOff: newBackOff() });
+      message += '; starts again as it is now';
+    } else if (!this.#stopping && isRestarted(this.plan.restartPolicy, end.exitCode)) {
       const next = nextStart(state.backOff, end.finishedAtMs);
       state.backOff = next.state;
       state.reason = next.crashLoop ? `CrashLoopBackOff: ${how}` : how;
@@ -233,6 +260,7 @@ export class ContainerProcess {
     for (const done of [...this.#unreported.splice(0), ...this.#waiting.splice(0)]) done();
     this.#events.changed();
     if (!this.#stopping) this.#events.ended(message);
+    if (startsAnew) this.#start();
   }
 
   #howItEnded(exitCode: number | null): { end: RunEnd; how: string } {

@@ -2,7 +2,7 @@
  * What running a pod takes, worked out from its Kubernetes object: which containers in which order, in which network
  * namespace, with which files. Pure; the pod's life (pod.ts) carries it out. A pod is made anew when the fingerprint of
  * its plan changes; what a container refers to (services, ConfigMaps, labels) is no part of that, but read when it
- * starts.
+ * starts, and another image under the same uid starts that container anew.
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
@@ -185,12 +185,14 @@ export function planPod(pod: ClusterPod, context: PodPlanContext): PodPlan {
   };
 }
 
-/**
- * What of a container may change under one uid. An API keeps the rest as it is, but for what its next version fills in:
- * that must not end what runs.
- */
-function lasting({ spec: _, ...plan }: ContainerPlan): Omit<ContainerPlan, 'spec'> {
-  return plan;
+/** What of a container cannot change under one uid. Its image can, and what an API's next version fills in. */
+function lasting({ name, role, restartPolicy }: ContainerPlan): Partial<ContainerPlan> {
+  return { name, role, restartPolicy };
+}
+
+/** What a container is started as: one that runs as something else is started anew. */
+export function definitionOf({ image, command }: Pick<ContainerPlan, 'image' | 'command'>): string {
+  return digest(JSON.stringify([image, command]));
 }
 
 /** Keys and uids of a node's pods that ended by themselves: they have no address any more, but logs. */

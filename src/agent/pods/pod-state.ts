@@ -35,6 +35,8 @@ export interface ContainerState {
   reason: string;
   /** How many times it was started: its log is numbered so. */
   runs: number;
+  /** What its last run was started as; '' before the first. */
+  definition: string;
   backOff: BackOff;
   /** When it is to be started again; 0 when that is not due. */
   startAtMs: number;
@@ -91,6 +93,7 @@ export function newContainerState(name: string): ContainerState {
     exitCode: -1,
     reason: '',
     runs: 0,
+    definition: '',
     backOff: { waitMs: 0, raisedAtMs: 0 },
     startAtMs: 0,
     started: false,
@@ -129,7 +132,8 @@ export function isPodState(value: unknown): value is PodState {
 }
 
 function isContainerState(value: unknown): value is ContainerState {
-  if (!isRecord(value) || typeof value.name !== 'string' || typeof value.reason !== 'string') return false;
+  if (!isRecord(value)) return false;
+  if (![value.name, value.reason, value.definition].every((text) => typeof text === 'string')) return false;
   const model = newContainerState('') as unknown as Record<string, unknown>;
   const numbers = Object.keys(model).filter((key) => typeof model[key] === 'number');
   if (!numbers.every((key) => (key.endsWith('AtMs') ? isTimeMs : Number.isFinite)(value[key]))) return false;

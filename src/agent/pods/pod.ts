@@ -109,7 +109,7 @@ export class LocalPod {
     const state = earlier?.containers.find((c) => c.name === plan.name) ?? newContainerState(plan.name);
     const site = {
       folder: join(this.plan.directory, plan.name),
-      command: (files: { log: string; exit: string }) => this.#command(plan, container, files),
+      command: (files: { log: string; exit: string }) => this.#command(container, files),
     };
     const container: ContainerProcess = new ContainerProcess(plan, state, site, {
       changed: () => {
@@ -128,6 +128,7 @@ export class LocalPod {
         const text = reason === 'ErrImageNeverPull' ? message : `Error: ${message}`;
         this.#event('Warning', reason === 'ErrImageNeverPull' ? reason : 'Failed', text, plan.name);
       },
+      outdated: () => watch.replace(),
     });
     const watch = new ContainerWatch(container, {
       pod: () => this.plan,
@@ -143,7 +144,7 @@ export class LocalPod {
     return container;
   }
 
-  #command(plan: ContainerPlan, container: ContainerProcess, files: { log: string; exit: string }) {
+  #command(container: ContainerProcess, files: { log: string; exit: string }) {
     if (this.plan.netns && !this.#pause.isRunning) {
       // Somebody ended it; the next try finds a new one.
       void this.#pause.begin().then(
@@ -158,8 +159,9 @@ export class LocalPod {
       );
       throw new LaunchError('CreateContainerConfigError', "the pod's pause process has ended and is started again");
     }
-    const launch = launchOf(plan.spec, plan.command, this.plan.launch);
-    this.#launches.set(plan.name, launch);
+    const { name, spec, command } = container.plan;
+    const launch = launchOf(spec, command, this.plan.launch);
+    this.#launches.set(name, launch);
     return runCommand(this.plan, launch, files, this.#state.pause.pid, this.#env.tools);
   }
 
@@ -198,8 +200,8 @@ export class LocalPod {
     const isSame = plan.resolvConf === this.plan.resolvConf && plan.etcHosts === this.plan.etcHosts;
     this.plan = plan;
     if (this.isOpen && (!isSame || this.#files.problem)) this.#files.update(plan);
-    // What containers refer to may have changed.
-    for (const container of this.#containers) container.reconsider();
+    // Their images, and what they refer to, may have changed; the fingerprint holds their order.
+    for (const [i, container] of this.#containers.entries()) container.reconsider(plan.containers[i]);
   }
 
   /** Starts the containers, or adopts those that run; ends them where the pod was deleted. */

@@ -61,6 +61,7 @@ function container(script: string, restartPolicy: RestartPolicy, setup: Setup = 
     started: () => starts++,
     ended: (message) => messages.push(message),
     refused: (error) => refused.push(error.message),
+    outdated: () => void process.interrupt(5000),
   });
   // What a failed test leaves running ends with the file.
   t.teardown(() => {

@@ -256,6 +256,48 @@ t.test(
   },
 );
 
+t.test('another image starts that container anew, and no other', { skip: needsRoot }, async (t) => {
+  const set = setup(t);
+  const metadata = { uid: 'u1' };
+  const spec = { restartPolicy: 'Never', terminationGracePeriodSeconds: 5 };
+  const hook = set.file('hook');
+  const lifecycle = { preStop: { exec: { command: ['touch', hook] } } };
+  const besides = sh('besides', 'exec sleep 60', { image: 'b' });
+  const of = (image: string, command = true) => {
+    const main = sh('main', 'exec sleep 60', { image, lifecycle });
+    return set.plan([command ? main : { name: 'main', image }, besides], { spec, metadata });
+  };
+  const phases = new Set<string | undefined>();
+  set.pods.onStatus(() => phases.add(set.status().phase));
+  const runs = (times: number) =>
+    until(`run ${times}`, () => set.main().restartCount === times && set.main().state?.running !== undefined);
+  await set.apply([of('a:1')]);
+  await runs(0);
+  await until('the other', () => set.main(1).state?.running !== undefined);
+  const { startTime } = set.status();
+  await set.apply([of('a:2')]);
+  await runs(1);
+  t.match(set.main(), { image: 'a:2', lastState: { terminated: { exitCode: 143 } } });
+  t.ok(existsSync(hook), 'as after any other end that somebody wants');
+  t.match(set.main(1), { restartCount: 0, state: { running: {} } });
+  t.equal(set.status().startTime, startTime);
+  const killing = set.events.filter(({ reason }) => reason === 'Killing');
+  t.match(killing, [{ container: 'main', message: 'Container main definition changed, will be restarted' }]);
+  t.equal(killing.length, 1);
+  await set.apply([of('nobody/knows', false)]);
+  await until('its end', () => set.main().state?.waiting?.reason === 'ErrImageNeverPull');
+  await set.apply([of('a:3')]);
+  await runs(2);
+  t.same([...phases].sort(), ['Pending', 'Running'], 'it never counts as ended');
+  set.release();
+  const next = setup(t, set.stateDir);
+  await next.pods.recover();
+  await next.apply([of('a:3')]);
+  t.match(next.main(), { restartCount: 2, state: { running: {} } }, 'which the next agent knows');
+  await next.apply([of('a:4')]);
+  await until('its last run', () => next.main().restartCount === 3 && next.main().state?.running !== undefined);
+});
+
 t.test('logs that there are not', { skip: needsRoot }, async (t) => {
   const set = setup(t);
   await set.apply([set.plan([sh('main', 'exec sleep 60'), { name: 'other', image: 'shop/web' }])]);
