@@ -4,9 +4,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Lifecycle, LifecycleHandler, Probe } from 'kubernetes-types/core/v1.js';
 import { isGrpc } from '../../kube/unsupported-fields.ts';
-import type { ContainerProcess } from './container.ts';
+import { type ContainerProcess, START_ERROR } from './container.ts';
 import { type ActionTarget, type Outcome, perform } from './container-action.ts';
 import type { StartCommand } from './container-command.ts';
+import type { LaunchError } from './container-launch.ts';
 import { ContainerProbes, type ProbeKind } from './container-probes.ts';
 import type { PodPlan } from './pod-plan.ts';
 import { timerMs } from './timer-limit.ts';
@@ -60,6 +61,21 @@ export class ContainerWatch {
 
   stop(): void {
     this.#probes.stop();
+  }
+
+  /** A run ended, or did not even begin. */
+  ended(): void {
+    const { plan, state, isCrashLooping } = this.#container;
+    const [last] = state.ends;
+    if (last?.reason === START_ERROR)
+      this.#site.event('Warning', 'Failed', `Error: container ${plan.name} ${last.message}`);
+    if (isCrashLooping) this.#site.event('Warning', 'BackOff', `Back-off restarting failed container ${plan.name}`);
+  }
+
+  /** It cannot be started as things are. */
+  refused({ reason, message }: LaunchError): void {
+    if (reason === 'ErrImageNeverPull') this.#site.event('Warning', reason, message);
+    else this.#site.event('Warning', 'Failed', `Error: ${message}`);
   }
 
   /** Ends the container for good: first the hook, within the grace period, then the process. */

@@ -23,6 +23,8 @@ const ADOPTED_POLL_MS = 250;
 const ENDING_POLL_MS = 20;
 /** What kubelet reports where it does not know. */
 const STATUS_UNKNOWN = 'ContainerStatusUnknown';
+/** What a runtime reports of a command that it could not start. */
+export const START_ERROR = 'StartError';
 const UNKNOWN_EXIT_CODE = 137;
 const START_FAILED = 128;
 /** More than one line of weft_container has. */
@@ -274,7 +276,7 @@ export class ContainerProcess {
         signal: 0,
         startedAtMs: at,
         finishedAtMs: at,
-        reason: 'StartError',
+        reason: START_ERROR,
         message,
       };
       return { end, how: message };

@@ -120,14 +120,9 @@ export class LocalPod {
       started: (adopted) => watch.start(adopted),
       ended: (message) => {
         this.#env.report(this.plan.key, `container ${plan.name} ${message}`);
-        if (container.isCrashLooping) {
-          this.#event('Warning', 'BackOff', `Back-off restarting failed container ${plan.name}`, plan.name);
-        }
+        watch.ended();
       },
-      refused: ({ reason, message }) => {
-        const text = reason === 'ErrImageNeverPull' ? message : `Error: ${message}`;
-        this.#event('Warning', reason === 'ErrImageNeverPull' ? reason : 'Failed', text, plan.name);
-      },
+      refused: (error) => watch.refused(error),
       outdated: () => watch.replace(),
     });
     const watch = new ContainerWatch(container, {

@@ -172,6 +172,20 @@ t.test('what fails again and again waits, and says so', { skip: needsRoot }, asy
   t.ok(set.reasons().includes('BackOff'));
 });
 
+t.test('a command that is not there is told by an event, its log being empty', { skip: needsRoot }, async (t) => {
+  const set = setup(t);
+  await set.apply([set.plan([{ name: 'main', command: ['/no/such/command'] }], { spec: { restartPolicy: 'Never' } })]);
+  await until('its end', () => set.status().phase === 'Failed');
+  t.match(set.events, [
+    {
+      type: 'Warning',
+      reason: 'Failed',
+      container: 'main',
+      message: 'Error: container main could not be started: execute /no/such/command: No such file or directory',
+    },
+  ]);
+});
+
 t.test('a ConfigMap that comes later, an image that nobody knows', { skip: needsRoot }, async (t) => {
   const set = setup(t);
   const env = [{ name: 'A', valueFrom: { configMapKeyRef: { name: 'c', key: 'k' } } }];
