@@ -22,6 +22,7 @@
         "src/receive.cc",
         "src/segment.cc",
         "src/send_queue.cc",
+        "src/tcp.cc",
         "src/transmit.cc",
         "src/tun.cc",
         "src/udp.cc"

@@ -16,6 +16,7 @@
 #include "probe.h"
 #include "pty.h"
 #include "stats.h"
+#include "tcp.h"
 #include "tun.h"
 #include "udp.h"
 
@@ -93,6 +94,19 @@ Napi::Value openUdpSocket(const Napi::CallbackInfo& info) {
   result.Set("gso", socket.gso);
   result.Set("gro", socket.gro);
   return result;
+}
+
+Napi::Value openTcpSocket(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Napi::Object options;
+  if (!requireOptions(info, "openTcp", options)) return env.Undefined();
+  const int family = readText(options, "family") == "ipv6" ? AF_INET6 : AF_INET;
+  int fd = -1;
+  if (SystemError error = openTcp(family, readText(options, "netns"), fd)) {
+    throwSystemError(env, error);
+    return env.Undefined();
+  }
+  return Napi::Number::New(env, fd);
 }
 
 Napi::Value probe(const Napi::CallbackInfo& info) {
@@ -248,6 +262,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("statNames", names);
   exports.Set("openTun", Napi::Function::New<openTunDevice>(env, "openTun"));
   exports.Set("openUdp", Napi::Function::New<openUdpSocket>(env, "openUdp"));
+  exports.Set("openTcp", Napi::Function::New<openTcpSocket>(env, "openTcp"));
   exports.Set("probe", Napi::Function::New<probe>(env, "probe"));
   exports.Set("deviceOffloads", Napi::Function::New<offloadsOf>(env, "deviceOffloads"));
   exports.Set("sendFrame", Napi::Function::New<sendOneFrame>(env, "sendFrame"));

@@ -63,6 +63,12 @@ export interface UdpSocket {
   readonly gro: boolean;
 }
 
+export interface TcpOptions {
+  readonly family: 'ipv4' | 'ipv6';
+  /** Where it connects from and to: path of a network namespace; '': the process's own. */
+  readonly netns: string;
+}
+
 export interface NativeCapabilities {
   readonly tunnelGso: boolean;
   readonly udpSegment: boolean;
@@ -149,6 +155,8 @@ export interface Pty {
 export interface NativeAddon {
   openTun(options: TunOptions): TunDevice;
   openUdp(options: UdpOptions): UdpSocket;
+  /** A TCP socket that does not block, not connected yet; the descriptor is the caller's. */
+  openTcp(options: TcpOptions): number;
   /** Tries out what the kernel and the processor can do. */
   probe(): NativeCapabilities;
   /**

@@ -7,6 +7,7 @@ import { LocalPods } from '../../src/agent/pods/local-pods.ts';
 import type { PodEvent } from '../../src/agent/pods/pod.ts';
 import { type PodPlan, type PodPlanContext, planPod } from '../../src/agent/pods/pod-plan.ts';
 import type { ClusterPod } from '../../src/control/model.ts';
+import { loadNativeAddon } from '../../src/io/native-addon.ts';
 import type { ConfigMap, NamespacedMeta } from '../../src/kube/objects.ts';
 import { parseAddress } from '../../src/wire/address.ts';
 
@@ -60,6 +61,7 @@ export function localPods(stateDir: string) {
     openTun: () => {
       throw new Error('no device is wanted here');
     },
+    openTcp: loadNativeAddon().openTcp,
     closeFd: () => {},
   };
   const env = { native, tools: findTools(), offloads: false, mergeBytes: 0, mergeBytes6: 0, report: () => {} };

@@ -4,9 +4,10 @@ import { NodeError } from './node-error.ts';
 import type { RemoteOptions } from './streams/remote-streams.ts';
 
 export interface NodePath {
-  action: 'healthz' | 'containerLogs' | 'exec' | 'attach';
+  action: 'healthz' | 'containerLogs' | 'exec' | 'attach' | 'portForward';
   namespace: string;
   pod: string;
+  /** '' where the whole pod is meant. */
   container: string;
   query: URLSearchParams;
 }
@@ -25,6 +26,9 @@ export function nodePath(text = '/'): NodePath {
   const [action, namespace = '', pod = '', container = ''] = words;
   const query = url.searchParams;
   if (action === 'healthz' && words.length === 1) return { action, namespace, pod, container, query };
+  if (action === 'portForward' && words.length === 3 && namespace && pod) {
+    return { action, namespace, pod, container, query };
+  }
   if (OF_CONTAINERS.has(action as string) && words.length === 4 && namespace && pod && container) {
     return { action: action as NodePath['action'], namespace, pod, container, query };
   }

@@ -1,11 +1,12 @@
 /**
- * What the API server asks of a node, as it asks kubelet: logs and output of containers and commands in them, over TLS,
- * by certificates of administrators alone. Sessions are bounded in number and idle time, and end with their client.
+ * What the API server asks of a node, as it asks kubelet: logs and output of containers, commands in them and connections
+ * to pods, over TLS, by certificates of administrators alone. Sessions are bounded in number and idle time, and end with their client.
  *
  *   GET /healthz
  *   GET /containerLogs/NAMESPACE/POD/CONTAINER?follow&previous&timestamps&tailLines&sinceSeconds&sinceTime&limitBytes
  *   GET │ POST /exec/NAMESPACE/POD/CONTAINER?command=…&input&output&error&tty      by WebSocket or SPDY/3.1
  *   GET │ POST /attach/NAMESPACE/POD/CONTAINER?input&output&error&tty              likewise
+ *   GET │ POST /portForward/NAMESPACE/POD                                          by SPDY/3.1, perhaps in a WebSocket
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
@@ -22,8 +23,9 @@ import { NodeError } from './node-error.ts';
 import { commandOf, logRequestOf, type NodePath, nodePath, remoteOptionsOf } from './node-request.ts';
 import { attachOutput } from './streams/attach-session.ts';
 import { runCommand } from './streams/command-session.ts';
+import { PortForward } from './streams/port-forward.ts';
 import type { RemoteOptions, RemoteStreams } from './streams/remote-streams.ts';
-import { acceptStreams, answerPlainly } from './streams/stream-upgrade.ts';
+import { acceptForward, acceptStreams, answerPlainly } from './streams/stream-upgrade.ts';
 
 /** For a handshake, and for a request. */
 const HEADERS_MS = 10_000;
@@ -56,7 +58,7 @@ export interface NodeServerOptions {
   pingMs?: number;
 }
 
-const UPGRADED: ReadonlySet<string> = new Set(['exec', 'attach']);
+const UPGRADED: ReadonlySet<string> = new Set(['exec', 'attach', 'portForward']);
 
 interface Session {
   activeMs: number;
@@ -179,7 +181,8 @@ export class NodeServer {
     try {
       const path = this.#admit(request);
       if (!UPGRADED.has(path.action)) throw new NodeError(400, `${path.action} does not take an upgrade`);
-      await this.#join(path, request, socket, head);
+      if (path.action === 'portForward') await this.#forward(path, request, socket, head);
+      else await this.#join(path, request, socket, head);
     } catch (error) {
       answerPlainly(socket, codeOf(error), describeError(error));
     }
@@ -189,10 +192,7 @@ export class NodeServer {
   async #join(path: NodePath, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const options = remoteOptionsOf(path);
     const run = path.action === 'attach' ? this.#attachment(path, options) : this.#command(path, options);
-    const session: Session = { activeMs: Date.now(), ping: () => {}, destroy: () => socket.destroy() };
-    this.#begin(session);
-    socket.once('close', () => this.#sessions.delete(session));
-    if (socket.destroyed) this.#sessions.delete(session);
+    const session = this.#beginOn(socket);
     const streams = await acceptStreams(request, socket, head, options);
     // A client that went before it had opened its streams.
     if (!streams) return;
@@ -210,6 +210,21 @@ export class NodeServer {
     if (socket.destroyed) clearTimeout(goodbye);
   }
 
+  /** A client's connections with a pod's ports. */
+  async #forward(path: NodePath, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const loopback = this.#options.pods.loopback(path);
+    const session = this.#beginOn(socket);
+    const accepted = await acceptForward(request, socket, head);
+    if (!accepted || socket.destroyed) return;
+    const onActivity = () => {
+      session.activeMs = Date.now();
+    };
+    const pod = `${path.namespace}/${path.pod}`;
+    const forward = new PortForward(accepted.carrier, accepted.head, { pod, loopback, onActivity });
+    session.ping = () => forward.ping();
+    session.destroy = () => forward.destroy();
+  }
+
   /** Throws NodeError and AgentError. */
   #command(path: NodePath, options: RemoteOptions): RunSession {
     const { pods, native } = this.#options;
@@ -225,10 +240,20 @@ export class NodeServer {
     return (streams, onActivity) => attachOutput({ output, options, streams, stop, onActivity });
   }
 
+  /** One that ends with its connection. Throws NodeError. */
+  #beginOn(socket: Duplex): Session {
+    const session: Session = { activeMs: Date.now(), ping: () => {}, destroy: () => socket.destroy() };
+    this.#begin(session);
+    socket.once('close', () => this.#sessions.delete(session));
+    if (socket.destroyed) this.#sessions.delete(session);
+    return session;
+  }
+
   /** Throws NodeError. */
   #begin(session: Session): void {
     const { mostSessions = MOST_SESSIONS } = this.#options;
-    if (this.#sessions.size >= mostSessions) throw new NodeError(429, `more than ${mostSessions} logs and commands`);
+    if (this.#sessions.size >= mostSessions)
+      throw new NodeError(429, `more than ${mostSessions} logs, commands and port forwards`);
     this.#sessions.add(session);
   }
 

@@ -18,7 +18,8 @@ import type { StartCommand } from './container-command.ts';
 import { type LogRun, type OutputPiece, readLog, readOutput } from './container-log-reader.ts';
 import { removeDamagedPod, removeLeftPod } from './left-pods.ts';
 import { LocalPod, type PodEnvironment, type PodEvent } from './pod.ts';
-import type { ContainerLogRequest, ContainerPlace } from './pod-access.ts';
+import type { ContainerLogRequest, ContainerPlace, PodPlace } from './pod-access.ts';
+import type { PodLoopback } from './pod-loopback.ts';
 import { isNetns, netnsPath, removePodNetwork } from './pod-network.ts';
 import type { PodPlan } from './pod-plan.ts';
 import { logName, POD_STATE_FILE, type PodState, readPodStates } from './pod-state.ts';
@@ -303,12 +304,24 @@ export class LocalPods {
   }
 
   /** How a command is run beside a container's. Throws AgentError where that does not run. */
-  beside({ namespace, pod: name, container }: ContainerPlace, argv: readonly string[]): StartCommand {
-    const pod = this.#pods.get(`${namespace}/${name}`);
-    if (!pod) throw new AgentError('no-pod', `no pod ${namespace}/${name} runs here`);
-    const start = pod.beside(container, argv);
+  beside(place: ContainerPlace, argv: readonly string[]): StartCommand {
+    const start = this.#podOf(place).beside(place.container, argv);
     if (start) return start;
-    throw new AgentError('container-not-running', `container "${container}" in pod "${name}" is not running`);
+    const what = `container "${place.container}" in pod "${place.pod}"`;
+    throw new AgentError('container-not-running', `${what} is not running`);
+  }
+
+  /** Where a pod's servers are. Throws AgentError where it has no network yet, or its containers have ended. */
+  loopback(place: PodPlace): PodLoopback {
+    const pod = this.#podOf(place);
+    if (pod.isOpen && !pod.isEnded) return pod.loopback;
+    throw new AgentError('pod-not-running', `pod "${place.pod}" is not running`);
+  }
+
+  #podOf({ namespace, pod: name }: PodPlace): LocalPod {
+    const pod = this.#pods.get(`${namespace}/${name}`);
+    if (pod) return pod;
+    throw new AgentError('no-pod', `no pod ${namespace}/${name} runs here`);
   }
 
   /** What a container said. Throws AgentError where there is no such container, or no such run of it. */

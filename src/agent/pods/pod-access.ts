@@ -1,13 +1,17 @@
 /**
- * What the node's server may do with the pods of this host: read their logs and output, run commands beside their containers. The
- * agent's pods fulfil it, and in tests plain processes do.
+ * What the node's server may do with the pods of this host: read their logs and output, run commands beside their
+ * containers, connect to their ports. The agent's pods fulfil it, and in tests plain processes do.
  */
 import type { StartCommand } from './container-command.ts';
 import type { LogOptions, OutputPiece } from './container-log-reader.ts';
+import type { PodLoopback } from './pod-loopback.ts';
 
-export interface ContainerPlace {
+export interface PodPlace {
   namespace: string;
   pod: string;
+}
+
+export interface ContainerPlace extends PodPlace {
   container: string;
 }
 
@@ -29,4 +33,6 @@ export interface PodAccess {
    * Throws AgentError where there was no run yet.
    */
   containerOutput(place: ContainerPlace, signal: AbortSignal): AsyncIterable<OutputPiece>;
+  /** Where its servers are. Throws AgentError where the pod does not run. */
+  loopback(place: PodPlace): PodLoopback;
 }

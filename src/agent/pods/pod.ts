@@ -18,6 +18,7 @@ import { type Launch, LaunchError, launchOf } from './container-launch.ts';
 import { ContainerWatch } from './container-watch.ts';
 import { PauseProcess } from './pause-process.ts';
 import { PodFiles } from './pod-files.ts';
+import { PodLoopback } from './pod-loopback.ts';
 import { netnsPath, openPodNetwork, type PodDevice, removePodNetwork } from './pod-network.ts';
 import type { ContainerPlan, PodPlan } from './pod-plan.ts';
 import { logName, newContainerState, type PodState, restartsOf } from './pod-state.ts';
@@ -35,7 +36,7 @@ export interface PodEvent {
 }
 
 export interface PodEnvironment {
-  native: Pick<NativeAddon, 'openTun' | 'closeFd'>;
+  native: Pick<NativeAddon, 'openTun' | 'openTcp' | 'closeFd'>;
   tools: Tools;
   offloads: boolean;
   /** Most bytes of one connection that the device takes at once, in IPv4 and in IPv6. */
@@ -56,6 +57,8 @@ export class LocalPod {
   /** Port of the dataplane; -1 for a pod in the host's network. */
   readonly port: number;
   device: PodDevice | undefined;
+  /** Closed when its containers have ended. */
+  readonly loopback: PodLoopback;
   /** Why the network could not be made; the agent tries again. */
   problem = '';
   /** Files and network are there and the dataplane has its port. */
@@ -80,6 +83,7 @@ export class LocalPod {
   constructor(plan: PodPlan, port: number, env: PodEnvironment, listener: PodListener, earlier?: PodState) {
     this.plan = plan;
     this.port = port;
+    this.loopback = new PodLoopback(plan, env.native);
     this.#env = env;
     this.#listener = listener;
     this.#isNew = earlier === undefined;
@@ -250,6 +254,7 @@ export class LocalPod {
     await Promise.all(byThemselves.map((c) => this.#watchOf(c).end(graceMs, first)));
     await this.#endSidecars(graceMs);
     this.#ended = true;
+    this.loopback.close();
     this.#changed();
   }
 

@@ -127,7 +127,7 @@ const pod: Resource = {
   categories: ['all'],
   namespaced: true,
   status: true,
-  nodeParts: ['log', 'exec', 'attach'],
+  nodeParts: ['log', 'exec', 'attach', 'portforward'],
   schema: SCHEMAS.Pod,
   rules: (o, old) => [...networkRules(o), ...podRules(o, old), ...(old ? podUpdateRules(o, old) : [])],
   warnings: (o) => unsupportedFields(o.spec ?? {}),

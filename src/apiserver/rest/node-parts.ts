@@ -1,6 +1,6 @@
 /**
- * The parts of a pod that its node answers: `log`, `exec` and `attach`. The server looks for the pod's node, asks that, and
- * passes on what comes; a connection that changes protocols goes through untouched.
+ * The parts of a pod that its node answers: `log`, `exec`, `attach` and `portforward`. The server looks for the pod's
+ * node, asks that, and passes on what comes; a connection that changes protocols goes through untouched.
  */
 import { ApiError } from '../api-error.ts';
 import { type ApiObject, fieldAt } from '../api-object.ts';
@@ -48,13 +48,11 @@ export class NodeParts {
     return { code: 200, stream, contentType: 'text/plain' };
   }
 
-  /** The client's connection with the node's, for `exec` and `attach`. */
+  /** The client's connection with the node's. */
   async #join(client: NodeClient, request: ApiRequest, part: string, pod: ApiObject): Promise<ApiAnswer> {
-    const { method, upgrade, query: asked } = request;
+    const { method, upgrade, query } = request;
     if (method !== 'GET' && method !== 'POST') throw new ApiError('MethodNotAllowed', `${method} does not ${part}`);
-    const query = streamQuery(asked);
-    if (part === 'exec') for (const word of commandOf(asked)) query.append('command', word);
-    const path = `/${part}/${placeOf(pod, containerOf(pod, asked.get('container')))}?${query}`;
+    const path = part === 'portforward' ? `/portForward/${placeOf(pod)}` : commandPath(part, query, pod);
     if (!upgrade) throw new ApiError('BadRequest', 'Upgrade request required');
     const { socket, head, answer } = await client.upgrade(await this.#nodeOf(pod), { method, path, headers: upgrade });
     return { code: 101, upgraded: { socket, head, rawHeaders: answer.rawHeaders } };
@@ -74,12 +72,23 @@ export class NodeParts {
     if (host !== undefined && typeof port === 'number') return { node, host, port };
     const missing =
       host === undefined ? 'addresses names no InternalIP' : 'daemonEndpoints names no kubeletEndpoint.Port';
-    throw new ApiError('ServiceUnavailable', `node "${node}" serves no logs and commands: status.${missing}`);
+    throw new ApiError(
+      'ServiceUnavailable',
+      `node "${node}" serves no logs, commands and port forwards: status.${missing}`,
+    );
   }
 }
 
-function placeOf({ metadata }: ApiObject, container: string): string {
-  return [metadata.namespace ?? '', metadata.name, container].map(encodeURIComponent).join('/');
+/** In the pod, or in a container of it. */
+function placeOf({ metadata }: ApiObject, ...container: string[]): string {
+  return [metadata.namespace ?? '', metadata.name, ...container].map(encodeURIComponent).join('/');
+}
+
+/** What `exec` and `attach` ask of kubelet. Throws ApiError BadRequest. */
+function commandPath(part: string, asked: URLSearchParams, pod: ApiObject): string {
+  const query = streamQuery(asked);
+  if (part === 'exec') for (const word of commandOf(asked)) query.append('command', word);
+  return `/${part}/${placeOf(pod, containerOf(pod, asked.get('container')))}?${query}`;
 }
 
 /** As kubelet and kubectl choose one. Throws ApiError BadRequest. */

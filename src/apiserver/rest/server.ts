@@ -255,7 +255,9 @@ export class ApiServer {
     const { socket } = response;
     if (!socket || socket.destroyed || this.#joined.isFull) {
       upgraded.socket.destroy();
-      throw new ApiError('TooManyRequests', `more than ${MOST_STREAMS} commands run`, { retryAfterSeconds: 1 });
+      throw new ApiError('TooManyRequests', `more than ${MOST_STREAMS} commands and port forwards run`, {
+        retryAfterSeconds: 1,
+      });
     }
     response.detachSocket(socket);
     for (const each of [socket, upgraded.socket as Socket]) each.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS);

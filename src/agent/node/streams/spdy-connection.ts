@@ -94,6 +94,8 @@ export class SpdyConnection {
   readonly #options: SpdyOptions;
   readonly #headers = new HeaderCodec();
   readonly #streams = new Map<number, SpdyStream>();
+  /** Writes of streams that wait for room, in the order in which they came. */
+  readonly #turns: (() => void)[] = [];
   #lastStream = 0;
   #lastPing = 0;
   #closing = false;
@@ -106,7 +108,15 @@ export class SpdyConnection {
     socket.once('close', () => {
       this.#headers.close();
       for (const stream of this.#streams.values()) stream.destroy();
+      for (const turn of this.#turns.splice(0)) turn();
       options.onClose();
+    });
+    socket.on('drain', () => {
+      while (!socket.writableNeedDrain) {
+        const turn = this.#turns.shift();
+        if (!turn) return;
+        turn();
+      }
     });
     if (head.length > 0) socket.unshift(head);
     void this.#read();
@@ -135,9 +145,16 @@ export class SpdyConnection {
     this.#sendControl(PING, id);
   }
 
+  /** Streams take turns, so that however many there are no more than a piece waits in the connection. */
   sendData(stream: number, bytes: Buffer, isLast: boolean, done: (error?: Error | null) => void): void {
-    if (!this.#socket.writable) {
-      done(new SpdyError('the connection is closed'));
+    const turn = () => this.#writeData(stream, bytes, isLast, done);
+    if (this.#socket.writableNeedDrain) this.#turns.push(turn);
+    else turn();
+  }
+
+  #writeData(stream: number, bytes: Buffer, isLast: boolean, done: (error?: Error | null) => void): void {
+    if (!this.#socket.writable || !this.#streams.has(stream)) {
+      done(new SpdyError('the connection or the stream is closed'));
       return;
     }
     const header = Buffer.alloc(FRAME_HEADER_BYTES);

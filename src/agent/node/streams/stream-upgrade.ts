@@ -7,6 +7,11 @@ import { NodeError } from '../node-error.ts';
 import type { RemoteOptions, RemoteStreams } from './remote-streams.ts';
 import { SPDY_PROTOCOLS, spdyCommand } from './spdy-command.ts';
 import { WEB_SOCKET_PROTOCOLS, webSocketCommand } from './web-socket-command.ts';
+import { WebSocketTunnel } from './web-socket-tunnel.ts';
+
+const FORWARD_PROTOCOLS: readonly string[] = ['portforward.k8s.io'];
+/** SPDY within a WebSocket, from kubectl 1.31 on. */
+const TUNNEL_PROTOCOL = 'SPDY/3.1+portforward.k8s.io';
 
 /** Clients send pieces of 32 KB. */
 const MOST_MESSAGE_BYTES = 4 * 1024 * 1024;
@@ -14,12 +19,15 @@ const MOST_MESSAGE_BYTES = 4 * 1024 * 1024;
 /** A client has so long to take an answer and go. */
 const GOODBYE_MS = 10_000;
 
-const webSockets = new WebSocketServer({
-  noServer: true,
-  clientTracking: false,
-  maxPayload: MOST_MESSAGE_BYTES,
+const LIMITS = { noServer: true, clientTracking: false, maxPayload: MOST_MESSAGE_BYTES };
+
+const commands = new WebSocketServer({
+  ...LIMITS,
   handleProtocols: (offered) => WEB_SOCKET_PROTOCOLS.find((protocol) => offered.has(protocol)) ?? false,
 });
+
+const tunnels = new WebSocketServer(LIMITS);
+tunnels.on('headers', (headers) => headers.push(`Sec-WebSocket-Protocol: ${TUNNEL_PROTOCOL}`));
 
 /** Undefined where the client went meanwhile. Throws NodeError before the connection is upgraded. */
 export async function acceptStreams(
@@ -28,23 +36,50 @@ export async function acceptStreams(
   head: Buffer,
   options: RemoteOptions,
 ): Promise<RemoteStreams | undefined> {
-  const { upgrade = '' } = request.headers;
-  if (upgrade.toLowerCase() === 'websocket') {
-    choose(WEB_SOCKET_PROTOCOLS, request.headers['sec-websocket-protocol']);
-    return new Promise((resolve) => {
-      socket.once('close', () => resolve(undefined));
-      webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-        resolve(webSocketCommand(webSocket, socket, options));
-      });
-    });
-  }
-  if (upgrade.toLowerCase() === 'spdy/3.1') {
-    const protocol = choose(SPDY_PROTOCOLS, request.headers['x-stream-protocol-version']);
-    const headers = ['Connection: Upgrade', 'Upgrade: SPDY/3.1', `X-Stream-Protocol-Version: ${protocol}`];
-    socket.write(`HTTP/1.1 101 Switching Protocols\r\n${headers.join('\r\n')}\r\n\r\n`);
+  if (transportOf(request) === 'SPDY/3.1') {
+    acceptSpdy(request, socket, SPDY_PROTOCOLS);
     return spdyCommand(socket, head, options).catch(() => undefined);
   }
+  choose(WEB_SOCKET_PROTOCOLS, request.headers['sec-websocket-protocol']);
+  return new Promise((resolve) => {
+    socket.once('close', () => resolve(undefined));
+    commands.handleUpgrade(request, socket, head, (webSocket) => resolve(webSocketCommand(webSocket, socket, options)));
+  });
+}
+
+/** What carries the SPDY of a port forward; the rest as acceptStreams(). */
+export async function acceptForward(
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+): Promise<{ carrier: Duplex; head: Buffer } | undefined> {
+  if (transportOf(request) === 'SPDY/3.1') {
+    acceptSpdy(request, socket, FORWARD_PROTOCOLS);
+    return { carrier: socket, head };
+  }
+  choose([TUNNEL_PROTOCOL], request.headers['sec-websocket-protocol']);
+  // Its slash is no character of a protocol's name (RFC 6455, 4.1), and so ws would refuse it.
+  delete request.headers['sec-websocket-protocol'];
+  return new Promise((resolve) => {
+    socket.once('close', () => resolve(undefined));
+    tunnels.handleUpgrade(request, socket, head, (webSocket) => {
+      resolve({ carrier: new WebSocketTunnel(webSocket), head: Buffer.alloc(0) });
+    });
+  });
+}
+
+/** Throws NodeError. */
+function transportOf({ headers: { upgrade = '' } }: IncomingMessage): 'websocket' | 'SPDY/3.1' {
+  if (upgrade.toLowerCase() === 'websocket') return 'websocket';
+  if (upgrade.toLowerCase() === 'spdy/3.1') return 'SPDY/3.1';
   throw new NodeError(400, `an upgrade to ${upgrade.slice(0, 40)} is not served: use a WebSocket or SPDY/3.1`);
+}
+
+/** Throws NodeError. */
+function acceptSpdy(request: IncomingMessage, socket: Duplex, known: readonly string[]): void {
+  const protocol = choose(known, request.headers['x-stream-protocol-version']);
+  const headers = ['Connection: Upgrade', 'Upgrade: SPDY/3.1', `X-Stream-Protocol-Version: ${protocol}`];
+  socket.write(`HTTP/1.1 101 Switching Protocols\r\n${headers.join('\r\n')}\r\n\r\n`);
 }
 
 /** Throws NodeError. */

@@ -8,7 +8,13 @@ import type { Test } from 'tap';
 import { AgentError } from '../../../../src/agent/agent-error.ts';
 import { NodeServer, type NodeServerOptions } from '../../../../src/agent/node/node-server.ts';
 import type { OutputPiece } from '../../../../src/agent/pods/container-log-reader.ts';
-import type { ContainerLogRequest, ContainerPlace, PodAccess } from '../../../../src/agent/pods/pod-access.ts';
+import type {
+  ContainerLogRequest,
+  ContainerPlace,
+  PodAccess,
+  PodPlace,
+} from '../../../../src/agent/pods/pod-access.ts';
+import { PodLoopback } from '../../../../src/agent/pods/pod-loopback.ts';
 import { ADMINISTRATORS, Authenticator } from '../../../../src/apiserver/access/access.ts';
 import { Authority } from '../../../../src/apiserver/access/authority.ts';
 import { kubeconfig } from '../../../../src/apiserver/access/kubeconfig.ts';
@@ -24,8 +30,13 @@ const NODE = 'a';
 const POD = {
   apiVersion: 'v1',
   kind: 'Pod',
-  metadata: { name: 'web', annotations: { 'kubectl.kubernetes.io/default-container': 'main' } },
+  metadata: {
+    name: 'web',
+    labels: { app: 'web' },
+    annotations: { 'kubectl.kubernetes.io/default-container': 'main' },
+  },
   spec: { nodeName: NODE, containers: ['main', 'helper', 'late'].map((name) => ({ name, image: 'x' })) },
+  status: { phase: 'Running' },
 };
 /** Its node is not there. */
 const ORPHAN = {
@@ -36,8 +47,12 @@ const ORPHAN = {
 };
 
 /** As the agent's pods say it. */
-function checkContainer({ namespace, pod, container }: ContainerPlace, problem: string): void {
+function checkPod({ namespace, pod }: PodPlace): void {
   if (`${namespace}/${pod}` !== 'default/web') throw new AgentError('no-pod', `no pod ${namespace}/${pod} runs here`);
+}
+
+function checkContainer({ namespace, pod, container }: ContainerPlace, problem: string): void {
+  checkPod({ namespace, pod });
   if (container === 'late') throw new AgentError('wrong', `container "late" in pod "web" ${problem}`);
 }
 
@@ -54,6 +69,8 @@ export class StreamCluster {
   readonly service: ApiService;
   readonly node: NodeServer;
   readonly nodePort: number;
+  /** Of the pod, which has the host's network. Tests that end it put another one in its place. */
+  loopback: PodLoopback;
   /** What was asked of logs. */
   readonly asked: ContainerLogRequest[];
   readonly log: string[];
@@ -65,6 +82,7 @@ export class StreamCluster {
     this.service = parts.service;
     this.node = parts.node;
     this.nodePort = parts.nodePort;
+    this.loopback = parts.loopback;
     this.asked = parts.asked;
     this.log = parts.log;
   }
@@ -93,6 +111,7 @@ export class StreamCluster {
       nodes: { ...own, authority: authority.certificate },
       controllers: false,
     });
+    const native = loadNativeAddon();
     const asked: ContainerLogRequest[] = [];
     const pods: PodAccess = {
       beside: (place, [file = '', ...args]) => {
@@ -108,12 +127,16 @@ export class StreamCluster {
         checkContainer(place, 'is waiting to start: CrashLoopBackOff');
         return saidOnBoth();
       },
+      loopback: (place) => {
+        checkPod(place);
+        return cluster.loopback;
+      },
     };
     const identity = await authority.node(NODE);
     const node = new NodeServer({
       identity: { ...identity, authority: authority.certificate },
       pods,
-      native: loadNativeAddon(),
+      native,
       ...limits,
     });
     const nodePort = await node.listen('127.0.0.1', 0);
@@ -122,8 +145,9 @@ export class StreamCluster {
       await service.close();
       await store.close();
     });
-    const cluster = new StreamCluster({
+    const cluster: StreamCluster = new StreamCluster({
       kubeconfig: join(folder, 'config'),
+      loopback: new PodLoopback({ key: 'default/web', netns: '' }, native),
       ...{ folder, authority, service, node, nodePort, asked, log },
     });
     await cluster.userConfig('config', [ADMINISTRATORS]);
