@@ -15,22 +15,23 @@ interface Answer {
   body: string;
 }
 
-/** `upgrade`: asks for a WebSocket of v5. */
+/** `upgrade`: to a WebSocket, of v5 unless another protocol is named, or to SPDY. */
 function ask(
   port: number,
   path: string,
   client: Certified | undefined,
   ca: string,
-  more: { method?: string; upgrade?: string } = {},
+  more: { method?: string; upgrade?: string; protocol?: string } = {},
 ): Promise<Answer> {
-  const { method = 'GET', upgrade } = more;
+  const { method = 'GET', upgrade, protocol } = more;
   const headers = upgrade
     ? {
         connection: 'Upgrade',
         upgrade,
         'sec-websocket-key': Buffer.alloc(16).toString('base64'),
         'sec-websocket-version': '13',
-        'sec-websocket-protocol': 'v5.channel.k8s.io',
+        'sec-websocket-protocol': protocol ?? 'v5.channel.k8s.io',
+        ...(protocol ? { 'x-stream-protocol-version': protocol } : {}),
       }
     : {};
   return new Promise((resolve, reject) => {
@@ -123,6 +124,9 @@ t.test('what cannot be done is said in a sentence', async (t) => {
     ['/containerLogs/default/web/main?sinceTime=soon', 400, /sinceTime: is no time: soon/],
     ['/exec/default/web/main?command=true&output=1', 400, /Upgrade request required/],
     ['/attach/default/web/main?output=1', 400, /Upgrade request required/],
+    ['/portForward/default/web', 400, /Upgrade request required/],
+    ['/portForward/default/web/main', 404, /nothing/],
+    ['/portForward/default', 404, /nothing/],
   ] as const) {
     t.match(await get(path), { code, body }, path);
   }
@@ -137,6 +141,10 @@ t.test('what cannot be done is said in a sentence', async (t) => {
     ['/exec/default/web/main?command=true&output=1', 400, /an upgrade to h2c is not served/, 'h2c'],
     ['/exec/default/web/main?command=true&output=1', 400, /none of the protocols/, 'SPDY/3.1'],
     ['/containerLogs/default/web/main', 400, /does not take an upgrade/, 'websocket'],
+    ['/portForward/default/other', 404, /no pod default\/other runs here/, 'SPDY/3.1'],
+    ['/portForward/default/web', 400, /served portforward.k8s.io$/, 'SPDY/3.1'],
+    ['/portForward/default/web', 400, /served SPDY\/3.1\+portforward.k8s.io$/, 'websocket'],
+    ['/portForward/default/web', 400, /an upgrade to h2c is not served/, 'h2c'],
   ] as const) {
     t.match(await get(path, { upgrade }), { code, body }, `${path} ${upgrade}`);
   }
@@ -163,7 +171,7 @@ t.test('sessions are bounded in number and in idle time, and end with the server
   const first = await exec();
   const second = await exec();
   const refused = await ask(nodePort, '/containerLogs/default/web/main?follow=1', admin, authority.certificate);
-  t.match(refused, { code: 429, body: /more than 2 logs and commands/ });
+  t.match(refused, { code: 429, body: /more than 2 logs, commands and port forwards/ });
   await t.rejects(exec(), /429/);
   const talk = setInterval(() => first.send('\0x'), 20);
   await closeOf(second);
@@ -236,7 +244,7 @@ t.test('who may read logs and who may run commands', async (t) => {
   };
   const codes: Record<string, number[]> = {};
   for (const [name, client] of Object.entries(users)) {
-    const get = (path: string, more?: { method?: string; upgrade?: string }) =>
+    const get = (path: string, more?: { method?: string; upgrade?: string; protocol?: string }) =>
       ask(cluster.service.port, `${pod}${path}`, client, authority.certificate, more);
     const exec = '/exec?container=main&command=true&stdout=1';
     codes[name] = [
@@ -245,14 +253,17 @@ t.test('who may read logs and who may run commands', async (t) => {
       (await get(exec, { method: 'POST', upgrade: 'SPDY/3.1' })).code,
       (await get(exec)).code,
       (await get('/attach?container=main&stdout=1', { upgrade: 'websocket' })).code,
+      (await get('/portforward', { upgrade: 'websocket', protocol: 'SPDY/3.1+portforward.k8s.io' })).code,
+      (await get('/portforward', { method: 'POST', upgrade: 'SPDY/3.1', protocol: 'portforward.k8s.io' })).code,
+      (await get('/portforward')).code,
     ];
   }
   t.strictSame(codes, {
     // Its SPDY names no protocol that the node knows.
-    admin: [200, 101, 400, 400, 101],
-    viewer: [200, 403, 403, 403, 403],
-    node: [403, 403, 403, 403, 403],
-    stranger: [401, 401, 401, 401, 401],
+    admin: [200, 101, 400, 400, 101, 101, 101, 400],
+    viewer: [200, 403, 403, 403, 403, 403, 403, 403],
+    node: [403, 403, 403, 403, 403, 403, 403, 403],
+    stranger: [401, 401, 401, 401, 401, 401, 401, 401],
   });
   const get = (path: string) => ask(cluster.service.port, `${pod}${path}`, users.admin, authority.certificate);
   for (const [query, complaint] of [

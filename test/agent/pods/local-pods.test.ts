@@ -57,6 +57,24 @@ t.test('new ones get their files, the same ones stay, gone ones are removed', as
   t.notOk(existsSync(plan('b').directory));
 });
 
+t.test('the localhost of a pod is there until it has ended', async (t) => {
+  const { pods, plan, set } = setup();
+  const place = { namespace: 'default', pod: 'a' };
+  t.throws(() => pods.loopback(place), { code: 'no-pod' });
+  await pods.open(set(plan('a')));
+  pods.start();
+  const { ended } = pods.loopback(place);
+  await pods.open(set({ ...plan('a'), ending: true }));
+  pods.start();
+  await settled();
+  t.ok(ended.aborted, 'when it was deleted and its containers have ended');
+  t.throws(() => pods.loopback(place), { code: 'pod-not-running', message: 'pod "a" is not running' });
+  await pods.open(set(plan('b')));
+  const other = pods.loopback({ ...place, pod: 'b' });
+  await pods.stop();
+  t.ok(other.ended.aborted);
+});
+
 t.test('a changed one begins anew only when its old self is gone', async (t) => {
   const { pods, plan, set, gone } = setup();
   await pods.open(set(plan('a')));

@@ -17,6 +17,7 @@ t.test('each role is told what it may', async (t) => {
     ['get the log of a pod', ofResource('get', 'pods', { subresource: 'log', name: 'web' }), 'admin viewer'],
     ['get pods/exec', ofResource('get', 'pods', { subresource: 'exec', name: 'web' }), 'admin'],
     ['create pods/exec', ofResource('create', 'pods', { subresource: 'exec', name: 'web' }), 'admin'],
+    ['create pods/portforward', ofResource('create', 'pods', { subresource: 'portforward' }), 'admin'],
     ['create pods', ofResource('create', 'pods'), 'admin'],
     ['delete a pod', ofResource('delete', 'pods', { name: 'web' }), 'admin node-a'],
     ['deletecollection pods', ofResource('deletecollection', 'pods'), 'admin'],

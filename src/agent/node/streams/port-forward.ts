@@ -9,13 +9,11 @@
  * What the protocol has no word for is the connection's haste: a server that does not read, or a client, holds up the
  * other connections of the same forward, as it does between kubectl and kubelet.
  */
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { describeError } from '../../agent-error.ts';
-import type { PodLoopback } from '../../pods/pod-loopback.ts';
 import { SpdyConnection, type SpdyStream } from './spdy-connection.ts';
 
-/** Of connections at a time; the client is refused more. */
+/** At a time; what comes beyond is let go at once. To say why would end the whole forward, as kubectl takes errors. */
 const MOST_CONNECTIONS = 256;
 /** The second stream of a pair comes within this time (kubelet's stream creation timeout). */
 const PAIR_MS = 30_000;
@@ -25,7 +23,8 @@ const GOODBYE_MS = 5000;
 export interface ForwardParts {
   /** For messages: `NAMESPACE/NAME`. */
   pod: string;
-  loopback: Pick<PodLoopback, 'connect' | 'ended'>;
+  /** Of the pod. */
+  loopback: { connect(port: number): Promise<Duplex>; readonly ended: AbortSignal };
   /** Something was passed on. */
   onActivity(): void;
   mostConnections?: number;
@@ -55,7 +54,8 @@ export class PortForward {
     const end = () => this.#end();
     const { mostConnections = MOST_CONNECTIONS } = parts;
     this.#connection = new SpdyConnection(carrier, head, {
-      mostStreams: 2 * mostConnections,
+      // With those whose other half has not come yet, or is still read.
+      mostStreams: 4 * mostConnections,
       onStream: (stream) => this.#take(stream),
       onClose: () => ended.removeEventListener('abort', end),
     });
@@ -85,11 +85,15 @@ export class PortForward {
       this.#await(request, { kind, stream, timer: setTimeout(() => stream.destroy(), pairMs) });
       return;
     }
-    if (other.kind === kind || this.#live >= mostConnections) {
+    if (other.kind === kind) {
       stream.destroy();
       return;
     }
     this.#forget(request, other);
+    if (this.#live >= mostConnections) {
+      for (const each of [stream, other.stream]) each.destroy();
+      return;
+    }
     const [data, error] = kind === 'data' ? [stream, other.stream] : [other.stream, stream];
     void this.#forward(data, error);
   }
@@ -137,7 +141,7 @@ function portOf({ headers }: SpdyStream): number | undefined {
 }
 
 /** Resolves when it has ended, on both sides. That it breaks is no failure of the forward, as it is for kubelet. */
-async function join(data: SpdyStream, socket: Socket, error: SpdyStream, onActivity: () => void): Promise<void> {
+async function join(data: SpdyStream, socket: Duplex, error: SpdyStream, onActivity: () => void): Promise<void> {
   const closed = [closeOf(data), closeOf(socket)];
   for (const each of [data, socket]) each.on('data', onActivity);
   data.pipe(socket);

@@ -15,7 +15,8 @@ export class WebSocketTunnel extends Duplex {
   readonly #socket: WebSocket;
 
   constructor(socket: WebSocket) {
-    super();
+    // Who has closed a WebSocket is told nothing more.
+    super({ allowHalfOpen: false });
     this.#socket = socket;
     this.on('error', () => {});
     socket.on('message', (data: RawData) => {
@@ -26,6 +27,7 @@ export class WebSocketTunnel extends Duplex {
     });
     socket.on('error', () => {});
     socket.once('close', () => {
+      if (this.destroyed) return;
       this.push(null);
       const timer = setTimeout(() => this.destroy(), GOODBYE_MS);
       this.once('close', () => clearTimeout(timer));
