@@ -20,7 +20,7 @@ export class WebSocketTunnel extends Duplex {
     this.#socket = socket;
     this.on('error', () => {});
     socket.on('message', (data: RawData) => {
-      if (!this.push(data as Buffer)) socket.pause();
+      if (!this.push(data)) socket.pause();
     });
     socket.on('ping', () => {
       if (socket.bufferedAmount > MOST_PENDING_BYTES) socket.terminate();
