@@ -62,17 +62,23 @@ export class EndpointsController extends ServiceController {
     if (!hasSelector(service) || service.spec.type === 'ExternalName') return;
     const { subsets, truncated } = subsetsOf(service, this.#pods.of(service));
     const next = (now: ApiObject | undefined): ApiObject => {
-      const { [OVER_CAPACITY]: _, ...annotations } = now?.metadata.annotations ?? {};
+      const { annotations: before, ...metadata } = now?.metadata ?? {
+        uid: '',
+        resourceVersion: '',
+        creationTimestamp: '',
+      };
+      const { [OVER_CAPACITY]: _, ...others } = before ?? {};
+      const annotations = { ...others, ...(truncated ? { [OVER_CAPACITY]: 'truncated' } : {}) };
       const headless = service.spec.clusterIP === 'None' ? { [HEADLESS_LABEL]: '' } : {};
       return {
         apiVersion: 'v1',
         kind: 'Endpoints',
         metadata: {
-          ...(now?.metadata ?? { uid: '', resourceVersion: '', creationTimestamp: '' }),
+          ...metadata,
           name,
           namespace,
           labels: { ...object.metadata.labels, ...headless, [MANAGED_LABEL]: MANAGER },
-          annotations: { ...annotations, ...(truncated ? { [OVER_CAPACITY]: 'truncated' } : {}) },
+          ...(Object.keys(annotations).length > 0 ? { annotations } : {}),
         },
         subsets,
       };

@@ -234,7 +234,7 @@ t.test('more than a hundred, more than a thousand; bursts are few writes', async
   await cluster.until(
     'and whole again',
     () => cluster.get('Endpoints', 'web'),
-    (o) => o.metadata.annotations?.['endpoints.kubernetes.io/over-capacity'] === undefined,
+    (o) => o.metadata.annotations === undefined,
   );
   await cluster.until(
     'all slices',
