@@ -4,9 +4,9 @@
  */
 import { ApiError } from '../api-error.ts';
 import { type ApiObject, timestamp } from '../api-object.ts';
-import type { Resource } from '../kinds/resource.ts';
+import { type Resource, resourceName } from '../kinds/resource.ts';
 import { NAMESPACE_FINALIZER } from '../objects/deletion.ts';
-import { conditionOf, withCondition } from './conditions.ts';
+import { type Condition, conditionOf, withCondition } from './conditions.ts';
 import type { Controller, ControllerParts } from './controller-set.ts';
 import type { Informer } from './informer.ts';
 import { WorkQueue } from './work-queue.ts';
@@ -17,6 +17,13 @@ const AT_ONCE = 16;
 /** What is left is looked at again, soon first: pods end, finalizers are taken away. */
 const FIRST_MS = 50;
 const LONGEST_MS = 5000;
+const HELD = 'NamespaceFinalizersRemaining';
+
+/** What has not gone yet: objects by their kind, and by the finalizers that hold them. */
+interface Left {
+  kinds: Map<string, number>;
+  finalizers: Map<string, number>;
+}
 
 export class NamespaceController implements Controller {
   readonly name = 'namespace';
@@ -48,29 +55,28 @@ export class NamespaceController implements Controller {
   async #sync(name: string): Promise<void> {
     const namespace = this.#namespaces.get(undefined, name);
     if (!namespace || namespace.metadata.deletionTimestamp === undefined) return;
-    const left = new Map<string, number>();
-    for (const resource of inOrder(this.#parts.table)) {
-      const count = await this.#empty(resource, name);
-      if (count > 0) left.set(resource.group ? `${resource.plural}.${resource.group}` : resource.plural, count);
-    }
-    if (left.size === 0) return this.#finish(namespace);
+    const left: Left = { kinds: new Map(), finalizers: new Map() };
+    for (const resource of inOrder(this.#parts.table)) await this.#empty(resource, name, left);
+    if (left.kinds.size === 0) return this.#finish(namespace);
     await this.#sayLeft(namespace, left);
     const wait = this.#waits.get(name) ?? FIRST_MS;
     this.#waits.set(name, Math.min(wait * 2, LONGEST_MS));
     this.#queue.addAfter(name, wait);
   }
 
-  /** Deletes all that is not going already; how many are left. */
-  async #empty(resource: Resource, namespace: string): Promise<number> {
-    let left = 0;
+  /** Deletes all that is not going already, and counts what stays for now. */
+  async #empty(resource: Resource, namespace: string, left: Left): Promise<void> {
     for (let next: string | undefined; ; ) {
       const page = await this.#parts.objects.list(resource, { namespace, limit: PAGE, continue: next });
       for (let i = 0; i < page.items.length; i += AT_ONCE) {
         const some = page.items.slice(i, i + AT_ONCE);
         const gone = await Promise.all(some.map((object) => this.#delete(resource, object)));
-        left += gone.filter((is) => !is).length;
+        for (const { metadata } of some.filter((_, nth) => !gone[nth])) {
+          count(left.kinds, resourceName(resource));
+          for (const finalizer of metadata.finalizers ?? []) count(left.finalizers, finalizer);
+        }
       }
-      if (page.continue === '') return left;
+      if (page.continue === '') return;
       next = page.continue;
     }
   }
@@ -97,14 +103,23 @@ export class NamespaceController implements Controller {
     this.#waits.delete(namespace.metadata.name);
   }
 
-  async #sayLeft(namespace: ApiObject, left: ReadonlyMap<string, number>): Promise<void> {
-    const all = [...left].map(([kind, count]) => `${kind} has ${count} resource instances`).sort();
-    const message = `Some resources are remaining: ${all.join(', ')}`;
-    const type = 'NamespaceContentRemaining';
-    if (conditionOf(namespace.status, type)?.message === message) return;
+  /** Who looks at the namespace sees what holds it up. */
+  async #sayLeft(namespace: ApiObject, { kinds, finalizers }: Left): Promise<void> {
+    const content = `Some resources are remaining: ${listOf(kinds, 'has')}`;
+    const held = `Some content in the namespace has finalizers remaining: ${listOf(finalizers, 'in')}`;
+    const conditions: Condition[] = [
+      { type: 'NamespaceContentRemaining', status: 'True', reason: 'SomeResourcesRemain', message: content },
+      finalizers.size > 0
+        ? { type: HELD, status: 'True', reason: 'SomeFinalizersRemain', message: held }
+        : { type: HELD, status: 'False', reason: 'ContentHasNoFinalizers', message: 'No finalizers are waited for' },
+    ];
+    const isSaid = ({ type, message }: Condition) => conditionOf(namespace.status, type)?.message === message;
+    if (conditions.every(isSaid)) return;
     const now = timestamp(new Date(this.#parts.clock.nowMs()));
-    const condition = { type, status: 'True', reason: 'SomeResourcesRemain', message } as const;
-    await this.#update(namespace, (current) => ({ ...current, status: withCondition(current.status, condition, now) }));
+    await this.#update(namespace, (current) => ({
+      ...current,
+      status: conditions.reduce((status, one) => withCondition(status, one, now), current.status ?? {}),
+    }));
   }
 
   async #update(namespace: ApiObject, change: (current: ApiObject) => ApiObject): Promise<void> {
@@ -120,6 +135,18 @@ export class NamespaceController implements Controller {
       if (!(error instanceof ApiError) || error.reason !== 'NotFound') throw error;
     }
   }
+}
+
+function count(of: Map<string, number>, name: string): void {
+  of.set(name, (of.get(name) ?? 0) + 1);
+}
+
+/** `configmaps has 1 resource instances`, as Kubernetes puts it. */
+function listOf(counts: ReadonlyMap<string, number>, verb: string): string {
+  return [...counts]
+    .map(([name, number]) => `${name} ${verb} ${number} resource instances`)
+    .sort()
+    .join(', ');
 }
 
 /** Kinds that stand in namespaces, each once; first those that make others. */

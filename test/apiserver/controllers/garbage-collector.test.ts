@@ -201,7 +201,17 @@ t.test('a namespace empties itself, custom kinds too, and lets nothing in meanwh
       message === 'Some resources are remaining: configmaps has 1 resource instances, pods has 1 resource instances'
     );
   });
-  t.equal(said.status?.phase, 'Terminating');
+  t.match(said.status, {
+    phase: 'Terminating',
+    conditions: [
+      {},
+      {
+        type: 'NamespaceFinalizersRemaining',
+        status: 'True',
+        message: 'Some content in the namespace has finalizers remaining: test.example/hold in 1 resource instances',
+      },
+    ],
+  });
   t.same(await cluster.names('Pod'), ['ends'], 'it has its grace');
   t.same((await cluster.objects.list(custom, { namespace: 'n' })).items, []);
   await t.rejects(cluster.create(map('late', inside)), { reason: 'Forbidden', message: /it is being terminated/ });
