@@ -197,6 +197,15 @@ t.test('generation counts what the writer wants; status is written on its own pa
     spec: { replicas: 2 },
     status: { replicas: 3, selector: 'app=d' },
   });
+  const table = (await server.get(`${DEPLOYMENTS}/d/scale`, { accept: TABLE })).body;
+  const columns = table.columnDefinitions.map(({ name }: { name: string }) => name);
+  t.same(
+    [columns, table.rows[0].cells.slice(0, 3)],
+    [
+      ['Name', 'Desired', 'Available', 'Age'],
+      ['d', 2, 3],
+    ],
+  );
   const scaled = await server.ask(
     'PATCH',
     `${DEPLOYMENTS}/d/scale`,

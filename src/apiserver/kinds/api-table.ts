@@ -17,7 +17,7 @@ export function wantsTable(accept: string | undefined, includeObject: string | n
 
 /** `head`: with the columns' definitions; a watch says them once. */
 export function tableOf(
-  resource: Resource,
+  resource: Pick<Resource, 'columns'>,
   items: readonly ApiObject[],
   form: TableForm,
   listMeta: Record<string, unknown>,

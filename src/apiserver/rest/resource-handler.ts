@@ -21,7 +21,7 @@ import { listBlocks } from './list-answer.ts';
 import type { NodeParts } from './node-parts.ts';
 import { applyPatch, checkPatchType } from './patch.ts';
 import { type ApiAnswer, type ApiRequest, isDryRun, isTrue, numberOf, readObject, readValue } from './request.ts';
-import { scaled, scaleOf } from './scale.ts';
+import { SCALE_COLUMNS, scaled, scaleOf } from './scale.ts';
 import { WatchStream } from './watch-stream.ts';
 
 /** Objects that one deletecollection takes at a time. */
@@ -143,7 +143,15 @@ export class ResourceHandler {
   async #scale({ request, resource }: Target, place: ObjectPlace): Promise<ApiAnswer> {
     const { method } = request;
     const dryRun = isDryRun(request);
-    if (method === 'GET') return { code: 200, json: scaleOf(resource, await this.#objects.get(place)) };
+    if (method === 'GET') {
+      const scale = scaleOf(resource, await this.#objects.get(place));
+      const form = tableForm(request);
+      const { resourceVersion } = scale.metadata;
+      return {
+        code: 200,
+        json: form ? tableOf({ columns: SCALE_COLUMNS }, [scale], form, { resourceVersion }) : scale,
+      };
+    }
     if (method !== 'PUT' && method !== 'PATCH') throw notAllowed(method);
     const body = method === 'PUT' ? await readObject(request) : await readValue(request);
     const type = contentTypeOf(request);

@@ -2,8 +2,15 @@
 import { ApiError } from '../api-error.ts';
 import { type ApiObject, fieldAt } from '../api-object.ts';
 import { mapOf } from '../custom/structural-schema.ts';
-import { selectorText } from '../kinds/fields.ts';
-import type { Resource, ScaleFields } from '../kinds/resource.ts';
+import { AGE_COLUMN, column, NAME_COLUMN, numberAt, selectorText } from '../kinds/fields.ts';
+import type { Column, Resource, ScaleFields } from '../kinds/resource.ts';
+
+export const SCALE_COLUMNS: readonly Column[] = [
+  NAME_COLUMN,
+  column('Desired', 'Copies that are wanted', (o) => numberAt(o, 'spec', 'replicas'), { type: 'integer' }),
+  column('Available', 'Copies that there are', (o) => numberAt(o, 'status', 'replicas'), { type: 'integer' }),
+  AGE_COLUMN,
+];
 
 export function scaleOf(resource: Resource, object: ApiObject): ApiObject {
   const { replicas, statusReplicas, selector } = resource.scale as ScaleFields;
