@@ -148,6 +148,12 @@ t.test('what is asked for by name is had, or refused with its field', async (t) 
     code: 422,
     details: { causes: [{ field: 'spec.clusterIPs[0]', message: /may not change once set/ }] },
   });
+  const alone = { spec: { clusterIP: '10.96.7.8' } };
+  t.match(
+    await server.ask('PATCH', `${SERVICES}/own`, alone, { type: 'application/merge-patch+json' }),
+    { code: 422, body: { details: { causes: [{ message: /^may not change once set: it is 10/ }] } } },
+    'who changes it alone is not sent to the list that they did not write',
+  );
   t.match(await put({ ...own, clusterIP: 'None', type: 'ClusterIP', ports: [] }), { code: 422 });
   t.match(
     await server.ask('POST', `${SERVICES}?dryRun=All`, service('dry', { clusterIP: '10.96.7.7' })),

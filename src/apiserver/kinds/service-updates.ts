@@ -60,6 +60,10 @@ function keepAddresses(spec: Spec, before: Spec): void {
     const kept = listed ? spec.clusterIPs?.[0] : before.clusterIP;
     if (kept !== undefined) spec.clusterIP = kept;
   }
+  // Who changes clusterIP alone means the list's first.
+  if (spec.clusterIP && listed && spec.clusterIPs?.join() === before.clusterIPs?.join()) {
+    spec.clusterIPs = [spec.clusterIP, ...(spec.clusterIPs ?? []).slice(1)];
+  }
   if (!listed && spec.clusterIP === before.clusterIP && before.clusterIPs) spec.clusterIPs = [...before.clusterIPs];
   if (!spec.ipFamilies?.length && before.ipFamilies) spec.ipFamilies = [...before.ipFamilies];
   const sameFamilies = spec.ipFamilies?.join() === before.ipFamilies?.join();
