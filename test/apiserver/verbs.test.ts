@@ -470,3 +470,13 @@ t.test('policies and ingresses that nobody carries out are not kept silently', a
     t.match(response.headers.get('warning'), warning);
   }
 });
+
+t.test('the root says where to go on, and every path of it is there', async (t) => {
+  const server = await TestServer.start(t);
+  const { paths } = (await server.get('/')).body as { paths: string[] };
+  for (const path of ['/api/v1', '/apis/apps/v1', '/apis/authentication.k8s.io/v1beta1', '/version']) {
+    t.ok(paths.includes(path), path);
+  }
+  for (const path of paths) t.equal((await server.get(path)).code, 200, path);
+  t.equal((await server.get('/', { token: 'nobody' })).code, 403);
+});

@@ -6,9 +6,13 @@ import { REVIEWS } from '../kinds/reviews.ts';
 const VERBS = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
 const PART_VERBS = ['get', 'patch', 'update'];
 
-/** The answer to `/api`, `/apis`, `/apis/GROUP`, `/api/v1` or `/apis/GROUP/VERSION`; undefined for other paths. */
+/** Beside what belongs to groups. */
+const OTHER_PATHS = ['/healthz', '/livez', '/metrics', '/openapi/v2', '/openapi/v3', '/readyz', '/version'];
+
+/** The answer to `/`, `/api`, `/apis`, `/apis/GROUP`, `/api/v1` or `/apis/GROUP/VERSION`; undefined for other paths. */
 export function discovery(table: ResourceTable, path: string): Record<string, unknown> | undefined {
   const words = path.split('/').filter((word) => word !== '');
+  if (words.length === 0) return { paths: pathsOf(table) };
   if (words[0] === 'api') {
     if (words.length === 1) return { kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs: [] };
     return words.length === 2 ? resourceList(table, '', words[1] as string) : undefined;
@@ -27,6 +31,14 @@ export function discovery(table: ResourceTable, path: string): Record<string, un
   if (!versions || words.length > 3) return undefined;
   if (version === undefined) return { kind: 'APIGroup', apiVersion: 'v1', ...group(name, versions) };
   return resourceList(table, name, version);
+}
+
+/** Where to go on from the root, for whoever opens it in a browser by `kubectl proxy`. */
+function pathsOf(table: ResourceTable): string[] {
+  const groups = [...groupsOf(table)].flatMap(([name, versions]) => {
+    return [`/apis/${name}`, ...[...versions].map((version) => `/apis/${name}/${version}`)];
+  });
+  return ['/api', '/api/v1', '/apis', ...groups.sort(), ...OTHER_PATHS];
 }
 
 function groupsOf(table: ResourceTable): Map<string, Set<string>> {
