@@ -37,7 +37,13 @@
     {
       "target_name": "weft_container",
       "type": "executable",
-      "sources": ["src/container.cc", "src/container_files.cc", "src/container_log.cc"],
+      "sources": [
+        "src/container.cc",
+        "src/container_files.cc",
+        "src/container_input.cc",
+        "src/container_log.cc",
+        "src/pty.cc"
+      ],
       "defines": ["_GNU_SOURCE"],
       "cflags": ["-Wall", "-Wextra"],
       "cflags_cc!": ["-std=gnu++20"],

@@ -197,8 +197,8 @@ Napi::Value openPseudoTerminal(const Napi::CallbackInfo& info) {
   WindowSize size;
   if (!requireOptions(info, "openPty", options) || !readWindowSize(info, options, size)) return env.Undefined();
   Pty pty;
-  if (SystemError error = openPty(size, pty)) {
-    throwSystemError(env, error);
+  if (const char* failed = openPty(size, pty)) {
+    throwSystemError(env, systemError(failed, "pseudo-terminal"));
     return env.Undefined();
   }
   Napi::Object result = Napi::Object::New(env);
@@ -216,7 +216,9 @@ void resizePseudoTerminal(const Napi::CallbackInfo& info) {
   }
   WindowSize size;
   if (!readWindowSize(info, info[1].As<Napi::Object>(), size)) return;
-  if (SystemError error = resizePty(controller, size)) throwSystemError(info.Env(), error);
+  if (const char* failed = resizePty(controller, size)) {
+    throwSystemError(info.Env(), systemError(failed, "pseudo-terminal"));
+  }
 }
 
 // Held until the descriptor is closed, at the latest by the end of the process, however that comes.

@@ -3,11 +3,11 @@
 //
 //   agent ──spawns──▶ weft_container run ──forks──▶ the command
 //       ◀─descriptor 3──▶   │    ▲────stdout, stderr──┘
-//                           └─▶ log file, rotated; exit file
+//       ◀──socket, input──▶ └─▶ log file, rotated; exit file
 //
 //   weft_container pause --net FILE --hostname NAME
 //   weft_container run [--net FILE] [--uts FILE] [--bind SOURCE TARGET]… --cwd FOLDER
-//                      --log FILE BYTES FILES --exit FILE -- COMMAND…
+//                      --log FILE BYTES FILES --exit FILE [--input open|once|terminal SOCKET] -- COMMAND…
 //   weft_container exec --pid PID --cwd FOLDER -- COMMAND…
 //
 // `exec` becomes another command beside a container's own. `pause` holds a pod's host name for all of its containers,
@@ -27,6 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -38,6 +39,7 @@
 #include <initializer_list>
 
 #include "container_files.h"
+#include "container_input.h"
 #include "container_log.h"
 
 namespace {
@@ -69,6 +71,8 @@ struct Options {
   const char* log = nullptr;
   const char* exitFile = nullptr;
   const char* pid = nullptr;
+  weft::InputKind input = weft::InputKind::kNone;
+  const char* inputSocket = nullptr;
   off_t logBytes = 0;
   int logFiles = 1;
   weft::Bind binds[kMostBinds];
@@ -97,6 +101,7 @@ int64_t millisOf(clockid_t clock) {
 
 /// Replaced whole, so that a reader finds the old one or the new one.
 void writeExit(const Options& options, int code, int signal) {
+  if (options.inputSocket != nullptr) unlink(options.inputSocket);
   if (options.exitFile == nullptr) return;
   char next[PATH_MAX];
   snprintf(next, sizeof next, "%s.next", options.exitFile);
@@ -124,7 +129,7 @@ void enterNamespace(const Options& options, const char* path, int type) {
 }
 
 /// The forked child; never returns. What goes wrong is written to `problem`, which closes when the command begins.
-[[noreturn]] void becomeCommand(const Options& options, int out, int err, int problem, pid_t parent) {
+[[noreturn]] void becomeCommand(const Options& options, int in, int out, int err, int problem, pid_t parent) {
   // Without its parent nobody would read its output or learn of its end.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(kNotPrepared);
@@ -135,6 +140,8 @@ void enterNamespace(const Options& options, const char* path, int type) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
+  if (options.input == weft::InputKind::kTerminal) ioctl(in, TIOCSCTTY, 0);
+  if (in >= 0) dup2(in, STDIN_FILENO);
   dup2(out, STDOUT_FILENO);
   dup2(err, STDERR_FILENO);
   int code = kNotPrepared;
@@ -176,11 +183,17 @@ void endDescendants(pid_t command) {
   }
 }
 
+/// The sooner of two times to wait; -1: for ever.
+int sooner(int a, int b) { return a < 0 || (b >= 0 && b < a) ? b : a; }
+
 /// Reads both streams until the command has ended and they are empty; returns its wait status.
-int follow(const Options& options, weft::ContainerLog& log, int out, int err, int ends, pid_t command) {
+int follow(const Options& options, weft::ContainerLog& log, weft::ContainerInput& input, int out, int err, int ends,
+           pid_t command) {
   // Says by an error that mounts have changed (proc(5)).
   const int mounts = options.bindCount > 0 ? open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC) : -1;
-  pollfd sources[] = {{out, POLLIN, 0}, {err, POLLIN, 0}, {ends, POLLIN, 0}, {mounts, POLLPRI, 0}};
+  constexpr int kOwn = 4;
+  pollfd sources[kOwn + weft::ContainerInput::kMostPolls] = {
+      {out, POLLIN, 0}, {err, POLLIN, 0}, {ends, POLLIN, 0}, {mounts, POLLPRI, 0}};
   const char* const names[] = {"stdout", "stderr"};
   int status = 0;
   bool complete = true;
@@ -193,7 +206,8 @@ int follow(const Options& options, weft::ContainerLog& log, int out, int err, in
       if (left <= 0) break;
       wait = static_cast<int>(left);
     }
-    if (poll(sources, 4, wait) < 0) {
+    wait = sooner(wait, input.patienceMillis());
+    if (poll(sources, static_cast<nfds_t>(kOwn + input.watch(sources + kOwn)), wait) < 0) {
       // The kernel is out of memory, and may have some in a moment.
       const timespec pause = {0, 10000000};
       nanosleep(&pause, nullptr);
@@ -202,9 +216,14 @@ int follow(const Options& options, weft::ContainerLog& log, int out, int err, in
     for (int i = 0; i < 2; i++) {
       if (sources[i].fd < 0 || sources[i].revents == 0) continue;
       const ssize_t length = read(sources[i].fd, chunk, sizeof chunk);
-      if (length > 0) log.add(names[i], chunk, static_cast<size_t>(length));
-      else if (length == 0 || errno != EINTR) sources[i].fd = -1;
+      if (length > 0) {
+        log.add(names[i], chunk, static_cast<size_t>(length));
+        input.tellMore();
+      } else if (length == 0 || (errno != EINTR && errno != EAGAIN)) {
+        sources[i].fd = -1;
+      }
     }
+    input.serve(sources + kOwn, log);
     if (sources[3].revents != 0 || !complete) complete = weft::restoreFiles(options.binds, options.bindCount);
     signalfd_siginfo ended;
     while (read(ends, &ended, sizeof ended) > 0) continue;
@@ -215,6 +234,7 @@ int follow(const Options& options, weft::ContainerLog& log, int out, int err, in
       status = each;
       deadline = millisOf(CLOCK_MONOTONIC) + kDrainMillis;
       endDescendants(command);
+      input.ended();
     }
   }
   return status;
@@ -230,12 +250,12 @@ int run(Options& options) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   weft::ContainerLog log(options.log, options.logBytes, options.logFiles);
   if (!log.isOpen()) fail(options, kNotPrepared, "open", options.log);
-  int out[2];
-  int err[2];
+  int out[2] = {-1, -1};
+  int err[2] = {-1, -1};
   int problem[2];
-  if (pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0 || pipe2(problem, O_CLOEXEC) != 0) {
-    fail(options, kNotPrepared, "make", "pipes");
-  }
+  const bool isTerminal = options.input == weft::InputKind::kTerminal;
+  const bool isPiped = isTerminal || (pipe2(out, O_CLOEXEC) == 0 && pipe2(err, O_CLOEXEC) == 0);
+  if (!isPiped || pipe2(problem, O_CLOEXEC) != 0) fail(options, kNotPrepared, "make", "pipes");
   sigset_t children;
   sigemptyset(&children);
   sigaddset(&children, SIGCHLD);
@@ -245,11 +265,20 @@ int run(Options& options) {
   // Of an agent that ended before it wrote us down, nobody would know what we began.
   char go;
   if (read(kReport, &go, 1) != 1) return kNotPrepared;
+  weft::ContainerInput input(options.input);
+  const char* missing = input.open(options.inputSocket);
+  if (missing != nullptr) fail(options, kNotPrepared, "make", missing);
+  if (isTerminal) {
+    out[0] = input.controller();
+    out[1] = err[1] = input.commandEnd();
+  }
   const pid_t self = getpid();
   const pid_t command = fork();
   if (command < 0) fail(options, kNotPrepared, "start", options.command[0]);
-  if (command == 0) becomeCommand(options, out[1], err[1], problem[1], self);
-  for (int file : {out[1], err[1], problem[1]}) close(file);
+  if (command == 0) becomeCommand(options, input.commandEnd(), out[1], err[1], problem[1], self);
+  if (!isTerminal) for (int file : {out[1], err[1]}) close(file);
+  close(problem[1]);
+  input.started();
   int why[2];
   if (read(problem[0], why, sizeof why) == sizeof why) {
     errno = why[1];
@@ -259,7 +288,7 @@ int run(Options& options) {
   close(problem[0]);
   report("started %d", command);
   close(kReport);
-  const int status = follow(options, log, out[0], err[0], ends, command);
+  const int status = follow(options, log, input, out[0], err[0], ends, command);
   const int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   const int code = number > 0 ? 128 + number : WEXITSTATUS(status);
   writeExit(options, code, number);
@@ -302,6 +331,15 @@ int join(const Options& options) {
   return errno == ENOENT ? kNotFound : kNotExecutable;
 }
 
+bool readInput(Options& options, const char* kind, const char* socket) {
+  if (strcmp(kind, "open") == 0) options.input = weft::InputKind::kOpen;
+  else if (strcmp(kind, "once") == 0) options.input = weft::InputKind::kOnce;
+  else if (strcmp(kind, "terminal") == 0) options.input = weft::InputKind::kTerminal;
+  else return false;
+  options.inputSocket = socket;
+  return true;
+}
+
 bool parse(Options& options, int count, char** words) {
   for (int i = 2; i < count; i++) {
     const char* word = words[i];
@@ -323,6 +361,8 @@ bool parse(Options& options, int count, char** words) {
       options.log = value;
       options.logBytes = static_cast<off_t>(atoll(words[++i]));
       options.logFiles = atoi(words[++i]);
+    } else if (strcmp(word, "--input") == 0 && i + 1 < count && readInput(options, value, words[i + 1])) {
+      i++;
     } else {
       return false;
     }

@@ -46,6 +46,12 @@ void ContainerLog::add(const char* stream, const char* text, size_t length) {
   flush();
 }
 
+LogPosition ContainerLog::position() const {
+  struct stat now;
+  if (file_ < 0 || fstat(file_, &now) != 0) return {};
+  return {now.st_ino, static_cast<uint64_t>(now.st_size)};
+}
+
 void ContainerLog::put(const char* bytes, size_t length) {
   memcpy(buffer_ + fill_, bytes, length);
   fill_ += length;

@@ -3,9 +3,16 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 namespace weft {
+
+struct LogPosition {
+  /// Of the file; 0: the oldest there is.
+  uint64_t inode = 0;
+  uint64_t offset = 0;
+};
 
 /// FILE, FILE.1, FILE.2 … from new to old; none grows far beyond its bound.
 class ContainerLog {
@@ -18,6 +25,9 @@ class ContainerLog {
 
   /// Up to 16 KiB of one stream as they were read; what comes without a line's end is marked as a part of one.
   void add(const char* stream, const char* text, size_t length);
+
+  /// Where the next record will stand.
+  LogPosition position() const;
 
  private:
   void open();

@@ -1,9 +1,7 @@
 // Pseudo-terminals (pty(7)): what a command on a terminal in a pod runs on. The caller gets both ends and starts the
-// command on the one, with whatever makes it the controlling terminal.
+// command on the one, with whatever makes it the controlling terminal. Plain system calls, for weft_container too.
 #pragma once
-#include <cstdint>
-
-#include "netns.h"
+#include <stdint.h>
 
 namespace weft {
 
@@ -19,10 +17,10 @@ struct Pty {
   int terminal = -1;
 };
 
-/** Both ends are closed on exec. Nothing is left open on an error. */
-SystemError openPty(const WindowSize& size, Pty& pty);
+/** Both ends are closed on exec. Returns the system call that failed, with errno and nothing left open, or nullptr. */
+const char* openPty(const WindowSize& size, Pty& pty);
 
-/** The processes on the terminal are told by SIGWINCH. */
-SystemError resizePty(int controller, const WindowSize& size);
+/** The processes on the terminal are told by SIGWINCH. Returns the system call that failed, with errno, or nullptr. */
+const char* resizePty(int controller, const WindowSize& size);
 
 }  // namespace weft

@@ -40,8 +40,6 @@ function ofContainer(container: Container, hostNetwork: boolean): string[] {
     volumeMounts: mounts.some((mount) => mount?.mountPath !== SERVICE_ACCOUNT),
     volumeDevices: container.volumeDevices?.length,
     'resources.limits': Object.keys(resources?.limits ?? {}).length > 0,
-    stdin: container.stdin,
-    tty: container.tty,
     'lifecycle.stopSignal': (container.lifecycle as { stopSignal?: string } | undefined)?.stopSignal,
     // What is written there goes to the host's file of that path.
     terminationMessagePath: ![undefined, '', '/dev/termination-log'].includes(container.terminationMessagePath),

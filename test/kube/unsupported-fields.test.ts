@@ -13,6 +13,9 @@ t.test('what asks for nothing that is not so is no word worth', async (t) => {
     terminationMessagePath: '/dev/termination-log',
     terminationMessagePolicy: 'File',
     ports: [{ containerPort: 80 }],
+    stdin: true,
+    stdinOnce: true,
+    tty: true,
     livenessProbe: { tcpSocket: { port: 80 } },
   };
   const volumes = [{ name: 'token', projected: { sources: [] } }];
@@ -25,8 +28,6 @@ t.test('each field by its place', async (t) => {
     {
       name: 'a',
       ports: [{ containerPort: 80, hostPort: 80 }],
-      stdin: true,
-      tty: true,
       terminationMessagePath: '/tmp/last',
     },
     {
@@ -59,8 +60,6 @@ t.test('each field by its place', async (t) => {
     'securityContext.fsGroup',
     'securityContext.sysctls',
     'initContainers[0].volumeMounts',
-    'containers[0].stdin',
-    'containers[0].tty',
     'containers[0].terminationMessagePath',
     'containers[0].ports.hostPort',
     'containers[1].volumeMounts',

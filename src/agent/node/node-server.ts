@@ -21,7 +21,7 @@ import { requireTool } from '../command.ts';
 import type { PodAccess } from '../pods/pod-access.ts';
 import { NodeError } from './node-error.ts';
 import { commandOf, logRequestOf, type NodePath, nodePath, remoteOptionsOf } from './node-request.ts';
-import { attachOutput } from './streams/attach-session.ts';
+import { attachClient } from './streams/attach-session.ts';
 import { runCommand } from './streams/command-session.ts';
 import { PortForward } from './streams/port-forward.ts';
 import type { RemoteOptions, RemoteStreams } from './streams/remote-streams.ts';
@@ -235,9 +235,8 @@ export class NodeServer {
 
   /** Throws AgentError. */
   #attachment(path: NodePath, options: RemoteOptions): RunSession {
-    const stop = new AbortController();
-    const output = this.#options.pods.containerOutput(path, stop.signal);
-    return (streams, onActivity) => attachOutput({ output, options, streams, stop, onActivity });
+    const attachment = this.#options.pods.attach(path, options.stdin);
+    return (streams, onActivity) => attachClient({ attachment, options, streams, onActivity });
   }
 
   /** One that ends with its connection. Throws NodeError. */

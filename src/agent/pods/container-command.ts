@@ -48,6 +48,8 @@ export interface RunFiles {
   log: string;
   /** Where its exit code will stand. */
   exit: string;
+  /** Where its input is given to it, if it takes any. */
+  socket: string;
 }
 
 /** `pausePid`: of the pod's pause process; 0 for a pod in the host's network. */
@@ -66,8 +68,9 @@ export function runCommand(
     ...['--bind', join(pod.directory, ETC_HOSTS), '/etc/hosts'],
     ...['--cwd', launch.workingDir],
     ...['--log', files.log, `${LOG_BYTES}`, `${LOG_FILES}`],
-    ...['--exit', files.exit, '--'],
-    ...launch.argv,
+    ...['--exit', files.exit],
+    ...(launch.input === 'none' ? [] : ['--input', launch.input, files.socket]),
+    ...['--', ...launch.argv],
   ];
   return { file: tools.container, args, env: launch.env };
 }

@@ -13,6 +13,16 @@ export interface Launch {
   argv: readonly string[];
   env: Readonly<Record<string, string>>;
   workingDir: string;
+  input: InputKind;
+}
+
+/** What a command reads: nothing, a pipe that never ends or ends with its first client, or a terminal. */
+export type InputKind = 'none' | 'open' | 'once' | 'terminal';
+
+export function inputKind({ stdin, stdinOnce, tty }: Container): InputKind {
+  if (tty) return 'terminal';
+  if (!stdin) return 'none';
+  return stdinOnce ? 'once' : 'open';
 }
 
 /** What a container may refer to; of its pod, its node and its namespace. */
@@ -60,6 +70,7 @@ export function launchOf(container: Container, command: readonly string[] | unde
     PATH: context.path,
     HOME: '/root',
     HOSTNAME: context.hostname,
+    ...(container.tty ? { TERM: 'xterm' } : {}),
     ...serviceVariables(context.services, context.namespace, context.serviceLinks),
   };
   for (const source of container.envFrom ?? []) Object.assign(env, variablesFrom(source, context));
@@ -69,7 +80,8 @@ export function launchOf(container: Container, command: readonly string[] | unde
       : expand(variable.value ?? '', env);
     if (value !== undefined) env[variable.name] = value;
   }
-  return { argv: command.map((word) => expand(word, env)), env, workingDir: container.workingDir || '/' };
+  const argv = command.map((word) => expand(word, env));
+  return { argv, env, workingDir: container.workingDir || '/', input: inputKind(container) };
 }
 
 /** `$(NAME)` becomes the variable's value, where there is one; `$$(NAME)` stays as `$(NAME)` (core/v1 EnvVar). */

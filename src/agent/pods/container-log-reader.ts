@@ -23,6 +23,14 @@ export interface LogRun {
   path: string;
   /** Whether nothing is written any more. */
   isOver(): boolean;
+  /** Resolves when there may be more; where nobody says so, after a moment. */
+  more?(): Promise<void>;
+}
+
+export interface LogPosition {
+  /** Of one of its files; one that is not there any more stands for the oldest. */
+  inode: number;
+  offset: number;
 }
 
 /** What a run said on one of its streams. */
@@ -52,14 +60,14 @@ export function readLog(run: LogRun, options: LogOptions, signal?: AbortSignal):
   return readRun(run, options, new Printer(options), signal);
 }
 
-/** All of a run from its beginning to its end, told apart by streams. */
-export function readOutput(run: LogRun, signal?: AbortSignal): AsyncGenerator<OutputPiece> {
-  return readRun(run, { follow: true }, new StreamSplitter(), signal);
+/** All of a run from its beginning, or from there on, to its end, told apart by streams. */
+export function readOutput(run: LogRun, from?: LogPosition, signal?: AbortSignal): AsyncGenerator<OutputPiece> {
+  return readRun(run, { follow: true, ...(from ? { from } : {}) }, new StreamSplitter(), signal);
 }
 
 async function* readRun<T>(
   run: LogRun,
-  options: LogOptions,
+  options: LogOptions & { from?: LogPosition },
   printer: RecordPrinter<T>,
   signal?: AbortSignal,
 ): AsyncGenerator<T> {
@@ -123,7 +131,7 @@ async function* readOn<T>(
         if (next === undefined) break;
       }
       if (over || printer.isFull) return;
-      await sleep(POLL_MS, undefined, signal ? { signal } : {}).catch(() => {});
+      await (run.more?.() ?? sleep(POLL_MS, undefined, signal ? { signal } : {}).catch(() => {}));
     }
   } finally {
     await file?.close();
@@ -179,7 +187,15 @@ async function fileAfter(file: FileHandle, path: string): Promise<FileHandle | u
 }
 
 /** Where reading begins. */
-async function startOf(files: readonly LogFile[], options: LogOptions): Promise<{ index: number; offset: number }> {
+async function startOf(
+  files: readonly LogFile[],
+  options: LogOptions & { from?: LogPosition },
+): Promise<{ index: number; offset: number }> {
+  const { from } = options;
+  if (from) {
+    const index = files.findIndex(({ inode }) => inode === from.inode);
+    return index < 0 ? { index: 0, offset: 0 } : { index, offset: from.offset };
+  }
   const since = options.since?.getTime() ?? 0;
   let oldest = files.findIndex((file) => file.modifiedAtMs >= since);
   if (oldest < 0) oldest = Math.max(0, files.length - 1);

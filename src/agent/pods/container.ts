@@ -138,7 +138,7 @@ export class ContainerProcess {
   #start(): void {
     const state = this.state;
     const run = join(this.#site.folder, `${state.runs}`);
-    const files = { log: `${run}.log`, exit: `${run}.exit` };
+    const files = { log: `${run}.log`, exit: `${run}.exit`, socket: `${run}.sock` };
     let command: StartCommand;
     let child: ChildProcess;
     this.#report = '';

@@ -14,15 +14,16 @@ import type { Log } from '../log.ts';
 import type { RunningPod } from '../node/pod-status-writer.ts';
 import { writeState } from '../state-file.ts';
 import type { PodStatus } from '../status.ts';
+import { type AttachedRun, type Attachment, ContainerAttachment } from './container-attachment.ts';
 import type { StartCommand } from './container-command.ts';
-import { type LogRun, type OutputPiece, readLog, readOutput } from './container-log-reader.ts';
+import { readLog } from './container-log-reader.ts';
 import { removeDamagedPod, removeLeftPod } from './left-pods.ts';
 import { LocalPod, type PodEnvironment, type PodEvent } from './pod.ts';
 import type { ContainerLogRequest, ContainerPlace, PodPlace } from './pod-access.ts';
 import type { PodLoopback } from './pod-loopback.ts';
 import { isNetns, netnsPath, removePodNetwork } from './pod-network.ts';
 import type { PodPlan } from './pod-plan.ts';
-import { logName, POD_STATE_FILE, type PodState, readPodStates } from './pod-state.ts';
+import { logName, POD_STATE_FILE, type PodState, readPodStates, socketName } from './pod-state.ts';
 import { isRunning } from './process-table.ts';
 
 /** When an agent stops, its pods get no longer than this to end by themselves. */
@@ -330,13 +331,15 @@ export class LocalPods {
     return readLog(this.#runOf(request, previous), options, signal);
   }
 
-  /** What a container says in its run under way, or said in its last. Throws AgentError where there is none. */
-  containerOutput(place: ContainerPlace, signal?: AbortSignal): AsyncGenerator<OutputPiece> {
-    return readOutput(this.#runOf(place, false), signal);
+  /** Of a container's run under way, or its last. Throws AgentError where there is none. */
+  attach(place: ContainerPlace, withInput: boolean): Attachment {
+    const { plan } = this.#find(`${place.namespace}/${place.pod}`) ?? {};
+    const spec = plan?.containers.find(({ name }) => name === place.container)?.spec;
+    return new ContainerAttachment(this.#runOf(place, false), spec, withInput);
   }
 
-  #runOf({ namespace, pod: name, container: containerName }: ContainerPlace, previous: boolean): LogRun {
-    const found = this.#directoryOf(`${namespace}/${name}`);
+  #runOf({ namespace, pod: name, container: containerName }: ContainerPlace, previous: boolean): AttachedRun {
+    const found = this.#find(`${namespace}/${name}`);
     if (!found) throw new AgentError('no-pod', `no pod ${namespace}/${name} runs here`);
     const state = found.state.containers.find((each) => each.name === containerName);
     if (!state) throw new AgentError('no-container', `container ${containerName} is not valid for pod ${name}`);
@@ -350,14 +353,20 @@ export class LocalPods {
       const why = state.reason || this.#pods.get(`${namespace}/${name}`)?.waitingReason(containerName);
       throw new AgentError('container-waiting', why ? `${what}: ${why}` : what);
     }
-    const path = join(found.directory, containerName, logName(state, previous));
-    return { path, isOver: () => previous || state.runs !== runs || state.shimPid === 0 };
+    const folder = join(found.directory, containerName);
+    const isOver = () => previous || state.runs !== runs || state.shimPid === 0;
+    return {
+      path: join(folder, logName(state, previous)),
+      socket: join(folder, socketName(state)),
+      isOver,
+      isStarting: () => !isOver() && state.pid === 0,
+    };
   }
 
   /** Of a pod that runs, ends, or did its work, also under an earlier agent. */
-  #directoryOf(key: string): { directory: string; state: Readonly<PodState> } | undefined {
+  #find(key: string): { directory: string; state: Readonly<PodState>; plan?: PodPlan } | undefined {
     const pod = this.#pods.get(key) ?? this.#finished.get(key) ?? this.#leaving.get(key)?.pod;
-    return pod ? { directory: pod.plan.directory, state: pod.state } : this.#left.get(key);
+    return pod ? { directory: pod.plan.directory, state: pod.state, plan: pod.plan } : this.#left.get(key);
   }
 
   notes(): string[] {

@@ -1,9 +1,10 @@
 /**
- * What the node's server may do with the pods of this host: read their logs and output, run commands beside their
- * containers, connect to their ports. The agent's pods fulfil it, and in tests plain processes do.
+ * What the node's server may do with the pods of this host: read their logs, join their containers' commands, run others
+ * beside them, connect to their ports. The agent's pods fulfil it, and in tests plain processes do.
  */
+import type { Attachment } from './container-attachment.ts';
 import type { StartCommand } from './container-command.ts';
-import type { LogOptions, OutputPiece } from './container-log-reader.ts';
+import type { LogOptions } from './container-log-reader.ts';
 import type { PodLoopback } from './pod-loopback.ts';
 
 export interface PodPlace {
@@ -28,11 +29,8 @@ export interface PodAccess {
    * there is no such log.
    */
   containerLog(request: ContainerLogRequest, signal: AbortSignal): AsyncIterable<Buffer>;
-  /**
-   * From the beginning of the run under way, or else of the last one. Ends with the run or when the signal is given.
-   * Throws AgentError where there was no run yet.
-   */
-  containerOutput(place: ContainerPlace, signal: AbortSignal): AsyncIterable<OutputPiece>;
+  /** The run under way, or else the last one. Throws AgentError where there was no run yet. */
+  attach(place: ContainerPlace, withInput: boolean): Attachment;
   /** Where its servers are. Throws AgentError where the pod does not run. */
   loopback(place: PodPlace): PodLoopback;
 }

@@ -3,7 +3,7 @@
  * namespace, or remove them.
  */
 import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { readState } from '../state-file.ts';
 import type { BackOff } from './back-off.ts';
 import type { ProcessId } from './process-table.ts';
@@ -70,6 +70,11 @@ export const POD_STATE_FILE = 'pod.json';
 /** Where the output of a container's last run stands, in its folder, and of the run before. */
 export function logName({ runs }: Pick<ContainerState, 'runs'>, previous = false): string {
   return `${Math.max(0, runs - (previous ? 2 : 1))}.log`;
+}
+
+/** Beside it, where the run takes input. */
+export function socketName(state: Pick<ContainerState, 'runs'>): string {
+  return `${basename(logName(state), '.log')}.sock`;
 }
 
 /** Times that it was started after the first. */

@@ -13,8 +13,8 @@ import type { NativeAddon } from '../../io/native-addon.ts';
 import type { ContainerStatus, PodStatus } from '../status.ts';
 import { BASE_WAIT_MS } from './back-off.ts';
 import { ContainerProcess } from './container.ts';
-import { besideCommand, runCommand, type StartCommand, type Tools } from './container-command.ts';
-import { type Launch, LaunchError, launchOf } from './container-launch.ts';
+import { besideCommand, type RunFiles, runCommand, type StartCommand, type Tools } from './container-command.ts';
+import { inputKind, type Launch, LaunchError, launchOf } from './container-launch.ts';
 import { ContainerWatch } from './container-watch.ts';
 import { PauseProcess } from './pause-process.ts';
 import { PodFiles } from './pod-files.ts';
@@ -113,7 +113,11 @@ export class LocalPod {
     const state = earlier?.containers.find((c) => c.name === plan.name) ?? newContainerState(plan.name);
     const site = {
       folder: join(this.plan.directory, plan.name),
+<<<<<<< HEAD
       command: (files: { log: string; exit: string }) => this.#command(container, files),
+=======
+      command: (files: RunFiles) => this.#command(plan, container, files),
+>>>>>>> 322dba8 (Give main commands their stdin and terminal: kubectl run -it and attach -it type into them)
     };
     const container: ContainerProcess = new ContainerProcess(plan, state, site, {
       changed: () => {
@@ -143,7 +147,11 @@ export class LocalPod {
     return container;
   }
 
+<<<<<<< HEAD
   #command(container: ContainerProcess, files: { log: string; exit: string }) {
+=======
+  #command(plan: ContainerPlan, container: ContainerProcess, files: RunFiles) {
+>>>>>>> 322dba8 (Give main commands their stdin and terminal: kubectl run -it and attach -it type into them)
     if (this.plan.netns && !this.#pause.isRunning) {
       // Somebody ended it; the next try finds a new one.
       void this.#pause.begin().then(
@@ -171,7 +179,7 @@ export class LocalPod {
     try {
       return launchOf(plan.spec, plan.command, this.plan.launch);
     } catch {
-      return { argv: [], env: {}, workingDir: plan.spec.workingDir || '/' };
+      return { argv: [], env: {}, workingDir: plan.spec.workingDir || '/', input: inputKind(plan.spec) };
     }
   }
 

@@ -123,9 +123,9 @@ export class StreamCluster {
         asked.push(request);
         return readLog(request, signal);
       },
-      containerOutput: (place) => {
+      attach: (place) => {
         checkContainer(place, 'is waiting to start: CrashLoopBackOff');
-        return saidOnBoth();
+        return { isTerminal: false, input: undefined, endsInput: false, resize: () => {}, output: saidOnBoth };
       },
       loopback: (place) => {
         checkPod(place);
