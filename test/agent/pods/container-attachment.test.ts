@@ -3,56 +3,23 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writ
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { chdir, cwd, kill } from 'node:process';
-import type { Container } from 'kubernetes-types/core/v1.js';
+import { chdir, cwd } from 'node:process';
 import t, { type Test } from 'tap';
-import { ContainerProcess } from '../../../src/agent/pods/container.ts';
 import { ContainerAttachment } from '../../../src/agent/pods/container-attachment.ts';
-import { findTools } from '../../../src/agent/pods/container-command.ts';
-import { inputKind } from '../../../src/agent/pods/container-launch.ts';
-import type { ContainerPlan } from '../../../src/agent/pods/pod-plan.ts';
-import { logName, newContainerState, socketName } from '../../../src/agent/pods/pod-state.ts';
-import { isRunning } from '../../../src/agent/pods/process-table.ts';
+import { type Reading, startContainer } from './reading-container.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'weft-attachment-'));
 t.teardown(() => rmSync(root, { recursive: true, force: true }));
-const { container: program } = findTools();
 
-const PIPE: Partial<Container> = { stdin: true };
-const ONCE: Partial<Container> = { stdin: true, stdinOnce: true };
-const TERMINAL: Partial<Container> = { stdin: true, stdinOnce: true, tty: true };
+const PIPE: Reading = { stdin: true };
+const ONCE: Reading = { stdin: true, stdinOnce: true };
+const TERMINAL: Reading = { stdin: true, stdinOnce: true, tty: true };
 
 let made = 0;
-function container(t: Test, script: string, asked: Partial<Container>, folder = join(root, `${++made}`)) {
-  const spec: Container = { name: 'c', ...asked };
-  const state = newContainerState('c');
-  const command = ['/bin/sh', '-c', script];
-  const plan: ContainerPlan = { name: 'c', role: 'main', restartPolicy: 'Never', image: '', command, spec };
-  const site = {
-    folder,
-    command: ({ log, exit, socket }: { log: string; exit: string; socket: string }) => {
-      const kind = inputKind(spec);
-      const input = kind === 'none' ? [] : ['--input', kind, socket];
-      const args = ['run', '--log', log, '1000000', '5', '--exit', exit, ...input, '--', ...command];
-      return { file: program, args, env: { PATH: '/usr/bin:/bin' } };
-    },
-  };
-  const events = { changed: () => {}, started: () => {}, ended: () => {}, refused: () => {} };
-  const process = new ContainerProcess(plan, state, site, events);
-  t.teardown(() => {
-    const { shimPid: pid, shimTicks: startTicks } = process.state;
-    if (pid > 0 && isRunning({ pid, startTicks })) kill(pid, 'SIGKILL');
-  });
-  process.begin();
-  const socket = join(folder, socketName(state));
-  const run = {
-    path: join(folder, logName(state)),
-    socket,
-    isOver: () => state.shimPid === 0,
-    isStarting: () => state.shimPid > 0 && state.pid === 0,
-  };
+function container(t: Test, script: string, reading: Reading, folder = join(root, `${++made}`)) {
+  const { process, spec, run } = startContainer(t, folder, script, reading);
   return {
-    ...{ process, folder, socket, run },
+    ...{ process, folder, run },
     attach: (withInput = true) => new Client(t, new ContainerAttachment(run, spec, withInput)),
     ended: () => until('its end', () => process.isFinished),
   };
@@ -115,9 +82,9 @@ t.test('a pipe waits for its first client and ends with what that has to say', a
 });
 
 t.test('it ends too where its client goes, but not by one that only looks on', async (t) => {
-  const { attach, ended, socket } = container(t, 'cat', ONCE);
-  await until('the socket', () => existsSync(socket));
-  t.equal(statSync(socket).mode & 0o777, 0o600);
+  const { attach, ended, run } = container(t, 'cat', ONCE);
+  await until('the socket', () => existsSync(run.socket));
+  t.equal(statSync(run.socket).mode & 0o777, 0o600);
   const watcher = attach(false);
   const client = attach();
   client.type('hello\n');

@@ -1,5 +1,5 @@
-/** kubectl logs and kubectl exec as people type them, against an API server and a node: what every version must do. */
-import { spawn } from 'node:child_process';
+/** kubectl logs, exec and attach as people type them, against an API server and a node: what every version must do. */
+import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { Test } from 'tap';
@@ -31,6 +31,8 @@ export async function tryStreams(t: Test, kubectls: readonly Kubectl[]): Promise
     await t.test(`${tool.name} logs`, (t) => logs(t, cluster, run, viewer));
     await t.test(`${tool.name} exec`, (t) => exec(t, run, viewer));
     await t.test(`${tool.name} attach`, (t) => attach(t, run, viewer));
+    await t.test(`${tool.name} attach with input`, (t) => attachInput(t, cluster, run));
+    await t.test(`${tool.name} attach on a terminal`, (t) => attachTerminal(t, tool, cluster));
     await t.test(`${tool.name} exec with big data`, (t) => bigData(t, run));
     await t.test(`${tool.name} exec on a terminal`, (t) => terminal(t, tool, cluster));
     await t.test(`${tool.name} goes away`, (t) => goingAway(t, tool, cluster));
@@ -88,6 +90,41 @@ async function attach(t: Test, run: Run, viewer: string): Promise<void> {
   t.match((await run(['attach', 'web', '-c', 'main'], { config: viewer })).stderr, /[Ff]orbidden/);
 }
 
+async function attachInput(t: Test, cluster: StreamCluster, run: Run): Promise<void> {
+  const { process } = cluster.begin(t, 'reader', 'printf "begins "; sort; exit 3');
+  const attached = await run(['attach', '-i', 'web', '-c', 'reader'], { input: Buffer.from('c\na\nb\n') });
+  t.match(attached, { code: 0, stdout: Buffer.from('begins a\nb\nc\n') }, 'the end of its input is told');
+  await until(() => process.isFinished);
+  t.equal(process.state.exitCode, 3);
+  cluster.begin(t, 'reader', 'exec cat');
+  const input = randomBytes(BIG_BYTES / 10);
+  const { stdout } = await run(['attach', '-i', '-q', 'web', '-c', 'reader'], { input });
+  t.equal(digest(stdout), digest(input), 'the same came back');
+}
+
+async function attachTerminal(t: Test, tool: Kubectl, cluster: StreamCluster): Promise<void> {
+  const script =
+    'printf "name? "; read name; trap "echo interrupted; exit 5" INT; while :; do stty size; sleep 0.05; done';
+  const { process } = cluster.begin(t, 'shell', script);
+  const words = ['attach', '-it', 'web', '-c', 'shell'];
+  const first = onTerminal(tool, cluster, words);
+  await first.seen(/name\? $/);
+  first.child.kill('SIGKILL');
+  await first.ended;
+  t.ok(process.isRunning, 'who goes leaves the command as it is');
+  const { screen, seen, ended } = onTerminal(tool, cluster, words);
+  screen.write('ann\r');
+  await seen(/ann\r\n/);
+  await seen(/33 111\r\n/);
+  screen.resize({ columns: 77, rows: 22 });
+  await seen(/22 77\r\n/);
+  screen.write('\u0003');
+  await seen(/interrupted\r\n/);
+  t.equal(await ended, 0, "its exit code is its pod's");
+  await until(() => process.isFinished);
+  t.equal(process.state.exitCode, 5);
+}
+
 async function bigData(t: Test, run: Run): Promise<void> {
   const input = randomBytes(BIG_BYTES);
   const { code, stdout } = await run(['exec', '-i', 'web', '--', 'cat'], { input });
@@ -99,16 +136,41 @@ async function bigData(t: Test, run: Run): Promise<void> {
 
 async function terminal(t: Test, tool: Kubectl, cluster: StreamCluster): Promise<void> {
   const script = 'trap "echo interrupted; exit 5" INT; tty; while :; do stty size; sleep 0.05; done';
+  const { screen, seen, ended } = onTerminal(tool, cluster, ['exec', '-it', 'web', '--', 'sh', '-c', script]);
+  await seen(/\/dev\/pts\/\d+\r\n/);
+  await seen(/33 111\r\n/);
+  screen.resize({ columns: 77, rows: 22 });
+  await seen(/22 77\r\n/);
+  screen.write('\u0003');
+  await seen(/interrupted\r\n/);
+  t.equal(await ended, 5);
+}
+
+interface OnTerminal {
+  child: ChildProcess;
+  screen: Terminal;
+  /** Resolves when that has been shown. */
+  seen(wanted: RegExp): Promise<void>;
+  /** Its exit code. */
+  ended: Promise<number | null>;
+}
+
+/** As somebody runs it at a terminal, which closes with it. */
+function onTerminal(tool: Kubectl, cluster: StreamCluster, words: readonly string[]): OnTerminal {
   const native = loadNativeAddon();
   const { controller, terminal } = native.openPty({ columns: 111, rows: 33 });
-  const words = ['exec', '-it', 'web', '--', 'sh', '-c', script];
   const child = spawn('setsid', ['--ctty', tool.path, ...words], {
     env: environment(cluster.kubeconfig, cluster),
     stdio: [terminal, terminal, terminal],
   });
   native.closeFd(terminal);
-  const ended = new Promise((done) => child.once('exit', done));
   const screen = new Terminal(native, controller);
+  const ended = new Promise<number | null>((done) =>
+    child.once('exit', (code) => {
+      screen.destroy();
+      done(code);
+    }),
+  );
   let text = '';
   const seen = async (wanted: RegExp): Promise<void> => {
     while (!wanted.test(text)) {
@@ -119,14 +181,7 @@ async function terminal(t: Test, tool: Kubectl, cluster: StreamCluster): Promise
   screen.on('data', (bytes: Buffer) => {
     text += bytes.toString();
   });
-  await seen(/\/dev\/pts\/\d+\r\n/);
-  await seen(/33 111\r\n/);
-  screen.resize({ columns: 77, rows: 22 });
-  await seen(/22 77\r\n/);
-  screen.write('\u0003');
-  await seen(/interrupted\r\n/);
-  t.equal(await ended, 5);
-  screen.destroy();
+  return { child, screen, seen, ended };
 }
 
 async function goingAway(t: Test, tool: Kubectl, cluster: StreamCluster): Promise<void> {

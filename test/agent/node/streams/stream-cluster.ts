@@ -1,12 +1,13 @@
 /**
- * An API server and one node of it on loopback, for one test: the node's pod is no real one, its containers' commands
- * run as they are, and its logs are what the test says.
+ * An API server and one node of it on loopback, for one test: the node's pod is no real one, commands beside its
+ * containers run as they are, its logs are what the test says, and main commands are those that the test begins.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { AgentError } from '../../../../src/agent/agent-error.ts';
 import { NodeServer, type NodeServerOptions } from '../../../../src/agent/node/node-server.ts';
+import { ContainerAttachment } from '../../../../src/agent/pods/container-attachment.ts';
 import type { OutputPiece } from '../../../../src/agent/pods/container-log-reader.ts';
 import type {
   ContainerLogRequest,
@@ -23,10 +24,16 @@ import { ApiService } from '../../../../src/apiserver/api-service.ts';
 import { ResourceTable } from '../../../../src/apiserver/kinds/resource-table.ts';
 import { LmdbStore } from '../../../../src/apiserver/store/lmdb-store.ts';
 import { loadNativeAddon } from '../../../../src/io/native-addon.ts';
+import { type ReadingContainer, startContainer } from '../../pods/reading-container.ts';
 
 const NODE = 'a';
 
-/** The pod `default/web` of the containers `main`, which runs, `helper`, which runs too, and `late`, which waits. */
+const READING = { reader: { stdin: true, stdinOnce: true }, shell: { stdin: true, tty: true } };
+
+/**
+ * The pod `default/web` of the containers `main`, which runs, `helper`, which runs too, and `late`, which waits; `reader`
+ * and `shell` read what is typed, `shell` on a terminal.
+ */
 const POD = {
   apiVersion: 'v1',
   kind: 'Pod',
@@ -35,7 +42,13 @@ const POD = {
     labels: { app: 'web' },
     annotations: { 'kubectl.kubernetes.io/default-container': 'main' },
   },
-  spec: { nodeName: NODE, containers: ['main', 'helper', 'late'].map((name) => ({ name, image: 'x' })) },
+  spec: {
+    nodeName: NODE,
+    containers: [
+      ...['main', 'helper', 'late'].map((name) => ({ name, image: 'x' })),
+      ...Object.entries(READING).map(([name, reading]) => ({ name, image: 'x', ...reading })),
+    ],
+  },
   status: { phase: 'Running' },
 };
 /** Its node is not there. */
@@ -45,6 +58,8 @@ const ORPHAN = {
   metadata: { name: 'orphan' },
   spec: { nodeName: 'gone', containers: [{ name: 'main', image: 'x' }] },
 };
+
+let begun = 0;
 
 /** As the agent's pods say it. */
 function checkPod({ namespace, pod }: PodPlace): void {
@@ -74,8 +89,13 @@ export class StreamCluster {
   /** What was asked of logs. */
   readonly asked: ContainerLogRequest[];
   readonly log: string[];
+  readonly #main: Map<string, ReadingContainer>;
 
-  private constructor(parts: Omit<StreamCluster, 'userConfig' | 'create'>) {
+  private constructor(
+    parts: Omit<StreamCluster, 'userConfig' | 'create' | 'begin'>,
+    main: Map<string, ReadingContainer>,
+  ) {
+    this.#main = main;
     this.kubeconfig = parts.kubeconfig;
     this.folder = parts.folder;
     this.authority = parts.authority;
@@ -113,6 +133,7 @@ export class StreamCluster {
     });
     const native = loadNativeAddon();
     const asked: ContainerLogRequest[] = [];
+    const main = new Map<string, ReadingContainer>();
     const pods: PodAccess = {
       beside: (place, [file = '', ...args]) => {
         checkContainer(place, 'is not running');
@@ -123,8 +144,10 @@ export class StreamCluster {
         asked.push(request);
         return readLog(request, signal);
       },
-      attach: (place) => {
+      attach: (place, withInput) => {
         checkContainer(place, 'is waiting to start: CrashLoopBackOff');
+        const reading = main.get(place.container);
+        if (reading) return new ContainerAttachment(reading.run, reading.spec, withInput);
         return { isTerminal: false, input: undefined, endsInput: false, resize: () => {}, output: saidOnBoth };
       },
       loopback: (place) => {
@@ -145,16 +168,22 @@ export class StreamCluster {
       await service.close();
       await store.close();
     });
-    const cluster: StreamCluster = new StreamCluster({
-      kubeconfig: join(folder, 'config'),
-      loopback: new PodLoopback({ key: 'default/web', netns: '' }, native),
-      ...{ folder, authority, service, node, nodePort, asked, log },
-    });
+    const kubeconfig = join(folder, 'config');
+    const loopback = new PodLoopback({ key: 'default/web', netns: '' }, native);
+    const parts = { kubeconfig, folder, authority, service, node, nodePort, asked, log, loopback };
+    const cluster: StreamCluster = new StreamCluster(parts, main);
     await cluster.userConfig('config', [ADMINISTRATORS]);
     await cluster.create('nodes', nodeObject(NODE, nodePort));
     await cluster.create('pods', POD);
     await cluster.create('pods', ORPHAN);
     return cluster;
+  }
+
+  /** The main command of `reader` or `shell` from now on. */
+  begin(t: Test, container: keyof typeof READING, script: string): ReadingContainer {
+    const reading = startContainer(t, join(this.folder, `${container}-${++begun}`), script, READING[container]);
+    this.#main.set(container, reading);
+    return reading;
   }
 
   /** A kubeconfig of somebody of these groups; its path. */
