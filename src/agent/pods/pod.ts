@@ -113,11 +113,7 @@ export class LocalPod {
     const state = earlier?.containers.find((c) => c.name === plan.name) ?? newContainerState(plan.name);
     const site = {
       folder: join(this.plan.directory, plan.name),
-<<<<<<< HEAD
-      command: (files: { log: string; exit: string }) => this.#command(container, files),
-=======
-      command: (files: RunFiles) => this.#command(plan, container, files),
->>>>>>> 322dba8 (Give main commands their stdin and terminal: kubectl run -it and attach -it type into them)
+      command: (files: RunFiles) => this.#command(container, files),
     };
     const container: ContainerProcess = new ContainerProcess(plan, state, site, {
       changed: () => {
@@ -147,11 +143,7 @@ export class LocalPod {
     return container;
   }
 
-<<<<<<< HEAD
-  #command(container: ContainerProcess, files: { log: string; exit: string }) {
-=======
-  #command(plan: ContainerPlan, container: ContainerProcess, files: RunFiles) {
->>>>>>> 322dba8 (Give main commands their stdin and terminal: kubectl run -it and attach -it type into them)
+  #command(container: ContainerProcess, files: RunFiles) {
     if (this.plan.netns && !this.#pause.isRunning) {
       // Somebody ended it; the next try finds a new one.
       void this.#pause.begin().then(

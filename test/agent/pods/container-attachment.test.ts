@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chdir, cwd } from 'node:process';
 import t, { type Test } from 'tap';
-import { ContainerAttachment } from '../../../src/agent/pods/container-attachment.ts';
+import { type Attachment, ContainerAttachment } from '../../../src/agent/pods/container-attachment.ts';
+import { localPods, needsRoot, podPlan } from '../test-pods.ts';
 import { type Reading, startContainer } from './reading-container.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'weft-attachment-'));
@@ -26,12 +27,12 @@ function container(t: Test, script: string, reading: Reading, folder = join(root
 }
 
 class Client {
-  readonly attachment: ContainerAttachment;
+  readonly attachment: Attachment;
   readonly #stop = new AbortController();
   text = '';
   readonly left: Promise<void>;
 
-  constructor(t: Test, attachment: ContainerAttachment) {
+  constructor(t: Test, attachment: Attachment) {
     this.attachment = attachment;
     this.left = this.#read();
     t.teardown(() => this.leave());
@@ -275,4 +276,26 @@ t.test('an agent that went leaves a terminal to the next one', async (t) => {
   const after = new Client(t, new ContainerAttachment(run, spec, true));
   await after.shown(/^said to nobody\r\n% $/);
   after.type('exit\r');
+});
+
+t.test('of a pod: by its fields, from one agent to the next', { skip: needsRoot }, async (t) => {
+  const stateDir = join(root, 'agents');
+  const script = 'while read line; do echo "$TERM: $line"; done';
+  const plan = podPlan(stateDir, 'p', [{ name: 'c', command: ['sh', '-c', script], ...TERMINAL }]);
+  const place = { namespace: 'default', pod: 'p', container: 'c' };
+  const first = localPods(stateDir);
+  await first.apply([plan]);
+  t.same(plan.unsupported, []);
+  const before = new Client(t, first.pods.attach(place, true));
+  before.type('one\r');
+  await before.shown(/^one\r\nxterm: one\r\n$/);
+  first.pods.release();
+  await before.leave();
+  const second = localPods(stateDir);
+  t.teardown(() => second.pods.stop());
+  await second.pods.recover();
+  await second.apply([plan]);
+  const after = new Client(t, second.pods.attach(place, true));
+  after.type('two\r');
+  await after.shown(/^two\r\nxterm: two\r\n$/);
 });

@@ -153,6 +153,15 @@ t.test('ConfigMaps, whole and by key', async (t) => {
   refused({ env: [{ name: 'A', valueFrom: {} }] }, /valueFrom is empty/);
 });
 
+t.test('what a command reads', async (t) => {
+  t.match(launch({}), { input: 'none', env: { TERM: undefined } });
+  t.equal(launch({ stdin: true }).input, 'open');
+  t.equal(launch({ stdin: true, stdinOnce: true }).input, 'once');
+  t.equal(launch({ stdinOnce: true }).input, 'none', 'as nobody gives it any');
+  t.match(launch({ stdin: true, stdinOnce: true, tty: true }), { input: 'terminal', env: { TERM: 'xterm' } });
+  t.equal(launch({ tty: true, env: [{ name: 'TERM', value: 'vt100' }] }).env.TERM, 'vt100');
+});
+
 t.test('fields of the pod, with keys of its labels and annotations', async (t) => {
   const field = (fieldPath: string) => launch({ env: [{ name: 'A', valueFrom: { fieldRef: { fieldPath } } }] }).env.A;
   t.equal(field('metadata.name'), 'web-0');

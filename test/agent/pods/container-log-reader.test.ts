@@ -1,5 +1,14 @@
 /** Reading a container's log: across rotation, from its end, by time, and while it grows. */
-import { appendFileSync, mkdtempSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -172,4 +181,37 @@ t.test('told apart by streams, while it grows', async (t) => {
   over = true;
   for await (const piece of reader) add(piece);
   t.strictSame(said, ['stdout a\n', 'stderr b\nc', 'stderr d\n', 'stdout e\n']);
+});
+
+t.test('from a place on, and from the oldest where that has gone', async (t) => {
+  const path = log(line(1, 'a'), line(2, 'b') + line(3, 'c', 'stdout', 'P'), line(4, 'd'));
+  const { ino: inode } = statSync(`${path}.1`);
+  const from = async (place: { inode: number; offset: number }) => {
+    let text = '';
+    for await (const piece of readOutput({ path, isOver: () => true }, place)) text += piece.text;
+    return text;
+  };
+  t.equal(await from({ inode, offset: line(2, 'b').length }), 'cd\n');
+  t.equal(await from({ inode, offset: 1_000_000 }), 'd\n');
+  t.equal(await from({ inode: 0, offset: 0 }), 'a\nb\ncd\n');
+});
+
+t.test('what is told of comes without waiting', async (t) => {
+  const path = log(line(1, 'a'));
+  let tell = () => {};
+  let asked = 0;
+  const more = () => {
+    asked++;
+    return new Promise<void>((done) => {
+      tell = done;
+    });
+  };
+  const reader = readOutput({ path, isOver: () => false, more });
+  t.equal(`${(await reader.next()).value?.text}`, 'a\n');
+  const next = reader.next();
+  while (asked === 0) await new Promise((done) => setImmediate(done));
+  appendFileSync(path, line(2, 'b'));
+  tell();
+  t.equal(`${(await next).value?.text}`, 'b\n');
+  t.equal(asked, 1);
 });

@@ -34,7 +34,7 @@ export function startContainer(t: Test, folder: string, script: string, reading:
       return { file: findTools().container, args, env: { PATH: '/usr/bin:/bin' } };
     },
   };
-  const events = { changed: () => {}, started: () => {}, ended: () => {}, refused: () => {} };
+  const events = { changed: () => {}, started: () => {}, ended: () => {}, refused: () => {}, outdated: () => {} };
   const process = new ContainerProcess(plan, state, site, events);
   t.teardown(() => {
     const { shimPid: pid, shimTicks: startTicks } = process.state;
