@@ -188,7 +188,7 @@ t.test('from a place on, and from the oldest where that has gone', async (t) => 
   const { ino: inode } = statSync(`${path}.1`);
   const from = async (place: { inode: number; offset: number }) => {
     let text = '';
-    for await (const piece of readOutput({ path, isOver: () => true }, place)) text += piece.text;
+    for await (const piece of readOutput({ path, isOver: () => true }, place)) text += piece.text.toString();
     return text;
   };
   t.equal(await from({ inode, offset: line(2, 'b').length }), 'cd\n');

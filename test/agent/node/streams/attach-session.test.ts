@@ -114,7 +114,7 @@ function commandInput() {
   let text = '';
   let isEnded = false;
   input.on('data', (bytes: Buffer) => {
-    text += bytes;
+    text += bytes.toString();
   });
   input.on('end', () => {
     isEnded = true;
