@@ -33,7 +33,7 @@ export interface AgentOptions {
   pods?: boolean;
   /** InternalIPs for the Node in the API; by default what it has, else the host's on the way to the API server. */
   nodeIps?: readonly string[];
-  /** Port of the server that logs and commands are asked of, with a kubeconfig; 0: none. */
+  /** Port of the server that is asked for logs, commands and port forwards, with a kubeconfig; 0: none. */
   nodePort?: number;
   backend?: BackendName;
   /** VXLAN network identifier, 0 to 16777215. */

@@ -74,7 +74,7 @@ function addAgent(program: Command): void {
     )
     .option(
       '--node-port <port>',
-      'where kubectl logs and exec reach this host; 0: nowhere; with --kubeconfig',
+      'where kubectl logs, exec and port-forward reach this host; 0: nowhere; with --kubeconfig',
       integer(0, 65535),
       10_250,
     )

@@ -1,13 +1,17 @@
 /** The node's server and the API server before it: who is let in, what is refused and how, bounds, nodes that are dead. */
+import { once } from 'node:events';
 import { request as httpsRequest } from 'node:https';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer } from 'node:tls';
 import t, { type Test } from 'tap';
 import { WebSocket } from 'ws';
+import { HeaderCodec } from '../../../src/agent/node/streams/spdy-headers.ts';
 import { ADMINISTRATORS, NODES, VIEWERS } from '../../../src/apiserver/access/access.ts';
 import { Authority, type Certified } from '../../../src/apiserver/access/authority.ts';
 import { TestServer } from '../../apiserver/test-server.ts';
+import { dataFrame, openFrame } from './streams/stream-client.ts';
 import { nodeObject, StreamCluster } from './streams/stream-cluster.ts';
 
 interface Answer {
@@ -185,6 +189,43 @@ t.test('sessions are bounded in number and in idle time, and end with the server
   await node.close();
   await ended;
   t.notOk(isThere(pid), 'and a command that will not be hung up');
+});
+
+t.test('a port forward that nobody uses ends', async (t) => {
+  const limits = { idleMs: 600, pingMs: 50 };
+  const { authority, nodePort } = await StreamCluster.start(t, undefined, limits);
+  const admin = await authority.client('weft:apiserver', [ADMINISTRATORS]);
+  const echo = createServer((socket) => socket.on('error', () => {}).pipe(socket));
+  await new Promise<void>((done) => echo.listen(0, '127.0.0.1', done));
+  t.teardown(() => echo.close());
+  const port = `${(echo.address() as AddressInfo).port}`;
+  const forward = async (): Promise<Duplex> => {
+    const headers = { connection: 'Upgrade', upgrade: 'SPDY/3.1', 'x-stream-protocol-version': 'portforward.k8s.io' };
+    const path = '/portForward/default/web';
+    const tls = { cert: admin.certificate, key: admin.key, ca: authority.certificate };
+    const asked = httpsRequest({
+      ...{ host: '127.0.0.1', port: nodePort, path, method: 'POST', headers, agent: false, ...tls },
+      checkServerIdentity: () => undefined,
+    });
+    asked.end();
+    const [, socket] = (await once(asked, 'upgrade')) as [unknown, Duplex];
+    const codec = new HeaderCodec();
+    for (const [id, streamtype] of [
+      [1, 'error'],
+      [3, 'data'],
+    ] as const) {
+      socket.write(await openFrame(codec, id, { streamtype, port, requestid: '0' }));
+    }
+    codec.close();
+    return socket.resume();
+  };
+  const [used, idle] = [await forward(), await forward()];
+  const talk = setInterval(() => used.write(dataFrame(3, Buffer.from('hello'))), 50);
+  t.teardown(() => clearInterval(talk));
+  await once(idle, 'close');
+  t.notOk(used.destroyed, 'one that is used stays');
+  clearInterval(talk);
+  await once(used, 'close');
 });
 
 t.test('the API server answers for nodes that do not, in a few seconds', { timeout: 25_000 }, async (t) => {
