@@ -131,7 +131,7 @@ export class ContainerAttachment implements Attachment {
     }
     if (!socket) return undefined;
     this.#socket = socket;
-    const from = await this.#place(socket);
+    const from = await this.#place(socket, signal);
     // Also an empty one says that there is somebody who types.
     if (this.input) socket.write(frame(INPUT));
     for (const size of this.#early) socket.write(size);
@@ -140,7 +140,7 @@ export class ContainerAttachment implements Attachment {
   }
 
   /** Where the log goes on, the first thing that is told; all later ones are that it does. */
-  async #place(socket: Socket): Promise<LogPosition> {
+  async #place(socket: Socket, signal: AbortSignal): Promise<LogPosition> {
     let told = Buffer.alloc(0);
     socket.on('error', () => {});
     socket.on('data', (bytes: Buffer) => {
@@ -148,7 +148,7 @@ export class ContainerAttachment implements Attachment {
       this.#ring();
     });
     socket.once('close', () => this.#ring());
-    const patience = AbortSignal.timeout(ANSWER_MS);
+    const patience = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]);
     while (told.length < PLACE_BYTES && !socket.destroyed && !patience.aborted) await this.#more(patience);
     if (told.length >= PLACE_BYTES) {
       return { inode: Number(told.readBigUInt64BE()), offset: Number(told.readBigUInt64BE(8)) };

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writ
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { chdir, cwd } from 'node:process';
+import { chdir, cwd, kill } from 'node:process';
 import t, { type Test } from 'tap';
 import { type Attachment, ContainerAttachment } from '../../../src/agent/pods/container-attachment.ts';
 import { localPods, needsRoot, podPlan } from '../test-pods.ts';
@@ -150,6 +150,32 @@ t.test('a shell on a terminal has job control', async (t) => {
   t.notMatch(client.text, /job control/);
   await ended();
   t.equal(process.state.exitCode, 5);
+});
+
+t.test('a command has no files but its own, and a session', async (t) => {
+  for (const reading of [ONCE, TERMINAL]) {
+    const { attach, ended } = container(t, 'ls /proc/self/fd; cut -d " " -f 6 /proc/$$/stat; echo $$', reading);
+    const client = attach();
+    await client.left;
+    const words = client.text.trim().split(/\s+/);
+    t.same(words.slice(0, 4), ['0', '1', '2', '3'], 'the last one is of ls itself');
+    t.equal(words[4], words[5], 'it leads its session');
+    t.equal(words.length, 6);
+    await ended();
+  }
+});
+
+t.test('a client that goes while nobody answers it waits for nothing', async (t) => {
+  const { attach, process } = container(t, 'exec sleep 60', PIPE);
+  await until('its start', () => process.isRunning);
+  kill(process.state.shimPid, 'SIGSTOP');
+  const client = attach();
+  await new Promise((done) => setTimeout(done, 100));
+  const began = performance.now();
+  await client.leave();
+  t.ok(performance.now() - began < 2000);
+  kill(process.state.shimPid, 'SIGCONT');
+  await process.end(0);
 });
 
 t.test('a command that reads nothing stops neither its output nor other clients', async (t) => {
