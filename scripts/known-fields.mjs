@@ -29,12 +29,24 @@ const ROOTS = {
   StatefulSet: 'V1StatefulSet',
 };
 
-/** `[]` before a list's type, `{}` before a map's; none where anything may stand below, or nothing can. */
-function fieldOf({ baseName, type }) {
+/** What has no fields of its own: a text where nothing stands. */
+const LEAVES = {
+  string: 'string',
+  Date: 'time',
+  V1MicroTime: 'time',
+  number: 'integer',
+  boolean: 'boolean',
+  IntOrString: 'intOrString',
+};
+
+/** `[]` before a list's type, `{}` before a map's. */
+function fieldOf({ baseName, type, format }) {
   const [, list, map, one] = /^(?:Array<(\w+)>|\{ \[key: string\]: (\w+); \}|(\w+))$/.exec(type) ?? [];
   const inner = list ?? map ?? one;
-  if (inner === undefined || !client[inner]?.getAttributeTypeMap) return baseName;
-  return `${baseName}:${list ? '[]' : map ? '{}' : ''}${inner}`;
+  const leaf = format === 'double' ? 'number' : (LEAVES[inner] ?? 'any');
+  const what = client[inner]?.getAttributeTypeMap ? inner : leaf;
+  if (one === 'string') return baseName;
+  return `${baseName}:${list ? '[]' : map ? '{}' : ''}${what}`;
 }
 
 const types = new Map();
@@ -44,7 +56,7 @@ function add(name) {
   types.set(name, fields.join(' '));
   for (const field of fields) {
     const [, type] = field.split(/:(?:\[\]|\{\})?/);
-    if (type) add(type);
+    if (client[type]?.getAttributeTypeMap) add(type);
   }
 }
 for (const name of Object.values(ROOTS)) add(name);
@@ -60,7 +72,7 @@ const entry = ([name, text]) => {
 const entries = (pairs) => pairs.map(entry).join('');
 const text = `/**
  * Written by scripts/known-fields.mjs from @kubernetes/client-node ${version}: the fields of the built-in kinds. A type's
- * fields stand in a line, with their own type where that has fields: \`[]\` is a list of them, \`{}\` a map.
+ * fields stand in a line, with their own type where that is no text: \`[]\` is a list of them, \`{}\` a map.
  */
 
 export const KIND_TYPES: Readonly<Record<string, string>> = {

@@ -3,20 +3,12 @@
  * (k8s.io/apimachinery json.UnmarshalStrict; kubectl asks for it by fieldValidation=Strict).
  */
 import type { ApiObject } from '../api-object.ts';
-import { FIELDS, KIND_TYPES } from './known-fields.ts';
+import { type Field, fieldsOf, hasFields } from './field-types.ts';
+import { KIND_TYPES } from './known-fields.ts';
 import type { Resource } from './resource.ts';
 
 /** More are not named. */
 const MOST = 20;
-
-interface Field {
-  /** '' where anything may stand below. */
-  type: string;
-  form: 'one' | 'list' | 'map';
-}
-
-const FORMS = { '[]': 'list', '{}': 'map' } as const;
-const known = new Map<string, ReadonlyMap<string, Field>>();
 
 /** Paths such as `spec.containers[0].comand`. */
 export function unknownFields(resource: Resource, object: ApiObject): string[] {
@@ -36,7 +28,7 @@ function look(value: unknown, type: string, path: string, found: string[]): void
     const place = path === '' ? name : `${path}.${name}`;
     const field = fields.get(name);
     if (!field) found.push(place);
-    else if (field.type !== '') lookBelow(below, field, place, found);
+    else if (hasFields(field.type)) lookBelow(below, field, place, found);
   }
 }
 
@@ -47,18 +39,4 @@ function lookBelow(value: unknown, { type, form }: Field, path: string, found: s
   } else if (form === 'map' && typeof value === 'object' && value !== null && !Array.isArray(value)) {
     for (const [name, one] of Object.entries(value)) look(one, type, `${path}.${name}`, found);
   }
-}
-
-function fieldsOf(type: string): ReadonlyMap<string, Field> {
-  let fields = known.get(type);
-  if (!fields) {
-    fields = new Map(
-      (FIELDS[type] ?? '').split(' ').map((text): [string, Field] => {
-        const [, name = '', form = '', inner = ''] = /^([^:]+)(?::(\[\]|\{\})?(\w+))?$/.exec(text) ?? [];
-        return [name, { type: inner, form: form === '' ? 'one' : FORMS[form as keyof typeof FORMS] }];
-      }),
-    );
-    known.set(type, fields);
-  }
-  return fields;
 }

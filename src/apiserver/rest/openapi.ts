@@ -3,6 +3,8 @@
  * schemas that validate; and the least answer to OpenAPI v2 that lets old clients skip their own validation.
  */
 import type { SchemaObject } from 'ajv';
+import { INT_OR_STRING, withKnownFields } from '../kinds/field-types.ts';
+import { KIND_TYPES } from '../kinds/known-fields.ts';
 import { apiVersionOf, type Resource } from '../kinds/resource.ts';
 import type { ResourceTable } from '../kinds/resource-table.ts';
 
@@ -28,10 +30,17 @@ export function openApiDocument(table: ResourceTable, path: string): Record<stri
   if (own.length === 0) return undefined;
   const paths: Record<string, unknown> = {};
   const schemas: Record<string, unknown> = {};
+  const types = new Set<string>();
+  const referTo = (type: string) => {
+    types.add(type);
+    return { $ref: `#/components/schemas/${typeName(type)}` };
+  };
   for (const resource of own) {
     Object.assign(paths, pathsOf(resource));
-    schemas[schemaName(resource)] = schemaOf(resource);
+    schemas[schemaName(resource)] = schemaOf(resource, referTo);
   }
+  // Those that are met on the way come behind, and have their turn.
+  for (const type of types) schemas[typeName(type)] = withKnownFields({ type: 'object' }, type, referTo);
   return { openapi: '3.0.0', info: INFO, paths, components: { schemas } };
 }
 
@@ -41,6 +50,11 @@ function pathOf(group: string, version: string): string {
 
 function schemaName({ group, version, kind }: Resource): string {
   return `io.k8s.api.${group === '' ? 'core' : (group.split('.')[0] as string)}.${version}.${kind}`;
+}
+
+/** `V1Volume`: kubectl shows the last word. */
+function typeName(type: string): string {
+  return `io.k8s.${type.replace(/^[A-Za-z]*?V1(?=[A-Z])/, '')}`;
 }
 
 function kindOf({ group, version, kind }: Resource): Record<string, string> {
@@ -75,8 +89,10 @@ function pathsOf(resource: Resource): Record<string, unknown> {
 }
 
 /** As the validator has it, with what every object has and with what `explain` shows. */
-function schemaOf(resource: Resource): Record<string, unknown> {
-  const schema = resource.custom ? resource.schema : (plain(resource.schema) as SchemaObject);
+function schemaOf(resource: Resource, referTo: (type: string) => SchemaObject): Record<string, unknown> {
+  const type = resource.custom ? undefined : KIND_TYPES[resource.kind];
+  const own = resource.custom ? resource.schema : (plain(resource.schema) as SchemaObject);
+  const schema = type === undefined ? own : withKnownFields(own, type, referTo);
   const { properties = {}, required: _, ...rest } = schema;
   return {
     description: `${resource.kind} (${apiVersionOf(resource)})`,
@@ -110,8 +126,6 @@ const METADATA = {
     deletionGracePeriodSeconds: { type: 'integer', format: 'int64' },
   },
 } as const;
-
-const INT_OR_STRING = { type: 'string', format: 'int-or-string', 'x-kubernetes-int-or-string': true } as const;
 
 /** Without what OpenAPI 3.0 does not know: our own formats, unions of types, rules about names. */
 function plain(schema: unknown): unknown {
