@@ -138,7 +138,8 @@ export function isPodState(value: unknown): value is PodState {
 
 function isContainerState(value: unknown): value is ContainerState {
   if (!isRecord(value)) return false;
-  if (![value.name, value.reason, value.definition].every((text) => typeof text === 'string')) return false;
+  // What Weft wrote before it knew of definitions is still there to be ended.
+  if (![value.name, value.reason, value.definition ?? ''].every((text) => typeof text === 'string')) return false;
   const model = newContainerState('') as unknown as Record<string, unknown>;
   const numbers = Object.keys(model).filter((key) => typeof model[key] === 'number');
   if (!numbers.every((key) => (key.endsWith('AtMs') ? isTimeMs : Number.isFinite)(value[key]))) return false;

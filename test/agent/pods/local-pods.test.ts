@@ -195,6 +195,8 @@ t.test('what is read back is checked field by field', async (t) => {
     conditions: { Ready: { status: true, sinceMs: 1 } },
   };
   t.ok(isPodState(JSON.parse(JSON.stringify(good))));
+  const earlier = { ...newContainerState('c'), definition: undefined };
+  t.ok(isPodState(JSON.parse(JSON.stringify({ ...good, containers: [earlier] }))), 'as an earlier version wrote it');
   const bad: unknown[] = [
     null,
     [],
@@ -205,6 +207,7 @@ t.test('what is read back is checked field by field', async (t) => {
     { ...good, conditions: { Ready: { status: true, sinceMs: 9e99 } } },
     { ...good, containers: [{ ...newContainerState('c'), startedAtMs: 9e15 }] },
     { ...good, containers: [{ ...newContainerState('c'), ready: 1 }] },
+    { ...good, containers: [{ ...newContainerState('c'), definition: 1 }] },
     { ...good, containers: [{ ...newContainerState('c'), ends: [{}] }] },
     { ...good, netns: undefined },
     { ...good, containers: [{}] },
