@@ -341,6 +341,18 @@ t.test('what workloads and maps cannot be', async (t) => {
     });
   }
   t.equal((await server.ask('POST', MAPS, configMap('m', { 'ca.crt': 'x', _A: '' }))).code, 201);
+  const merge = (change: object) => server.ask('PATCH', `${MAPS}/m`, change, { type: 'application/merge-patch+json' });
+  t.equal((await merge({ immutable: true })).code, 200);
+  t.equal((await merge({ metadata: { labels: { a: 'b' } } })).code, 200);
+  for (const [change, field] of [
+    [{ immutable: false }, 'immutable'],
+    [{ data: { _A: 'y' } }, 'data'],
+    [{ binaryData: { b: 'eQ==' } }, 'binaryData'],
+  ] as const) {
+    const { body } = await merge(change);
+    t.match(body.details.causes, [{ field, message: /^field is immutable when/ }]);
+    t.equal(body.details.causes.length, 1, 'what did not change is not named');
+  }
 });
 
 t.test('a page that goes on goes on in its own list', async (t) => {

@@ -282,9 +282,10 @@ const configMap: Resource = {
       const message = 'a key is at most 253 of letters, digits, "-", "_" and ".", and names no folder';
       out.push({ path: [field, wrong.slice(0, 80)], message });
     }
-    const same = (field: string) => isDeepStrictEqual(o[field] ?? {}, old?.[field] ?? {});
-    if (old?.immutable === true && !(o.immutable === true && same('data') && same('binaryData'))) {
-      out.push({ path: ['data'], message: 'field is immutable when `immutable` is set' });
+    if (old?.immutable !== true) return out;
+    for (const field of ['immutable', 'data', 'binaryData']) {
+      if (isDeepStrictEqual(o[field] ?? {}, old[field] ?? {})) continue;
+      out.push({ path: [field], message: 'field is immutable when `immutable` is set' });
     }
     return out;
   },
