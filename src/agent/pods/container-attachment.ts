@@ -8,7 +8,7 @@
  */
 import { once } from 'node:events';
 import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { basename, dirname } from 'node:path';
 import { Writable } from 'node:stream';
@@ -49,6 +49,8 @@ const MOST_FRAME_BYTES = 0xffff;
 const MOST_WAITING_BYTES = 64 * 1024;
 /** As kubectl sends them at first, so that what is on the terminal is drawn anew. */
 const EARLY_SIZES = 2;
+/** Ctrl-C and Ctrl-\, at which a terminal drops what it has not shown yet (termios(3), NOFLSH). */
+const INTERRUPTS: readonly number[] = [0x03, 0x1c];
 const RETRY_MS = 50;
 const ANSWER_MS = 5000;
 /** The log is looked at that often, whatever is told. */
@@ -65,6 +67,7 @@ export class ContainerAttachment implements Attachment {
   #socket: Socket | undefined;
   #early: Buffer[] = [];
   #isNews = false;
+  #skipTo: LogPosition | undefined;
   #wake: () => void = () => {};
 
   /** `withInput`: the client may have something to type. */
@@ -84,7 +87,7 @@ export class ContainerAttachment implements Attachment {
     try {
       const from = this.#hasSocket ? await this.#open(signal) : undefined;
       const more = this.#socket ? { more: () => this.#more(signal) } : {};
-      yield* readOutput({ path: this.#run.path, isOver: this.#run.isOver, ...more }, from, signal);
+      yield* readOutput({ ...this.#run, ...more, skipTo: () => this.#takeSkip() }, from, signal);
     } finally {
       this.#socket?.destroy();
       this.#join(undefined);
@@ -100,9 +103,18 @@ export class ContainerAttachment implements Attachment {
     else if (this.#socket.writableLength < MOST_WAITING_BYTES) this.#socket.write(bytes);
   }
 
+  #takeSkip(): LogPosition | undefined {
+    const place = this.#skipTo;
+    this.#skipTo = undefined;
+    return place;
+  }
+
   #writer(): Writable {
-    const give = async (bytes: Buffer, done: () => void) => {
+    const give = async (bytes: Buffer, done: () => void, isInterrupt = false) => {
       const socket = await this.#joined;
+      // Looked at before: what the command says to it is shown.
+      const log = isInterrupt ? await stat(this.#run.path).catch(() => undefined) : undefined;
+      if (log) this.#skipTo = { inode: log.ino, offset: log.size };
       if (socket?.writable) socket.write(bytes, () => done());
       else done();
     };
@@ -113,7 +125,7 @@ export class ContainerAttachment implements Attachment {
         for (let at = 0; at < bytes.length; at += MOST_FRAME_BYTES) {
           frames.push(frame(INPUT, bytes.subarray(at, at + MOST_FRAME_BYTES)));
         }
-        void give(Buffer.concat(frames), done);
+        void give(Buffer.concat(frames), done, this.isTerminal && INTERRUPTS.some((each) => bytes.includes(each)));
       },
       final: (done) => void give(frame(END), done),
     });

@@ -25,6 +25,8 @@ export interface LogRun {
   isOver(): boolean;
   /** Resolves when there may be more; where nobody says so, after a moment. */
   more?(): Promise<void>;
+  /** What stands before is not wanted any more by whoever is far behind. */
+  skipTo?(): LogPosition | undefined;
 }
 
 export interface LogPosition {
@@ -52,6 +54,8 @@ const WHOLE = 'F'.charCodeAt(0);
 const OF_STDERR = 'e'.charCodeAt(0);
 const PIECE_BYTES = 65_536;
 const POLL_MS = 100;
+/** Who is less behind is not behind. */
+const FAR_BYTES = 256 * 1024;
 /** More than any agent ever kept. */
 const MOST_FILES = 8;
 
@@ -112,6 +116,18 @@ async function* readOn<T>(
         offset = 0;
       }
       while (file !== undefined && !printer.isFull) {
+        const goal = run.skipTo?.();
+        const place = goal && (await placeAhead(run.path, file, offset, goal));
+        if (place) {
+          printer.forget();
+          offset = place.offset;
+          if (place.handle !== file) {
+            await file.close();
+            await next?.close();
+            file = place.handle;
+            next = undefined;
+          }
+        }
         const piece = await pieceOf(file, offset, PIECE_BYTES);
         if (piece.length > 0) {
           offset += piece.length;
@@ -137,6 +153,30 @@ async function* readOn<T>(
     await file?.close();
     await next?.close();
   }
+}
+
+/** The first record at the goal, if that is far ahead and in the newest file. */
+async function placeAhead(
+  path: string,
+  file: FileHandle,
+  offset: number,
+  goal: LogPosition,
+): Promise<{ handle: FileHandle; offset: number } | undefined> {
+  const isHere = (await file.stat()).ino === goal.inode;
+  if (isHere && goal.offset - offset < FAR_BYTES) return undefined;
+  const handle = isHere ? file : await openIfThere(path);
+  const isThere = handle !== undefined && (await handle.stat()).ino === goal.inode;
+  const record = isThere ? await recordFrom(handle, goal.offset) : undefined;
+  if (handle !== undefined && record !== undefined) return { handle, offset: record };
+  if (!isHere) await handle?.close();
+  return undefined;
+}
+
+/** Where the first record begins that does so there or behind; undefined while that is not certain. */
+async function recordFrom(file: FileHandle, offset: number): Promise<number | undefined> {
+  if (offset === 0) return 0;
+  const end = (await pieceOf(file, offset - 1, PIECE_BYTES)).indexOf(NEWLINE);
+  return end < 0 ? undefined : offset + end;
 }
 
 async function pieceOf(file: FileHandle, offset: number, most: number): Promise<Buffer> {
@@ -252,6 +292,8 @@ interface RecordPrinter<T> {
   /** Nothing more is wanted. */
   readonly isFull: boolean;
   print(piece: Buffer): T[];
+  /** The next piece begins with a record. */
+  forget(): void;
 }
 
 class RecordSplitter {
@@ -267,6 +309,10 @@ class RecordSplitter {
       at = end + 1;
     }
     this.#rest = Buffer.from(text.subarray(at));
+  }
+
+  forget(): void {
+    this.#rest = Buffer.alloc(0);
   }
 }
 
@@ -288,6 +334,10 @@ class StreamSplitter implements RecordPrinter<OutputPiece> {
       else out.push({ stream, parts: [textOf(record)] });
     });
     return out.map(({ stream, parts }) => ({ stream, text: Buffer.concat(parts) }));
+  }
+
+  forget(): void {
+    this.#records.forget();
   }
 }
 
@@ -316,6 +366,10 @@ class Printer implements RecordPrinter<Buffer> {
     const kept = out.length > this.#left ? out.subarray(0, this.#left) : out;
     this.#left -= kept.length;
     return kept.length > 0 ? [kept] : [];
+  }
+
+  forget(): void {
+    this.#records.forget();
   }
 
   #add(parts: Buffer[], record: Buffer): void {

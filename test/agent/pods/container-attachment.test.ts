@@ -1,5 +1,14 @@
 /** Clients of a command that reads: what reaches it, what they are shown, and who they leave it to. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -134,6 +143,27 @@ t.test('a terminal: prompts at once, the size of the window, Ctrl-C, its exit co
   t.match(client.text, /\^C.*interrupted\r\n$/);
   await ended();
   t.equal(process.state.exitCode, 4);
+});
+
+t.test('Ctrl-C drops what a slow client has not been shown yet', async (t) => {
+  const script =
+    'trap "echo interrupted; exit" INT; echo begins; read x; seq 1000000 1100000; echo all; sleep 60 & wait';
+  const { run, ended } = container(t, script, TERMINAL);
+  const attachment = new ContainerAttachment(run, { name: 'c', ...TERMINAL }, true);
+  const output = attachment.output(new AbortController().signal);
+  let text = `${(await output.next()).value?.text}`;
+  attachment.input?.write('\r');
+  await until(
+    'all of it',
+    () => readFileSync(run.path, 'latin1').includes(' all\r'),
+    () => '',
+  );
+  attachment.input?.write('\u0003');
+  for await (const piece of output) text += piece.text.toString();
+  t.match(text, /^begins\r\n/);
+  t.match(text, /interrupted\r\n$/);
+  t.ok(text.length < 300_000, `${text.length} bytes`);
+  await ended();
 });
 
 t.test('a shell on a terminal has job control', async (t) => {

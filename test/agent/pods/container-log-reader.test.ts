@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import {
   type LogOptions,
+  type LogPosition,
   type OutputPiece,
   readLog,
   readOutput,
@@ -214,4 +215,41 @@ t.test('what is told of comes without waiting', async (t) => {
   tell();
   t.equal(`${(await next).value?.text}`, 'b\n');
   t.equal(asked, 1);
+});
+
+t.test('whoever is far behind goes on where that is said, with a whole record', async (t) => {
+  for (const isRotated of [false, true]) {
+    const path = log(line(1, 'a'));
+    let skipTo: LogPosition | undefined;
+    const more = async () => {};
+    let over = false;
+    const reader = readOutput({ path, isOver: () => over, more, skipTo: () => skipTo });
+    let text = `${(await reader.next()).value?.text}`;
+    appendFileSync(path, `${line(2, 'x'.repeat(1000))}`.repeat(400));
+    if (isRotated) {
+      renameSync(path, `${path}.1`);
+      writeFileSync(path, line(3, 'y'));
+    }
+    const { ino: inode, size } = statSync(path);
+    appendFileSync(path, line(4, 'after'));
+    text += `${(await reader.next()).value?.text}`;
+    // As it is found in the middle of a write.
+    skipTo = { inode, offset: isRotated ? size : size - 20 };
+    over = true;
+    for await (const piece of reader) text += piece.text.toString();
+    t.match(text, /^a\n(x+\n)+x*after\n$/);
+    t.ok(text.length < 100_000, `${text.length} bytes`);
+  }
+});
+
+t.test('whoever is not far behind goes on as before', async (t) => {
+  const path = log(line(1, 'a'));
+  let skipTo: LogPosition | undefined;
+  const reader = readOutput({ path, isOver: () => true, skipTo: () => skipTo });
+  let text = `${(await reader.next()).value?.text}`;
+  appendFileSync(path, `${line(2, 'x'.repeat(1000))}`.repeat(100));
+  const { ino: inode, size: offset } = statSync(path);
+  skipTo = { inode, offset };
+  for await (const piece of reader) text += piece.text.toString();
+  t.equal(text.length, 2 + 100 * 1001);
 });
