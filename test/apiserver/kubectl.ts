@@ -38,12 +38,14 @@ export async function kubectl(
   kubeconfig: string,
   words: readonly string[],
   more: Record<string, string> = {},
+  input?: string,
 ): Promise<string> {
   const home = join(dirname(kubeconfig), `home-${tool.name}`);
   const env = { PATH: process.env.PATH, HOME: home, KUBECONFIG: kubeconfig, ...more };
   try {
-    const { stdout } = await run(tool.path, [...words], { env, timeout: 60_000, maxBuffer: 1 << 24 });
-    return stdout;
+    const running = run(tool.path, [...words], { env, timeout: 60_000, maxBuffer: 1 << 24 });
+    if (input !== undefined) running.child.stdin?.end(input);
+    return (await running).stdout;
   } catch (error) {
     const { stderr, stdout } = error as { stderr?: string; stdout?: string };
     throw new Error(`kubectl ${words.join(' ')}: ${stderr || stdout || error}`);

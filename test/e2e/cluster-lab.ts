@@ -46,6 +46,11 @@ export class ClusterLab {
     return kubectl(this.#tool, this.lab.lab.kubeconfig, words);
   }
 
+  /** With something on its standard input. */
+  kubectlReading(input: string, ...words: string[]): Promise<string> {
+    return kubectl(this.#tool, this.lab.lab.kubeconfig, words, {}, input);
+  }
+
   /** Applies a manifest, as a file. */
   async apply(name: string, text: string): Promise<string> {
     return this.kubectl('apply', '-f', this.file(name, text));

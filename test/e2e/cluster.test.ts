@@ -97,6 +97,22 @@ t.test('a cluster that kubectl drives', { skip, timeout: 300_000 }, async (t) =>
   await t.test('logs, exec, scale, run', async (t) => {
     const once = ['--rm', '-i', '--restart=Never', '--image=busybox', '--', 'sh', '-c', 'echo one; sleep 1; echo two'];
     t.match(await cluster.kubectl('run', 'once', ...once), /^one\ntwo\npod "once" deleted/);
+    const typed = [
+      'run',
+      'typed',
+      '--rm',
+      '-i',
+      '--restart=Never',
+      '--image=busybox',
+      '--',
+      'sh',
+      '-c',
+      'sort; exit 3',
+    ];
+    const sorted = cluster.kubectlReading('b\na\n', ...typed);
+    await t.rejects(sorted, { message: /terminated \(Error\)/ }, "its exit code is the command's");
+    const shell = ['run', 'shell', '--rm', '-i', '--restart=Never', '--image=busybox'];
+    t.match(await cluster.kubectlReading('hostname\nexit\n', ...shell), /^shell\npod "shell" deleted/);
     const [pod = ''] = (await cluster.kubectl('get', 'pods', '-l', 'app=probed', '-o', 'name')).split('\n');
     t.equal(await cluster.kubectl('exec', pod, '--', 'hostname'), `${pod.replace('pod/', '')}\n`);
     await cluster.apply(
