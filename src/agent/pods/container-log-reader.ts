@@ -194,7 +194,7 @@ interface LogFile {
 
 /**
  * From old to new. Looked at from new to old, the way that a rotation moves them, so that none is missed; one that is
- * met twice counts once. The caller closes them.
+ * met twice stands where it was met last, since newer ones may have come before it. The caller closes them.
  */
 async function openFiles(path: string): Promise<LogFile[]> {
   const out: LogFile[] = [];
@@ -202,8 +202,9 @@ async function openFiles(path: string): Promise<LogFile[]> {
     const handle = await openIfThere(i === 0 ? path : `${path}.${i}`);
     if (!handle) continue;
     const { ino, size, mtimeMs } = await handle.stat();
-    if (out[0]?.inode === ino) await handle.close();
-    else out.unshift({ handle, inode: ino, size, modifiedAtMs: mtimeMs });
+    const before = out.findIndex(({ inode }) => inode === ino);
+    if (before >= 0) for (const moved of out.splice(before, 1)) await moved.handle.close();
+    out.unshift({ handle, inode: ino, size, modifiedAtMs: mtimeMs });
   }
   return out;
 }

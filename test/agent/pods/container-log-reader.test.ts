@@ -1,6 +1,7 @@
 /** Reading a container's log: across rotation, from its end, by time, and while it grows. */
 import {
   appendFileSync,
+  linkSync,
   mkdtempSync,
   renameSync,
   rmSync,
@@ -160,6 +161,13 @@ t.test('only a file is read', async (t) => {
   const path = join(root, 'link.log');
   symlinkSync(log(line(1, 'secret')), path);
   t.equal(await read(path), '');
+});
+
+t.test('files that move twice while they are looked for', async (t) => {
+  const path = log(line(2, 'b'), line(1, 'a'));
+  // As it is met first under the name that it had, and then where two rotations brought it.
+  linkSync(path, `${path}.2`);
+  t.equal(await read(path), 'a\nb\n', 'are read once, in their order');
 });
 
 t.test('following ends when whoever reads goes away', async (t) => {
