@@ -1,6 +1,7 @@
 /** kubectl logs, exec and attach as people type them, against an API server and a node: what every version must do. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { Terminal } from '../../../../src/agent/node/streams/terminal.ts';
@@ -165,12 +166,13 @@ function onTerminal(tool: Kubectl, cluster: StreamCluster, words: readonly strin
   });
   native.closeFd(terminal);
   const screen = new Terminal(native, controller);
-  const ended = new Promise<number | null>((done) =>
-    child.once('exit', (code) => {
-      screen.destroy();
-      done(code);
-    }),
-  );
+  // All that it printed is shown before.
+  const shown = once(screen, 'end');
+  const ended = once(child, 'exit').then(async ([code]: (number | null)[]) => {
+    await shown;
+    screen.destroy();
+    return code ?? null;
+  });
   let text = '';
   const seen = async (wanted: RegExp): Promise<void> => {
     while (!wanted.test(text)) {
