@@ -302,7 +302,9 @@ t.test('another image starts that container anew, and no other', { skip: needsRo
   await until('its end', () => set.main().state?.waiting?.reason === 'ErrImageNeverPull');
   await set.apply([of('a:3')]);
   await runs(2);
-  t.same([...phases].sort(), ['Pending', 'Running'], 'it never counts as ended');
+  // One that follows another at once may be all that is told.
+  phases.delete('Pending');
+  t.same([...phases], ['Running'], 'it never counts as ended');
   set.release();
   const next = setup(t, set.stateDir);
   await next.pods.recover();
