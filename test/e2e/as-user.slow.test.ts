@@ -4,7 +4,7 @@ import { noUser, runAsUser } from './ordinary-user.ts';
 
 const FILES = [
   ...['commands', 'network', 'services', 'overlay', 'host-gw'],
-  ...['ipv6', 'dns', 'dns-dataplane', 'fragments.slow', 'demo', 'cluster'],
+  ...['ipv6', 'ipv6-underlay.slow', 'dns', 'dns-dataplane', 'fragments.slow', 'demo', 'cluster'],
 ];
 
 t.test('as an ordinary user', { skip: noUser(), timeout: 1_200_000 }, (t) => runAsUser(t, FILES));

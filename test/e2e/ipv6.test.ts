@@ -1,6 +1,6 @@
 /**
- * End to end, in network namespaces: IPv6 beside IPv4, with the programs that people use. A lab of both families, one
- * whose underlay is IPv6 alone, and one without a tunnel.
+ * End to end, in network namespaces: IPv6 beside IPv4, with the programs that people use. A lab of both families,
+ * and one without a tunnel.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,21 +8,11 @@ import t, { type Test } from 'tap';
 import { hasIpv6 } from '../../src/agent/host/host-ipv6.ts';
 import type { ProbeResult } from '../../src/agent/status.ts';
 import { checksumErrors } from '../../src/lab/checksum-errors.ts';
-import { waitForPeers } from '../../src/lab/demo-lab.ts';
-import { type Entry, targetEntry } from '../../src/lab/exec.ts';
+import { targetEntry } from '../../src/lab/exec.ts';
 import type { HttpLoadResult } from '../../src/lab/http-load.ts';
 import type { Hop } from '../../src/lab/icmp-trace.ts';
-import {
-  addKernelHost,
-  announceKernelHost,
-  type KernelHost,
-  kernelHost,
-  kernelHostEntry,
-  kernelPodEntry,
-  weftPeer,
-} from '../../src/lab/kernel-host.ts';
-import { mustRun } from '../../src/lab/run.ts';
 import { weftCommand } from '../../src/lab/weft-command.ts';
+import { addresses6, interop, kernelPeer, stream } from './ipv6-lab.ts';
 import { HEADLESS } from './manifests.ts';
 import { noLab, ownHome, TestLab, until, without } from './test-lab.ts';
 
@@ -224,44 +214,6 @@ t.test('IPv6', { skip, timeout: 400_000 }, async (t) => {
     );
   });
 
-  t.test('an underlay of IPv6 alone', async (t) => {
-    const file = join(home, 'six.yaml');
-    writeFileSync(file, 'name: six\nunderlay: {family: ipv6}\n');
-    const lab = await TestLab.up({ file });
-    const six = await addresses6(lab);
-    const { hosts } = await lab.status();
-    t.same(hosts[0]?.status?.underlay.addresses, ['fd00:172:31::11']);
-    t.equal(hosts[0]?.status?.podMtu, 1430, 'the larger outer header');
-    const both = [await lab.address('web-1'), six('web-1')];
-    for (const probe of await lab.tool<ProbeResult[]>('client-0', ['ping', ...both])) {
-      t.equal(probe.received, probe.sent, `${probe.address} answers`);
-    }
-    const load = await lab.tool<HttpLoadResult>('client-0', ['http-load', 'http://web/hostname', '--requests', '300']);
-    t.equal(load.failed, 0, 'a service of IPv4 over it');
-    for (const [index, fixed] of [
-      [1, true],
-      [2, false],
-    ] as const) {
-      t.test(`a kernel VXLAN device, ${fixed ? 'fixed' : 'learned'} neighbours`, async (t) => {
-        await interop(t, lab, await kernelPeer(lab, index, fixed));
-      });
-    }
-    t.test('streams', { skip: without('iperf3') }, async (t) => {
-      for (const address of both) {
-        const bytes = await stream(lab, 'client-0', 'web-1', address, []);
-        t.ok(bytes > 10e6, `${(bytes / 1e6).toFixed(0)} MB in a second to ${address}`);
-      }
-      for (const pod of ['client-0', 'web-1', 'hosta', 'hostb']) {
-        t.same(await checksumErrors(targetEntry(lab.lab, pod)), {}, `${pod}: no checksum error`);
-      }
-    });
-    t.test('the probe', async (t) => {
-      const { stdout, code } = await lab.run('hosta', ['weft', 'ping', 'hostb']);
-      t.equal(code, 0, stdout);
-      t.match(stdout, /hostb +underlay +fd00:172:31::12 +3\/3 .* 1500/);
-    });
-  });
-
   t.test('host-gw', { skip: without('traceroute', 'curl') }, async (t) => {
     const file = join(home, 'gw.yaml');
     writeFileSync(file, 'name: gw\nbackend: host-gw\nhosts: [{name: a}, {name: b}]\n');
@@ -273,67 +225,10 @@ t.test('IPv6', { skip, timeout: 400_000 }, async (t) => {
   });
 });
 
-/** IPv6 addresses of the lab's pods, by name. */
-async function addresses6(lab: TestLab): Promise<(pod: string) => string> {
-  const { hosts } = await lab.status();
-  const pods = hosts.flatMap((host) => host.status?.pods ?? []);
-  return (name) => {
-    const address = pods.find((pod) => pod.name === name)?.addresses[1];
-    if (address === undefined) throw new Error(`pod ${name} has no IPv6 address`);
-    return address;
-  };
-}
-
 async function serviceAddress6(lab: TestLab, name: string): Promise<string> {
   const { hosts } = await lab.status();
   const service = hosts[0]?.status?.services.find((each) => each.name === name);
   return service?.clusterIps.find((address) => address.includes(':')) ?? '';
-}
-
-/** Bytes that a stream of one second brings. */
-async function stream(lab: TestLab, from: string, to: string, address: string, more: readonly string[]) {
-  const server = lab.must(to, ['iperf3', '-s', '-1', '-p', '5306'], { timeoutMs: 20_000 });
-  await until('it listens', 5000, async () => /:5306 /.test(await lab.must(to, ['ss', '-ltnH'])));
-  const output = await lab.must(from, ['iperf3', '-c', address, '-p', '5306', '-t', '1', '-J', ...more]);
-  await server;
-  return (JSON.parse(output) as { end: { sum_received: { bytes: number } } }).end.sum_received.bytes;
-}
-
-/** A kernel host on the underlay in IPv6, known to the lab's agents, and they to it. */
-async function kernelPeer(lab: TestLab, index: number, fixed: boolean): Promise<KernelHost> {
-  const host = kernelHost(lab.topology, index, 6);
-  await addKernelHost(
-    lab.lab,
-    lab.topology,
-    host,
-    lab.topology.hosts.map((each) => weftPeer(each, fixed, 6)),
-  );
-  announceKernelHost(lab.lab, host, fixed ? host.mac : 'learn');
-  await waitForPeers(lab.lab, [host.name], 5000);
-  return host;
-}
-
-/** Ping and HTTP both ways in both families, every checksum right. */
-async function interop(t: Test, lab: TestLab, host: KernelHost): Promise<void> {
-  const six = await addresses6(lab);
-  const pod: Entry = kernelPodEntry(lab.lab, host);
-  const tool = async <T>(words: string[]): Promise<T> =>
-    JSON.parse((await mustRun(pod, [...weftCommand(), 'tool', ...words])).trim().split('\n').at(-1) ?? '') as T;
-  for (const probe of await lab.tool<ProbeResult[]>('client-0', ['ping', host.pod, host.pod6 ?? '', '--count', '5'])) {
-    t.ok(probe.received >= 4, `a pod of ours reaches ${probe.address} (${probe.received} of 5)`);
-  }
-  const ours = [await lab.address('web-0'), await lab.address('web-1'), six('web-0'), six('web-1'), six('client-2')];
-  for (const probe of await tool<ProbeResult[]>(['ping', ...ours, '--count', '5'])) {
-    t.ok(probe.received >= 4, `${host.name} reaches ${probe.address} (${probe.received} of 5)`);
-  }
-  const page = await tool<HttpLoadResult>(['http-load', `http://[${six('web-1')}]/clientip`, '--requests', '30']);
-  t.equal(page.failed, 0);
-  t.ok(
-    Object.keys(page.answers).every((answer) => answer.startsWith(`[${host.pod6}]:`)),
-    'source addresses are kept',
-  );
-  t.same(await checksumErrors(pod), {});
-  t.same(await checksumErrors(kernelHostEntry(lab.lab, host)), {});
 }
 
 /** A file of 50 MB through TLS in each family; hexadecimal digits, for openssl takes some letters for commands. */
