@@ -19,6 +19,10 @@ const STATUS = 3;
 const RESIZE = 4;
 const CLOSE = 255;
 const NORMAL_CLOSURE = 1000;
+/** A client that reads has its channels open so soon after. */
+const OPENING_MS = 20;
+/** A client that answers no ping, nor says anything, is believed to be ready. */
+const MOST_OPENING_MS = 1000;
 /** Channels wait for their writes; only pongs to a client that does not read them come to so much. */
 const MOST_PENDING_BYTES = 4 * 1024 * 1024;
 
@@ -40,8 +44,9 @@ export function webSocketCommand(socket: WebSocket, connection: Duplex, options:
     });
   const stdin = options.stdin ? input() : undefined;
   const resize = options.tty ? input() : undefined;
-  const stdout = options.stdout ? channelWriter(socket, STDOUT) : undefined;
-  const stderr = options.stderr ? channelWriter(socket, STDERR) : undefined;
+  const ready = channelsOpen(socket);
+  const stdout = options.stdout ? channelWriter(socket, STDOUT, ready) : undefined;
+  const stderr = options.stderr ? channelWriter(socket, STDERR, ready) : undefined;
   const ended = new Set<Readable>();
   const give = (to: Readable | undefined, bytes: Buffer | null) => {
     if (!to || to.destroyed || ended.has(to)) return;
@@ -68,7 +73,7 @@ export function webSocketCommand(socket: WebSocket, connection: Duplex, options:
     const outputs = [stdout, stderr].filter((stream) => stream !== undefined);
     for (const stream of outputs) stream.end();
     await Promise.allSettled(outputs.map((stream) => finished(stream)));
-    const error = channelWriter(socket, STATUS);
+    const error = channelWriter(socket, STATUS, ready);
     error.end(JSON.stringify(status));
     await finished(error).catch(() => {});
     // What comes now is dropped; the client's own close has to be seen.
@@ -90,14 +95,36 @@ export function webSocketCommand(socket: WebSocket, connection: Duplex, options:
   };
 }
 
-function channelWriter(socket: WebSocket, channel: number): Writable {
+/**
+ * kubectl 1.30 to 1.32 read before they have opened their channels, and throw away what comes for one that is not open
+ * ("Unknown stream id"), the status too: nothing is sent before they are. What a client says itself tells that they are;
+ * the answer to a ping tells that it reads.
+ */
+function channelsOpen(socket: WebSocket): Promise<void> {
+  return new Promise((resolve) => {
+    let timer = setTimeout(resolve, MOST_OPENING_MS);
+    const open = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    socket.once('message', open).once('close', open);
+    socket.once('pong', () => {
+      clearTimeout(timer);
+      timer = setTimeout(open, OPENING_MS);
+    });
+    socket.ping();
+  });
+}
+
+/** Its first message waits for `ready`. */
+function channelWriter(socket: WebSocket, channel: number, ready: Promise<void>): Writable {
   const writer = new Writable({
     highWaterMark: 64 * 1024,
     write: (bytes: Buffer, _, done) => {
       const message = Buffer.allocUnsafe(bytes.length + 1);
       message[0] = channel;
       bytes.copy(message, 1);
-      socket.send(message, { binary: true }, done);
+      void ready.then(() => socket.send(message, { binary: true }, done));
     },
   });
   writer.on('error', () => {});

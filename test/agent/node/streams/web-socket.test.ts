@@ -29,8 +29,8 @@ async function listen(t: Test, onStreams: (streams: RemoteStreams) => void): Pro
   return `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-async function openClient(t: Test, url: string, protocols: string[]): Promise<WebSocket> {
-  const socket = new WebSocket(url, protocols);
+async function openClient(t: Test, url: string, protocols: string[], autoPong = true): Promise<WebSocket> {
+  const socket = new WebSocket(url, protocols, { autoPong });
   t.teardown(() => socket.terminate());
   await new Promise((done, fail) => socket.once('open', done).once('error', fail));
   return socket;
@@ -65,6 +65,29 @@ t.test('channels in both directions, the end of the input, and the status', asyn
     said.map((bytes) => bytes.toString()),
     ['\u0001out', '\u0002err', '\u0003{"metadata":{},"status":"Success"}'],
   );
+});
+
+t.test('nothing is sent to a client that may not have opened its channels yet', async (t) => {
+  const finished: Promise<void>[] = [];
+  const url = await listen(t, ({ stdout, finish }) => {
+    stdout?.write('out');
+    finished.push(finish(exitStatus(0)));
+  });
+  const quick = async (beReady: (client: WebSocket) => void) => {
+    const client = await openClient(t, url, ['v5.channel.k8s.io'], false);
+    const said: string[] = [];
+    client.on('message', (data) => said.push((data as Buffer).toString()));
+    const closed = new Promise((done) => client.once('close', done));
+    await new Promise((done) => setTimeout(done, 50));
+    t.same(said, [], 'it reads, and nobody knows');
+    beReady(client);
+    await closed;
+    t.same(said, ['\u0001out', '\u0003{"metadata":{},"status":"Success"}']);
+  };
+  await quick((client) => client.pong());
+  await quick((client) => client.send('\0typed'));
+  await quick(() => {});
+  await Promise.all(finished);
 });
 
 t.test('v4 cannot end the input; a protocol that nobody knows is refused', async (t) => {
