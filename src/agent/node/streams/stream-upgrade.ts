@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { WebSocketServer } from 'ws';
+import { type WebSocket, WebSocketServer } from 'ws';
 import { NodeError } from '../node-error.ts';
 import type { RemoteOptions, RemoteStreams } from './remote-streams.ts';
 import { SPDY_PROTOCOLS, spdyCommand } from './spdy-command.ts';
@@ -15,6 +15,9 @@ const TUNNEL_PROTOCOL = 'SPDY/3.1+portforward.k8s.io';
 
 /** Clients send pieces of 32 KB. */
 const MOST_MESSAGE_BYTES = 4 * 1024 * 1024;
+
+/** Whoever writes waits for the writes before; only pongs to a client that does not read them come to so much. */
+const MOST_PENDING_BYTES = 4 * 1024 * 1024;
 
 /** A client has so long to take an answer and go. */
 const GOODBYE_MS = 10_000;
@@ -43,7 +46,9 @@ export async function acceptStreams(
   choose(WEB_SOCKET_PROTOCOLS, request.headers['sec-websocket-protocol']);
   return new Promise((resolve) => {
     socket.once('close', () => resolve(undefined));
-    commands.handleUpgrade(request, socket, head, (webSocket) => resolve(webSocketCommand(webSocket, socket, options)));
+    commands.handleUpgrade(request, socket, head, (webSocket) => {
+      resolve(webSocketCommand(bounded(webSocket), socket, options));
+    });
   });
 }
 
@@ -63,9 +68,18 @@ export async function acceptForward(
   return new Promise((resolve) => {
     socket.once('close', () => resolve(undefined));
     tunnels.handleUpgrade(request, socket, head, (webSocket) => {
-      resolve({ carrier: new WebSocketTunnel(webSocket), head: Buffer.alloc(0) });
+      resolve({ carrier: new WebSocketTunnel(bounded(webSocket)), head: Buffer.alloc(0) });
     });
   });
+}
+
+/** It ends where it fails, or where only its pongs pile up. */
+function bounded(webSocket: WebSocket): WebSocket {
+  return webSocket
+    .on('error', () => {})
+    .on('ping', () => {
+      if (webSocket.bufferedAmount > MOST_PENDING_BYTES) webSocket.terminate();
+    });
 }
 
 /** Throws NodeError. */

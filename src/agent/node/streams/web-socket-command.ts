@@ -23,10 +23,8 @@ const NORMAL_CLOSURE = 1000;
 const OPENING_MS = 20;
 /** A client that answers no ping, nor says anything, is believed to be ready. */
 const MOST_OPENING_MS = 1000;
-/** Channels wait for their writes; only pongs to a client that does not read them come to so much. */
-const MOST_PENDING_BYTES = 4 * 1024 * 1024;
 
-/** `connection` is what the WebSocket, just opened, runs on. */
+/** `connection` is what the WebSocket, just opened, runs on. Its errors and pings are looked after by who accepted it. */
 export function webSocketCommand(socket: WebSocket, connection: Duplex, options: RemoteOptions): RemoteStreams {
   const canClose = socket.protocol === WEB_SOCKET_PROTOCOLS[0];
   /** Whose readers are behind. The whole connection waits for all of them. */
@@ -62,10 +60,6 @@ export function webSocketCommand(socket: WebSocket, connection: Duplex, options:
     else if (channel === RESIZE && bytes.length > 1) give(resize, bytes.subarray(1));
     else if (channel === CLOSE && canClose && bytes[1] === STDIN) give(stdin, null);
   });
-  socket.on('ping', () => {
-    if (socket.bufferedAmount > MOST_PENDING_BYTES) socket.terminate();
-  });
-  socket.on('error', () => {});
   connection.once('close', () => {
     for (const stream of [stdin, resize, stdout, stderr]) stream?.destroy();
   });

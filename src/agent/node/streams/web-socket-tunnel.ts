@@ -8,12 +8,11 @@ import type { RawData, WebSocket } from 'ws';
 const NORMAL_CLOSURE = 1000;
 /** What came before the end is read within this time. */
 const GOODBYE_MS = 10_000;
-/** Writes wait for one another; only pongs to a client that does not read them come to so much. */
-const MOST_PENDING_BYTES = 4 * 1024 * 1024;
 
 export class WebSocketTunnel extends Duplex {
   readonly #socket: WebSocket;
 
+  /** The WebSocket's errors and pings are looked after by who accepted it. */
   constructor(socket: WebSocket) {
     // Who has closed a WebSocket is told nothing more.
     super({ allowHalfOpen: false });
@@ -22,10 +21,6 @@ export class WebSocketTunnel extends Duplex {
     socket.on('message', (data: RawData) => {
       if (!this.push(data)) socket.pause();
     });
-    socket.on('ping', () => {
-      if (socket.bufferedAmount > MOST_PENDING_BYTES) socket.terminate();
-    });
-    socket.on('error', () => {});
     socket.once('close', () => {
       if (this.destroyed) return;
       this.push(null);

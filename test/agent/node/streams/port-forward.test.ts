@@ -12,10 +12,10 @@ import {
   mutated,
   openFrame,
   parseFrames,
-  randomBytes,
+  RST_STREAM,
+  randomFrame,
 } from './stream-client.ts';
 
-const RST_STREAM = 3;
 const PING = 6;
 const GOAWAY = 7;
 
@@ -321,7 +321,11 @@ t.test('5,000 frames at random end no process and leave no connection', async (t
     const done = new Promise<void>((resolve) => socket.once('close', resolve));
     new PortForward(socket, Buffer.alloc(0), { pod: 'default/web', loopback: pod, onActivity: () => {} });
     for (let i = 0; i < 20; i++, frames++) {
-      const frame = await someFrame(random, codec, i);
+      const frame = await randomFrame(random, codec, i, () => ({
+        streamtype: random.pick(['error', 'data', 'other']),
+        requestid: `${random.below(4)}`,
+        port: random.pick(['80', '80', '9', '0']),
+      }));
       client.write(i < 5 ? frame : mutated(random, frame));
       for (const end of pod.ends) someDeed(random, end);
     }
@@ -334,23 +338,6 @@ t.test('5,000 frames at random end no process and leave no connection', async (t
     codec.close();
   }
 });
-
-async function someFrame(random: Random, codec: HeaderCodec, i: number): Promise<Buffer> {
-  switch (random.below(7)) {
-    case 0:
-      return dataFrame(random.below(2 * i + 2), randomBytes(random, random.below(300)), random.below(2));
-    case 1:
-      return controlFrame(random.below(10), randomBytes(random, random.below(40)), random.below(4));
-    case 2:
-      return controlFrame(RST_STREAM, Buffer.from([0, 0, 0, random.below(12), 0, 0, 0, 5]));
-    default:
-      return openFrame(codec, 2 * i + 1, {
-        streamtype: random.pick(['error', 'data', 'other']),
-        requestid: `${random.below(4)}`,
-        port: random.pick(['80', '80', '9', '0']),
-      });
-  }
-}
 
 function someDeed(random: Random, end: Duplex): void {
   const deed = random.below(8);

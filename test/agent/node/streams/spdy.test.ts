@@ -13,11 +13,11 @@ import {
   mutated,
   openFrame,
   parseFrames,
-  randomBytes,
+  RST_STREAM,
+  randomFrame,
 } from './stream-client.ts';
 
 const SYN_REPLY = 2;
-const RST_STREAM = 3;
 const PING = 6;
 const GOAWAY = 7;
 
@@ -159,7 +159,9 @@ t.test('20,000 frames at random end no process and leave no connection', async (
       () => {},
     );
     for (let i = 0; i < 20; i++, frames++) {
-      const frame = await someFrame(random, codec, i);
+      const frame = await randomFrame(random, codec, i, () => ({
+        streamtype: random.pick(['error', 'stdin', 'stdout', 'resize', 'other']),
+      }));
       // The first ones are whole, so that the later ones come upon open streams.
       client.write(i < 5 ? frame : mutated(random, frame));
     }
@@ -170,17 +172,3 @@ t.test('20,000 frames at random end no process and leave no connection', async (
   }
   t.equal(closed, connections);
 });
-
-async function someFrame(random: Random, codec: HeaderCodec, i: number): Promise<Buffer> {
-  const id = 2 * i + 1;
-  switch (random.below(7)) {
-    case 0:
-      return dataFrame(random.below(2 * i + 2), randomBytes(random, random.below(300)), random.below(2));
-    case 1:
-      return controlFrame(random.below(10), randomBytes(random, random.below(40)), random.below(4));
-    case 2:
-      return controlFrame(RST_STREAM, Buffer.from([0, 0, 0, random.below(12), 0, 0, 0, 5]));
-    default:
-      return openFrame(codec, id, { streamtype: random.pick(['error', 'stdin', 'stdout', 'resize', 'other']) });
-  }
-}

@@ -3,6 +3,8 @@ import { Duplex } from 'node:stream';
 import type { HeaderCodec } from '../../../../src/agent/node/streams/spdy-headers.ts';
 import type { Random } from '../../../dataplane/random.ts';
 
+export const RST_STREAM = 3;
+
 /** Two ends of one connection. What is written to a full end waits. */
 export function connectionPair(): [Duplex, Duplex] {
   class End extends Duplex {
@@ -95,6 +97,25 @@ export function parseFrames(bytes: Buffer): Frame[] {
 
 export function randomBytes(random: Random, length: number): Buffer {
   return Buffer.from(Array.from({ length }, () => random.below(256)));
+}
+
+/** Mostly a stream that opens, the `i`-th of its connection, with these headers; else data or control of any kind. */
+export async function randomFrame(
+  random: Random,
+  codec: HeaderCodec,
+  i: number,
+  headers: () => Record<string, string>,
+): Promise<Buffer> {
+  switch (random.below(7)) {
+    case 0:
+      return dataFrame(random.below(2 * i + 2), randomBytes(random, random.below(300)), random.below(2));
+    case 1:
+      return controlFrame(random.below(10), randomBytes(random, random.below(40)), random.below(4));
+    case 2:
+      return controlFrame(RST_STREAM, Buffer.from([0, 0, 0, random.below(12), 0, 0, 0, 5]));
+    default:
+      return openFrame(codec, 2 * i + 1, headers());
+  }
 }
 
 /** One in two stays as it is; of the others some bytes are changed, left out or repeated. */
