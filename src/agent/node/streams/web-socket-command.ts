@@ -90,7 +90,7 @@ export function webSocketCommand(socket: WebSocket, connection: Duplex, options:
 }
 
 /**
- * kubectl 1.30 to 1.32 read before they have opened their channels, and throw away what comes for one that is not open
+ * kubectl (seen with 1.31) reads before it has opened its channels, and throws away what comes for one that is not open
  * ("Unknown stream id"), the status too: nothing is sent before they are. What a client says itself tells that they are;
  * the answer to a ping tells that it reads.
  */
